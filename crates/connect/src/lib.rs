@@ -1,0 +1,1 @@
+//! What a connector is: traits, context, errors, retry, secrets, and the conformance suite.

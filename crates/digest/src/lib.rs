@@ -1,0 +1,1 @@
+//! The digest: canonical images, row hashes, buckets, the sketch, the artifact file.

@@ -1,0 +1,1 @@
+//! Runs: what each command does, from configured links to a stored run.

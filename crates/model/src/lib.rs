@@ -1,0 +1,1 @@
+//! The words of Paritas as values: stores, positions, datasets, differences, verdicts.

@@ -1,0 +1,1 @@
+//! Plan, digest, compare, locate, confirm: over connector traits only.
