@@ -1,0 +1,260 @@
+//! The traits that a connector implements, and the values they exchange.
+
+use crate::{Context, Result};
+use async_trait::async_trait;
+use paritas_digest::{Block, Canon, FoundKey, Incompatible, Policies};
+use paritas_model::{Dataset, Known, Position, Schema, StoreKind, Value};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// One store. Read-only unless a method says otherwise; every call obeys the deadline and the
+/// cancel of its [`Context`].
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// The kind of store.
+    fn kind(&self) -> StoreKind;
+
+    /// The name for reports: a configured name or a URL without credentials.
+    fn name(&self) -> &str;
+
+    /// Connects and says what the store is. Errors name what is missing: reachability, privileges.
+    async fn probe(&self, cx: &Context) -> Result<StoreIdentity>;
+
+    /// Streams with positions, where the store has them.
+    fn positions(&self) -> Option<&dyn Positions> {
+        None
+    }
+
+    /// Datasets with rows, where the store has them.
+    fn datasets(&self) -> Option<&dyn Datasets> {
+        None
+    }
+
+    /// Files, where the store has them.
+    fn files(&self) -> Option<&dyn Files> {
+        None
+    }
+}
+
+/// What a store says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreIdentity {
+    /// Product and version, such as `PostgreSQL 15.18`.
+    pub version: String,
+    /// What tells this store from every other of its kind (a system identifier, a canonical path).
+    pub identity: Known<String>,
+    /// How it takes part in replication, as far as it knows.
+    pub role: ReplicaRole,
+    /// Things that will not work, each with a reason: missing privileges, features that are off.
+    pub limits: Vec<String>,
+}
+
+/// How a store takes part in replication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplicaRole {
+    /// It takes writes.
+    Primary,
+    /// It replays the history of its primary byte by byte.
+    PhysicalReplica,
+    /// It applies row changes of a publisher, under this origin or subscription.
+    LogicalReplica {
+        /// Names of its subscriptions.
+        subscriptions: Vec<String>,
+    },
+    /// Nothing is known about replication (files).
+    Independent,
+}
+
+/// Streams: where a store is, and waiting until it is somewhere.
+#[async_trait]
+pub trait Positions: Debug + Send + Sync {
+    /// On a source: a position that covers every change visible to a reader that starts now. On a
+    /// replica: the position up to which changes are visible.
+    async fn current(&self, cx: &Context) -> Result<Position>;
+
+    /// On a replica: waits until everything up to `fence` is visible to new readers and returns
+    /// the position reached. Returns an error of kind `Permanent` when the lineages differ and of
+    /// kind `Deadline` when `cx` ends first.
+    async fn wait_for(&self, cx: &Context, fence: &Position) -> Result<Position>;
+}
+
+/// Rows.
+#[async_trait]
+pub trait Datasets: Debug + Send + Sync {
+    /// All datasets that this connection may see, sorted by name.
+    async fn list(&self, cx: &Context) -> Result<Vec<Dataset>>;
+
+    /// Schema, key and size of one dataset. `dataset.missing` when it does not exist.
+    async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description>;
+
+    /// The engine whose own binary values this store hands out (`postgres`), or `None` when it only
+    /// hands out Arrow columns. Two stores of one engine are compared in the wire canon.
+    fn wire_engine(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The wire canon for the same dataset on two stores of this engine. `pairs` are (source,
+    /// replica) column names, `key` are source names (empty: the whole row). Columns whose types
+    /// differ are returned as incompatible. Only called where [`Datasets::wire_engine`] is some.
+    fn wire_canon(
+        &self,
+        source: &Description,
+        replica: &Description,
+        pairs: &[(String, String)],
+        key: &[String],
+        policies: Policies,
+    ) -> Result<Canon, Vec<Incompatible>> {
+        let _ = (source, replica, pairs, key, policies);
+        Err(Vec::new())
+    }
+
+    /// Pins one consistent view of the dataset and cuts it into splits.
+    async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>>;
+}
+
+/// What is known about a dataset before reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its name on this store.
+    pub dataset: Dataset,
+    /// Columns, key and further facts.
+    pub schema: Schema,
+    /// Roughly how many rows, for progress only.
+    pub rows_estimate: Known<u64>,
+    /// Roughly how many bytes, for progress only.
+    pub bytes_estimate: Known<u64>,
+}
+
+/// A compared column and its name on this side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnPair {
+    /// Name in the canon (the source's name).
+    pub canonical: String,
+    /// Name on this store.
+    pub own: String,
+}
+
+/// What to read.
+#[derive(Debug, Clone)]
+pub struct ScanRequest {
+    /// Which dataset, by its name on this store.
+    pub dataset: Dataset,
+    /// Compared columns in the canon's order, key columns first.
+    pub columns: Vec<ColumnPair>,
+    /// How rows become bytes. Wire blocks must follow it to the byte; Arrow blocks carry the
+    /// columns in its order, with types that fit its slots.
+    pub canon: Arc<Canon>,
+    /// A condition in the store's own language (PostgreSQL only).
+    pub filter: Option<String>,
+}
+
+/// A part of a scan that is read by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// Position in the list of splits.
+    pub index: usize,
+    /// What it is, for progress and messages: `blocks 0..4096`, `part-3.parquet row group 7`.
+    pub label: String,
+    /// Expected rows, 0 if unknown.
+    pub rows_estimate: u64,
+}
+
+/// What a finished split amounted to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SplitDone {
+    /// Rows handed out.
+    pub rows: u64,
+    /// Bytes read from the store.
+    pub bytes: u64,
+}
+
+/// One consistent view of a dataset. Dropping it releases the view.
+#[async_trait]
+pub trait Scan: Debug + Send + Sync {
+    /// What this view shows: a position, or why there is none.
+    fn position(&self) -> Known<Position>;
+
+    /// The splits. Together they cover every row exactly once, in any order.
+    fn splits(&self) -> &[Split];
+
+    /// Reads one split into `sink`. Success means that the split was read to its end: a stream
+    /// that ends early is an error. May be called for several splits at once, each with its own
+    /// sink; after an error the same split may be read again from its start with a fresh sink.
+    async fn read(&self, cx: &Context, split: &Split, sink: &mut dyn BlockSink) -> Result<SplitDone>;
+
+    /// Access by key, where the store has it.
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        None
+    }
+
+    /// Turns rows of this scan's Arrow or wire blocks into displayable rows (see
+    /// [`Lookup::render`]); used after a locating pass.
+    async fn render(&self, cx: &Context, block: &Block, rows: &[usize]) -> Result<Vec<FetchedRow>>;
+}
+
+/// Takes the blocks of one split. Implementations may do real work (hashing) inside.
+pub trait BlockSink: Send {
+    /// Takes a block. Called from async code on a multi-thread runtime through
+    /// `tokio::task::block_in_place`, or directly from a blocking thread.
+    fn accept(&mut self, block: Block) -> Result<()>;
+}
+
+/// Reading rows by key.
+#[async_trait]
+pub trait Lookup: Debug + Send + Sync {
+    /// Reads the rows with these canonical keys as they are *now* (in a view of its own, newer than
+    /// the scan's), in one consistent view. Keys without a row are absent from the answer; several
+    /// rows under one key are all returned.
+    async fn fetch(&self, cx: &Context, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>>;
+}
+
+/// One value of a fetched row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchedField {
+    /// Canonical bytes, in full; `None` for NULL. Equal on both sides exactly when the values are.
+    pub canonical: Option<Vec<u8>>,
+    /// The value for people.
+    pub shown: Value,
+}
+
+/// One row, by value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchedRow {
+    /// Which key this is, in the digest's terms.
+    pub found: Option<FoundKey>,
+    /// Canonical key bytes (empty where the whole row is the key).
+    pub key: Vec<u8>,
+    /// Values in the canon's column order.
+    pub fields: Vec<FetchedField>,
+    /// Where the row stands, where the store can say: a file and row number.
+    pub place: Option<String>,
+}
+
+/// Files.
+#[async_trait]
+pub trait Files: Debug + Send + Sync {
+    /// All files below the store's root with their sizes, sorted by path, each with a BLAKE3
+    /// checksum of its whole content. Files that cannot be read or change while being read are
+    /// listed with the reason instead of a checksum.
+    async fn manifest(&self, cx: &Context) -> Result<FileManifest>;
+}
+
+/// The files of a store at the time of reading.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileManifest {
+    /// Sorted by path.
+    pub files: Vec<FileEntry>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Path below the root, with `/` between parts.
+    pub path: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// BLAKE3 of the content, or why there is none.
+    pub blake3: Known<[u8; 32]>,
+    /// Whether the content was proven unreadable (damaged) rather than merely not read.
+    pub damaged: bool,
+}
