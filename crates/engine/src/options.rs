@@ -1,0 +1,153 @@
+//! What a run is told, and how it can be watched.
+
+use paritas_connect::Progress;
+use paritas_digest::{DigestKey, Policies};
+use paritas_model::{ParseQuantityError, parse_duration, parse_size};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What a run is told, apart from the links.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where runs and digests are kept; `None` keeps nothing.
+    pub state: Option<PathBuf>,
+    /// At most that many differing rows or files are listed per check; counts are complete anyway.
+    pub max_differences: usize,
+    /// When to stop.
+    pub budget: Option<Budget>,
+    /// Splits, connections and threads per side at a time.
+    pub parallel: usize,
+    /// How many differing rows per dataset one pass is made to name.
+    pub capacity: u64,
+    /// Whether a warning makes the exit code 1.
+    pub deny_warnings: bool,
+    /// The deployment's digest key.
+    pub digest_key: DigestKey,
+    /// Policies for every dataset that has none of its own.
+    pub policies: Policies,
+    /// How long to wait for a replica to reach a fence, and how often hot rows are read again.
+    pub settle: Duration,
+    /// A file to write the source's digest into (`verify --save-digest`), ad-hoc runs only.
+    pub save_digest: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            state: None,
+            max_differences: 1_000,
+            budget: None,
+            parallel: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            capacity: 9_000,
+            deny_warnings: false,
+            digest_key: DigestKey::unkeyed(),
+            policies: Policies::default(),
+            settle: Duration::from_secs(30),
+            save_digest: None,
+        }
+    }
+}
+
+/// A limit on a run: `10m`, `5GiB` or `1e8rows`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Budget {
+    /// Wall-clock time.
+    Time(Duration),
+    /// Bytes read from both sides together.
+    Bytes(u64),
+    /// Rows read from both sides together.
+    Rows(u64),
+}
+
+impl FromStr for Budget {
+    type Err = ParseQuantityError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hint = "write a time, a size or a number of rows, such as 10m, 5GiB or 1e8rows";
+        let error = || ParseQuantityError { what: "budget", text: text.to_owned(), hint };
+        if let Some(number) = text.strip_suffix("rows") {
+            let number: f64 = number.trim().parse().map_err(|_| error())?;
+            let whole = number.is_finite() && number >= 1.0 && number <= 1e18 && number.fract() == 0.0;
+            return if whole { Ok(Self::Rows(number as u64)) } else { Err(error()) };
+        }
+        let positive = |value: u64| if value == 0 { Err(error()) } else { Ok(value) };
+        match (parse_duration(text), parse_size(text)) {
+            (Ok(time), _) if !time.is_zero() => Ok(Self::Time(time)),
+            (_, Ok(bytes)) => positive(bytes).map(Self::Bytes),
+            _ => Err(error()),
+        }
+    }
+}
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Connecting, describing, planning.
+    #[default]
+    Planning,
+    /// Waiting for the replica to reach the fence.
+    Fencing,
+    /// Reading and digesting both sides.
+    Digesting,
+    /// Finding the rows behind the differences.
+    Locating,
+    /// Reading suspect rows again.
+    Confirming,
+}
+
+/// Counters of both sides.
+#[derive(Debug, Clone, Default)]
+pub struct SideProgress {
+    /// The source's counters.
+    pub source: Arc<Progress>,
+    /// The replica's counters.
+    pub replica: Arc<Progress>,
+}
+
+/// Lets somebody else watch a run: which dataset it is at, in what phase, how far. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Monitor {
+    now: Arc<Mutex<(String, Phase, SideProgress)>>,
+}
+
+impl Monitor {
+    /// Begins another dataset with fresh counters and returns them.
+    pub fn begin(&self, dataset: &str) -> SideProgress {
+        let sides = SideProgress::default();
+        *self.lock() = (dataset.to_owned(), Phase::Planning, sides.clone());
+        sides
+    }
+
+    /// Says what is being done now.
+    pub fn enter(&self, phase: Phase) {
+        self.lock().1 = phase;
+    }
+
+    /// The dataset, the phase and the counters now.
+    pub fn now(&self) -> (String, Phase, SideProgress) {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (String, Phase, SideProgress)> {
+        // The tuple is replaced whole, so a panic elsewhere cannot leave it half written.
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_a_time_a_size_or_a_number_of_rows() {
+        assert_eq!("10m".parse::<Budget>().unwrap(), Budget::Time(Duration::from_secs(600)));
+        assert_eq!("5GiB".parse::<Budget>().unwrap(), Budget::Bytes(5 << 30));
+        assert_eq!("1e8rows".parse::<Budget>().unwrap(), Budget::Rows(100_000_000));
+        for bad in ["", "10", "0s", "0", "-1rows", "1.5rows", "rows", "1e30rows", "NaNrows"] {
+            assert!(bad.parse::<Budget>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The document: what `--json` prints and what is stored as a run.
+
+use paritas_model::{Difference, DifferenceCounts, Store, Tier, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// The version of the JSON document; raised when a name is removed or gets another meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One run with everything it found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Always `report`.
+    pub message_type: String,
+    /// The run itself.
+    pub run: Run,
+    /// The verdict over all links.
+    pub verdict: Verdict,
+    /// The exit code of the process.
+    pub exit_code: u8,
+    /// Links in the order in which they were asked for.
+    pub links: Vec<LinkReport>,
+}
+
+/// One execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Sortable id (ULID).
+    pub id: String,
+    /// The command: `verify`.
+    pub command: String,
+    /// Start, RFC 3339 in UTC.
+    pub started_at: String,
+    /// End, RFC 3339 in UTC.
+    pub ended_at: String,
+    /// Version of Paritas.
+    pub version: String,
+    /// `blake3:` and the checksum of the configuration; `null` for ad-hoc runs.
+    pub config: Option<String>,
+}
+
+/// What was found about one link.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// Name in the configuration, or `SOURCE -> REPLICA` without credentials.
+    pub name: String,
+    /// Declared tier.
+    pub tier: Option<Tier>,
+    /// The verdict over all checks.
+    pub verdict: Verdict,
+    /// The source.
+    pub source: Store,
+    /// The replica.
+    pub replica: Store,
+    /// Checks in the order in which they were made.
+    pub checks: Vec<Check>,
+    /// What was left out, each with its reason.
+    pub not_checked: Vec<NotChecked>,
+}
+
+/// Something that was not checked, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotChecked {
+    /// What: a dataset, a part of one, a configured check.
+    pub what: String,
+    /// The reason.
+    pub why: String,
+}
+
+/// One check. In JSON the member `check` names its kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "check", rename_all = "snake_case")]
+pub enum Check {
+    /// Do the two datasets have the same columns, types, keys and further facts?
+    Schema(SchemaCheck),
+    /// Do the two datasets hold the same rows?
+    Parity(ParityCheck),
+    /// Do the two stores hold the same files?
+    Files(FilesCheck),
+}
+
+impl Check {
+    /// The verdict of the check.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Schema(check) => check.verdict,
+            Self::Parity(check) => check.verdict,
+            Self::Files(check) => check.verdict,
+        }
+    }
+}
+
+/// Comparison of two schemas.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SchemaCheck {
+    /// Name of the dataset on the source.
+    pub dataset: String,
+    /// Pass when nothing differs; warn for facts that hold no data (a default, a constraint).
+    pub verdict: Verdict,
+    /// Every difference.
+    pub differences: Vec<SchemaDifference>,
+    /// Why the schemas could not be compared.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<Problem>,
+}
+
+/// One difference between two schemas.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaDifference {
+    /// What differs: `column amount`, `key`, `constraint …`.
+    pub what: String,
+    /// How it is on the source; `null` when it is absent there.
+    pub source: Option<String>,
+    /// How it is on the replica; `null` when it is absent there.
+    pub replica: Option<String>,
+    /// Whether rows can still be compared in spite of it.
+    pub comparable: bool,
+}
+
+/// Comparison of all rows of a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParityCheck {
+    /// Name of the dataset on the source.
+    pub dataset: String,
+    /// Name on the replica, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replica_dataset: Option<String>,
+    /// The verdict. Pass means: every row of both sides was read and the digests are equal.
+    pub verdict: Verdict,
+    /// Whether all rows of both sides were read and all differences are counted.
+    pub complete: bool,
+    /// Rows read; `null` when a side was not read to its end.
+    pub rows: RowCounts,
+    /// Counts of differing rows per class; complete, or `complete` is false.
+    pub differences: DifferenceCounts,
+    /// Differing rows, at most as many as asked for.
+    pub items: Vec<Difference>,
+    /// Whether there are more differences than items.
+    pub items_truncated: bool,
+    /// Key columns; empty when whole rows were compared.
+    pub key: Vec<String>,
+    /// Compared columns.
+    pub columns: Vec<String>,
+    /// `wire` (same engine, bytes) or `logical` (by meaning).
+    pub canon: Option<String>,
+    /// Positions of the compared views.
+    pub positions: Positions,
+    /// The position that the replica had to reach before it was read.
+    pub fence: Option<String>,
+    /// Bytes read from the stores.
+    pub bytes_read: BothSides,
+    /// Duration of the check.
+    pub seconds: f64,
+    /// Things to know about the result: policies that were applied, estimates.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
+    /// Why the check could not be finished.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<Problem>,
+}
+
+/// Row counts of both sides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowCounts {
+    /// Rows on the source.
+    pub source: Option<u64>,
+    /// Rows on the replica.
+    pub replica: Option<u64>,
+    /// Why a count is missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+}
+
+/// Positions of both sides, in the stores' own notation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Positions {
+    /// Position of the source's view.
+    pub source: Option<String>,
+    /// Position of the replica's view.
+    pub replica: Option<String>,
+    /// Why a position is missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+}
+
+/// A number for each side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BothSides {
+    /// On the source.
+    pub source: u64,
+    /// On the replica.
+    pub replica: u64,
+}
+
+/// Comparison of files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FilesCheck {
+    /// What was compared: the two roots' common name.
+    pub dataset: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Number of files.
+    pub files: BothSides,
+    /// Their bytes.
+    pub bytes: BothSides,
+    /// `lost`: missing on the replica, `extra`: missing on the source, `changed`, `unverifiable`.
+    pub differences: DifferenceCounts,
+    /// Differing files, at most as many as asked for.
+    pub items: Vec<FileDifference>,
+    /// Whether there are more.
+    pub items_truncated: bool,
+    /// Bytes read and hashed.
+    pub bytes_read: BothSides,
+    /// Duration of the check.
+    pub seconds: f64,
+    /// Why the check could not be finished.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<Problem>,
+}
+
+/// One file that is not proven equal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDifference {
+    /// Path below the root.
+    pub path: String,
+    /// `lost`, `extra`, `changed` or `unverifiable`.
+    pub class: String,
+    /// The file on the source.
+    pub source: Option<FileFacts>,
+    /// The file on the replica.
+    pub replica: Option<FileFacts>,
+    /// Why it could not be verified, or what the difference means.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+}
+
+/// Size and checksum of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFacts {
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Hexadecimal BLAKE3; `null` when the file could not be read.
+    pub blake3: Option<String>,
+}
+
+/// A failure inside a run: it makes a check unknown, and the run goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Stable word such as `store.unreachable`.
+    pub code: String,
+    /// What failed, in lower case and without a full stop.
+    pub message: String,
+    /// What the system said.
+    pub detail: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// The document that `--json` prints when a command could not run at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDocument {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Always `error`.
+    pub message_type: String,
+    /// The failure.
+    #[serde(flatten)]
+    pub problem: Problem,
+    /// The exit code of the process.
+    pub exit_code: u8,
+}
+
+impl ErrorDocument {
+    /// The document for a failure.
+    pub fn new(problem: Problem, exit_code: u8) -> Self {
+        Self { schema_version: SCHEMA_VERSION, message_type: "error".to_owned(), problem, exit_code }
+    }
+}
+
+impl LinkReport {
+    /// The verdict of the link from its checks. No check at all is unknown.
+    pub fn combined(checks: &[Check]) -> Verdict {
+        Verdict::combine(checks.iter().map(Check::verdict))
+    }
+}
+
+impl Report {
+    /// Puts links together into a report; verdict and exit code follow from them.
+    pub fn new(run: Run, links: Vec<LinkReport>, deny_warnings: bool) -> Self {
+        let verdict = Verdict::combine(links.iter().map(|link| link.verdict));
+        let exit_code = verdict.exit_code(deny_warnings);
+        Self { schema_version: SCHEMA_VERSION, message_type: "report".to_owned(), run, verdict, exit_code, links }
+    }
+}
