@@ -228,6 +228,10 @@ pub struct FetchedRow {
     pub fields: Vec<FetchedField>,
     /// Where the row stands, where the store can say: a file and row number.
     pub place: Option<String>,
+    /// Changes whenever the row is written, even with the same values (PostgreSQL: `xmin`);
+    /// comparable on the same store only. `None` where the store has no such thing or it does not
+    /// matter because the view never changes.
+    pub version: Option<u64>,
 }
 
 /// Files.
