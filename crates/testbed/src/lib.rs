@@ -3,7 +3,9 @@
 //! A [`Scratch`] folder holds everything; servers in it stop when they are dropped, and also when this process is
 //! killed (where `setpriv` is installed). Every wait has a deadline.
 
+pub mod bench;
 mod error;
+pub mod ledger;
 pub mod ports;
 pub mod postgres;
 mod process;
