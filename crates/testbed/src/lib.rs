@@ -5,6 +5,7 @@
 
 pub mod bench;
 mod error;
+pub mod faults;
 pub mod ledger;
 pub mod ports;
 pub mod postgres;

@@ -20,6 +20,7 @@ pub use self::schema::{
     Column, FILLS, Kind, LEDGER, ORDERS, POSITIONS, QUOTES, TABLES, Table, schema_sql, table_names,
 };
 pub use self::value::Value;
+pub(crate) use self::value::{micros_text, uuid_text};
 
 /// One row: a value for each column, in the table's order.
 pub type Row = Vec<Value>;

@@ -79,7 +79,8 @@ fn decimal_text(unscaled: i128, scale: u32) -> String {
     }
 }
 
-fn micros_text(micros: i64, zone: bool) -> String {
+/// An instant in ISO 8601 with six digits after the point, and a `Z` if it has a zone.
+pub(crate) fn micros_text(micros: i64, zone: bool) -> String {
     // The plan's instants are all in this century; the fallback keeps a wrong one visible.
     let Ok(instant) = Timestamp::from_microsecond(micros) else { return format!("microsecond {micros}") };
     if zone { format!("{instant:.6}") } else { format!("{:.6}", TimeZone::UTC.to_datetime(instant)) }
