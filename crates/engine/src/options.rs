@@ -1,6 +1,7 @@
 //! What a run is told, and how it can be watched.
 
 use paritas_connect::Progress;
+pub use paritas_verify::rows::Phase;
 use paritas_digest::{DigestKey, Policies};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
 use std::path::PathBuf;
@@ -79,22 +80,6 @@ impl FromStr for Budget {
             _ => Err(error()),
         }
     }
-}
-
-/// What a run is doing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// Connecting, describing, planning.
-    #[default]
-    Planning,
-    /// Waiting for the replica to reach the fence.
-    Fencing,
-    /// Reading and digesting both sides.
-    Digesting,
-    /// Finding the rows behind the differences.
-    Locating,
-    /// Reading suspect rows again.
-    Confirming,
 }
 
 /// Counters of both sides.

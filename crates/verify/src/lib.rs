@@ -1,1 +1,19 @@
 //! Plan, digest, compare, locate, confirm: over connector traits only.
+//!
+//! [`rows::verify`] compares one dataset on two stores, [`files::verify`] the files of two stores.
+//! A verdict is a proof or unknown: whatever could not be read to its end, decoded or confirmed
+//! ends as [`paritas_model::Verdict::Unknown`], with the reason.
+
+pub mod files;
+pub mod rows;
+pub mod stored;
+
+mod confirm;
+mod locate;
+mod matching;
+mod naming;
+mod plan;
+mod side;
+
+pub use plan::{Choice, Plan, PlanError, SchemaDelta, compare_schemas};
+pub use side::{Budget, Retry, Side};

@@ -1,0 +1,157 @@
+//! From outcomes of `paritas-verify` to the report.
+
+use crate::error::problem_of;
+use crate::pair::Compared;
+use paritas_connect::FileEntry;
+use paritas_model::{Class, Known, Position, Verdict};
+use paritas_report::{
+    BothSides, FileDifference, FileFacts, FilesCheck, ParityCheck, Positions, Problem, RowCounts, SchemaCheck,
+    SchemaDifference,
+};
+use paritas_verify::rows::Origin;
+use paritas_verify::{Plan, SchemaDelta, files, rows};
+use std::time::Duration;
+
+/// The schema check of a dataset.
+pub(crate) fn schema(dataset: &str, deltas: &[SchemaDelta]) -> SchemaCheck {
+    let verdict = match deltas {
+        [] => Verdict::Pass,
+        deltas if deltas.iter().any(|delta| delta.data) => Verdict::Fail,
+        _ => Verdict::Warn,
+    };
+    let differences = deltas.iter().map(|delta| SchemaDifference {
+        what: delta.what.clone(),
+        source: delta.source.clone(),
+        replica: delta.replica.clone(),
+        comparable: delta.comparable,
+    });
+    SchemaCheck { dataset: dataset.to_owned(), verdict, differences: differences.collect(), problem: None }
+}
+
+/// A dataset that one side does not have.
+pub(crate) fn one_sided(dataset: &str, on_source: bool) -> SchemaCheck {
+    let exists = || Some("exists".to_owned());
+    let difference = SchemaDifference {
+        what: format!("dataset {dataset}"),
+        source: if on_source { exists() } else { None },
+        replica: if on_source { None } else { exists() },
+        comparable: false,
+    };
+    let dataset = dataset.to_owned();
+    SchemaCheck { dataset, verdict: Verdict::Fail, differences: vec![difference], problem: None }
+}
+
+/// A parity check that could not begin.
+pub(crate) fn not_begun(dataset: &str, problem: Problem) -> ParityCheck {
+    ParityCheck {
+        dataset: dataset.to_owned(),
+        replica_dataset: None,
+        verdict: Verdict::Unknown,
+        complete: false,
+        rows: RowCounts { source: None, replica: None, why: Some(problem.message.clone()) },
+        differences: paritas_model::DifferenceCounts::default(),
+        items: Vec::new(),
+        items_truncated: false,
+        key: Vec::new(),
+        columns: Vec::new(),
+        canon: None,
+        positions: Positions::default(),
+        fence: None,
+        bytes_read: BothSides::default(),
+        seconds: 0.0,
+        notes: Vec::new(),
+        problem: Some(problem),
+    }
+}
+
+/// The parity check of a dataset.
+pub(crate) fn parity(compared: &Compared<'_>, plan: &Plan, outcome: rows::Outcome, took: Duration) -> ParityCheck {
+    let verdict = outcome.verdict();
+    let problem = outcome.problem.as_ref().map(|(origin, error)| sided(*origin, problem_of(error)));
+    let rows = RowCounts {
+        source: outcome.source_rows,
+        replica: outcome.replica_rows,
+        why: match (outcome.source_rows, outcome.replica_rows) {
+            (Some(_), Some(_)) => None,
+            _ => Some(problem.as_ref().map_or_else(|| "not read to the end".to_owned(), |p| p.message.clone())),
+        },
+    };
+    let mut notes = outcome.notes;
+    for (column, why) in &plan.left_out {
+        notes.push(format!("column {column} was not compared: {why}"));
+    }
+    if plan.key.is_empty() {
+        notes.push("no key: whole rows were compared, and a change shows as one lost and one extra row".to_owned());
+    }
+    let renamed = compared.source_name != compared.replica_name;
+    ParityCheck {
+        dataset: compared.source_name.to_owned(),
+        replica_dataset: renamed.then(|| compared.replica_name.to_owned()),
+        verdict,
+        complete: outcome.complete,
+        rows,
+        differences: outcome.counts,
+        items: outcome.items,
+        items_truncated: outcome.items_truncated,
+        key: plan.key.clone(),
+        columns: plan.canon.columns.iter().map(|column| column.name.clone()).collect(),
+        canon: Some(match plan.canon.kind {
+            paritas_digest::CanonKind::Wire { .. } => "wire".to_owned(),
+            paritas_digest::CanonKind::Logical => "logical".to_owned(),
+        }),
+        positions: positions(outcome.source_position.as_ref(), outcome.replica_position.as_ref()),
+        fence: outcome.fence.map(|fence| fence.text),
+        bytes_read: BothSides { source: outcome.source_bytes, replica: outcome.replica_bytes },
+        seconds: took.as_secs_f64(),
+        notes,
+        problem,
+    }
+}
+
+fn positions(source: Option<&Known<Position>>, replica: Option<&Known<Position>>) -> Positions {
+    let text = |side: Option<&Known<Position>>| side.and_then(Known::value).map(|position| position.text.clone());
+    let why = [source, replica].into_iter().flatten().find_map(|side| side.why().map(str::to_owned));
+    Positions { source: text(source), replica: text(replica), why }
+}
+
+/// The files check.
+pub(crate) fn files(dataset: &str, outcome: files::Outcome, took: Duration) -> FilesCheck {
+    let facts = |entry: &FileEntry| FileFacts {
+        size_bytes: entry.size_bytes,
+        blake3: entry.blake3.value().map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect()),
+    };
+    let class = |class: Option<Class>| class.map_or("unverifiable", Class::as_str).to_owned();
+    FilesCheck {
+        dataset: dataset.to_owned(),
+        verdict: outcome.verdict(),
+        files: BothSides { source: outcome.source.0, replica: outcome.replica.0 },
+        bytes: BothSides { source: outcome.source.1, replica: outcome.replica.1 },
+        differences: outcome.counts,
+        items: outcome
+            .items
+            .iter()
+            .map(|item| FileDifference {
+                path: item.path.clone(),
+                class: class(item.class),
+                source: item.source.as_ref().map(facts),
+                replica: item.replica.as_ref().map(facts),
+                why: item.why.clone(),
+            })
+            .collect(),
+        items_truncated: outcome.items_truncated,
+        bytes_read: BothSides { source: outcome.source.1, replica: outcome.replica.1 },
+        seconds: took.as_secs_f64(),
+        problem: outcome.problem.as_ref().map(|(origin, error)| sided(*origin, problem_of(error))),
+    }
+}
+
+/// Says which side a problem came from.
+pub(crate) fn sided(origin: Origin, mut problem: Problem) -> Problem {
+    let side = match origin {
+        Origin::Source => "source: ",
+        Origin::Replica => "replica: ",
+        Origin::Comparison => "",
+    };
+    problem.message = format!("{side}{}", problem.message);
+    problem
+}

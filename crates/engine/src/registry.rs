@@ -1,0 +1,60 @@
+//! The one place that knows every connector: from a target to an opened store.
+
+use crate::pair::described;
+use crate::{Error, Result, Target};
+use paritas_connect::{Store, redact_url};
+use paritas_connect_lake::{CsvStore, FilesStore, LakeOptions, Location, ParquetStore};
+use paritas_connect_postgres::PostgresStore;
+use paritas_model::StoreKind;
+use secrecy::SecretString;
+use std::sync::Arc;
+
+/// A store that is ready to be asked, and what was said about it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) target: Target,
+    pub(crate) described: paritas_model::Store,
+}
+
+/// A name and a region that a configuration gives to a store.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) region: Option<String>,
+}
+
+/// Makes the connector for a target. Nothing is contacted yet.
+pub(crate) fn open(target: &Target, password: Option<SecretString>, named: Option<Named>) -> Result<Opened> {
+    let store: Arc<dyn Store> = match target.kind {
+        StoreKind::Postgres => Arc::new(PostgresStore::from_url(&target.location, password).map_err(usage)?),
+        StoreKind::Files => Arc::new(FilesStore::new(location(target)?, lake_options(target)?).map_err(usage)?),
+        StoreKind::Parquet => Arc::new(ParquetStore::new(location(target)?, lake_options(target)?).map_err(usage)?),
+        StoreKind::Csv => Arc::new(CsvStore::new(location(target)?, lake_options(target)?).map_err(usage)?),
+        StoreKind::Digest | StoreKind::Memory => {
+            let hint = "a digest stands in for the source of an ad-hoc verify only";
+            return Err(Error::usage("usage.url", format!("a {} store cannot be opened here", target.kind), hint));
+        }
+    };
+    let name = named.as_ref().map_or_else(|| redact_url(store.name()), |named| named.name.clone());
+    let described = described(&name, target.kind, named.and_then(|named| named.region));
+    Ok(Opened { store, target: target.clone(), described })
+}
+
+fn location(target: &Target) -> Result<Location> {
+    Location::parse(&target.location).map_err(usage)
+}
+
+fn lake_options(target: &Target) -> Result<LakeOptions> {
+    LakeOptions::from_pairs(target.options.iter().map(|(name, value)| (name.as_str(), value.as_str()))).map_err(usage)
+}
+
+/// What a constructor refuses is a mistake in the URL or the configuration.
+fn usage(error: paritas_connect::Error) -> Error {
+    let hint = error.hint_text().unwrap_or("see docs/cli.md for the forms of a store").to_owned();
+    let usage = Error::usage(error.code(), error.message(), hint);
+    match error.detail_text() {
+        Some(detail) => usage.detail(detail),
+        None => usage,
+    }
+}

@@ -1,0 +1,113 @@
+//! A stored digest in place of a source that may be gone.
+
+use crate::error::problem_of;
+use crate::pair::{Compared, described};
+use crate::record;
+use crate::registry;
+use crate::{Error, Monitor, Options, Result, Target};
+use paritas_connect::Context;
+use paritas_digest::Digest;
+use paritas_model::{Dataset, StoreKind};
+use paritas_report::{Check, LinkReport, Problem};
+use paritas_verify::Side;
+use paritas_verify::rows::Origin;
+use paritas_verify::stored as judge;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Writes a digest beside its final name and renames it, so that a name always holds a whole digest.
+pub(crate) fn save(path: &Path, digest: &Digest) -> io::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let write = || -> io::Result<()> {
+        let mut out = BufWriter::new(File::create(&partial)?);
+        digest.write_to(&mut out).map_err(|error| io::Error::other(error.to_string()))?;
+        out.flush()?;
+        out.get_ref().sync_all()?;
+        std::fs::rename(&partial, path)
+    };
+    let result = write();
+    if result.is_err() {
+        // The reason for the failure matters more than a left-over that cannot be removed.
+        let _ = std::fs::remove_file(&partial);
+    }
+    result
+}
+
+fn load(path: &str) -> Result<Digest> {
+    let inconclusive = |code: &str, message: String, detail: String, hint: &str| {
+        let (code, hint) = (code.to_owned(), Some(hint.to_owned()));
+        Error::inconclusive(Problem { code, message, detail: Some(detail), hint })
+    };
+    let file = File::open(path).map_err(|error| {
+        let hint = "write one with: paritas verify SOURCE REPLICA --save-digest FILE";
+        inconclusive("digest.unreadable", format!("cannot open the digest {path}"), error.to_string(), hint)
+    })?;
+    Digest::read_from(BufReader::new(file)).map_err(|error| {
+        let hint = "take another copy of the digest, or an older one";
+        inconclusive("digest.damaged", format!("cannot use the digest {path}"), error.to_string(), hint)
+    })
+}
+
+/// Compares a stored digest with a live replica.
+pub(crate) async fn verify(
+    cx: &Context,
+    digest: &Target,
+    replica: &Target,
+    options: &Options,
+    monitor: &Monitor,
+) -> Result<LinkReport> {
+    let path = digest.location.clone();
+    let stored = load(&path)?;
+    let opened = registry::open(replica, None, None)?;
+    let counters = monitor.begin(&stored.header.dataset);
+    let mut side = Side::new(Arc::clone(&opened.store), cx.clone().with_parallel(options.parallel));
+    side.cx = side.cx.with_progress(counters.replica);
+    let dataset = match replica.datasets.as_slice() {
+        [] => only_dataset(&side).await.unwrap_or_else(|| Dataset(stored.header.dataset.clone())),
+        [one] => Dataset(one.clone()),
+        _ => return Err(Error::usage("usage.url", "a digest holds one dataset", "name one table with ?table=")),
+    };
+    let started = Instant::now();
+    let request = judge::Request {
+        digest: &stored,
+        replica: &side,
+        dataset: &dataset,
+        rename: &replica.rename,
+        filter: replica.filter.clone(),
+        key: &options.digest_key,
+        items_max: options.max_differences,
+        watch: &|phase| monitor.enter(phase),
+    };
+    let check = match judge::verify(&request).await {
+        Ok((plan, outcome)) => {
+            let names = Compared { source_name: &stored.header.dataset, replica_name: &dataset.0 };
+            record::parity(&names, &plan, outcome, started.elapsed())
+        }
+        Err(error) => {
+            let problem = record::sided(Origin::Replica, problem_of(&error));
+            record::not_begun(&stored.header.dataset, problem)
+        }
+    };
+    let checks = vec![Check::Parity(check)];
+    Ok(LinkReport {
+        name: format!("digest:{path} -> {}", opened.store.name()),
+        tier: None,
+        verdict: LinkReport::combined(&checks),
+        source: described(&format!("digest:{path}"), StoreKind::Digest, None),
+        replica: opened.described,
+        checks,
+        not_checked: Vec::new(),
+    })
+}
+
+async fn only_dataset(side: &Side) -> Option<Dataset> {
+    let datasets = side.store.datasets()?;
+    match side.cx.bound(datasets.list(&side.cx)).await.ok()?.as_slice() {
+        [one] => Some(one.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,227 @@
+//! One side of a comparison: opening a view, digesting its splits in parallel, trying again.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use paritas_connect::{BlockSink, Context, Error, FailureKind, Result, Scan, ScanRequest, Split, SplitDone, Store};
+use paritas_digest::{Block, BucketSet, Capacity, Digester, Spec, Sums};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How often a split is read again after a transient failure, and how long to wait in between.
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    /// Readings of one split, at most.
+    pub attempts_max: u32,
+    /// Wait before the second reading; doubled each time.
+    pub pause: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts_max: 5, pause: Duration::from_millis(100) }
+    }
+}
+
+/// A limit on what both sides together may read. Shared by all sinks of a run.
+#[derive(Debug, Default)]
+pub struct Budget {
+    rows_max: Option<u64>,
+    bytes_max: Option<u64>,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Budget {
+    /// A budget of that many rows and bytes; `None` is unlimited.
+    pub fn new(rows_max: Option<u64>, bytes_max: Option<u64>) -> Self {
+        Self { rows_max, bytes_max, ..Self::default() }
+    }
+
+    /// Counts what was read, and fails once more was read than allowed.
+    fn charge(&self, rows: u64, bytes: u64) -> Result<()> {
+        let rows = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let over = |used: u64, max: Option<u64>| max.is_some_and(|max| used > max);
+        if over(rows, self.rows_max) || over(bytes, self.bytes_max) {
+            return Err(Error::new(FailureKind::Deadline, "run.budget", "the budget is spent")
+                .hint("raise --budget, or verify fewer datasets at a time"));
+        }
+        Ok(())
+    }
+}
+
+/// One side: a store, its context, and what limits reading it.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Deadline, cancel and counters of this side.
+    pub cx: Context,
+    /// Limit shared by both sides.
+    pub budget: Arc<Budget>,
+    /// How to try again.
+    pub retry: Retry,
+}
+
+/// What reading a side amounted to.
+#[derive(Debug)]
+pub(crate) struct SideDigest {
+    /// The view that was read; still open.
+    pub(crate) scan: Box<dyn Scan>,
+    /// Sums over all splits.
+    pub(crate) sums: Sums,
+    /// Bytes read.
+    pub(crate) bytes: u64,
+}
+
+/// Reading a whole view anew after its snapshot was lost, at most.
+const VIEWS_MAX: u32 = 3;
+
+impl Side {
+    /// A side with the usual limits.
+    pub fn new(store: Arc<dyn Store>, cx: Context) -> Self {
+        Self { store, cx, budget: Arc::default(), retry: Retry::default() }
+    }
+
+    /// Pins a view.
+    pub(crate) async fn open(&self, request: &ScanRequest) -> Result<Box<dyn Scan>> {
+        let datasets = self.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
+        let mut pause = self.retry.pause;
+        let mut attempt = 1;
+        loop {
+            match self.cx.bound(datasets.open(&self.cx, request)).await {
+                Err(error) if error.is_transient() && attempt < self.retry.attempts_max => {
+                    tracing::info!(store = self.store.name(), %error, attempt, "open failed, trying again");
+                    self.pause(pause).await?;
+                    pause *= 2;
+                    attempt += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Digests all splits of `scan`. When the view itself is lost, opens another and starts over.
+    pub(crate) async fn digest(
+        &self,
+        scan: Box<dyn Scan>,
+        request: &ScanRequest,
+        spec: &Arc<Spec>,
+        capacity: Capacity,
+    ) -> Result<SideDigest> {
+        let mut scan = scan;
+        let mut view = 1;
+        loop {
+            match self.digest_view(&*scan, spec, capacity, None).await {
+                Ok((sums, bytes)) => return Ok(SideDigest { scan, sums, bytes }),
+                Err(error) if error.is_transient() && view < VIEWS_MAX => {
+                    tracing::warn!(store = self.store.name(), %error, view, "view lost, opening another");
+                    drop(scan);
+                    scan = self.open(request).await?;
+                    view += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Digests all splits of a view, some at a time; with `only`, rows of other buckets are skipped.
+    pub(crate) async fn digest_view(
+        &self,
+        scan: &dyn Scan,
+        spec: &Arc<Spec>,
+        capacity: Capacity,
+        only: Option<&Arc<BucketSet>>,
+    ) -> Result<(Sums, u64)> {
+        let fresh = || {
+            let digester = Digester::new(Arc::clone(spec), capacity);
+            match only {
+                Some(buckets) => digester.only_buckets(Arc::clone(buckets)),
+                None => digester,
+            }
+        };
+        let total = Sums::new(spec.key_form(), capacity);
+        stream::iter(scan.splits())
+            .map(|split| async move {
+                let (sink, done) = self.read_split(scan, split, || DigestSink { digester: fresh(), rows: 0 }).await?;
+                // Rows are counted where they are handed out and where they are digested.
+                let digested = sink.rows;
+                if digested != done.rows {
+                    let message = format!("{}: {} rows were handed out and {digested} digested", split.label, done.rows);
+                    return Err(Error::new(FailureKind::Permanent, "data.truncated", message));
+                }
+                Ok((sink.digester.finish(), done.bytes))
+            })
+            .buffer_unordered(self.cx.parallel())
+            .try_fold((total, 0_u64), |(mut total, bytes), (sums, read)| async move {
+                total.merge(&sums).map_err(|error| {
+                    Error::new(FailureKind::Permanent, "internal.digest", "digests of two splits do not add up")
+                        .because(error)
+                })?;
+                Ok((total, bytes.saturating_add(read)))
+            })
+            .await
+    }
+
+    /// Reads one split into a fresh sink, again after transient failures.
+    pub(crate) async fn read_split<S: BlockSink>(
+        &self,
+        scan: &dyn Scan,
+        split: &Split,
+        fresh: impl Fn() -> S,
+    ) -> Result<(S, SplitDone)> {
+        let mut pause = self.retry.pause;
+        for attempt in 1.. {
+            self.cx.check()?;
+            let mut sink = Charged { inner: fresh(), budget: &self.budget };
+            match self.cx.bound(scan.read(&self.cx, split, &mut sink)).await {
+                Ok(done) => {
+                    self.budget.charge(0, done.bytes)?;
+                    return Ok((sink.inner, done));
+                }
+                Err(error) if error.is_transient() && attempt < self.retry.attempts_max => {
+                    tracing::info!(store = self.store.name(), split = split.label, %error, attempt, "reading again");
+                    self.pause(pause).await?;
+                    pause *= 2;
+                }
+                Err(error) => return Err(error.context(&split.label)),
+            }
+        }
+        Err(Error::cancelled())
+    }
+
+    async fn pause(&self, pause: Duration) -> Result<()> {
+        self.cx
+            .bound(async {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Digests blocks as they come.
+struct DigestSink {
+    digester: Digester,
+    rows: u64,
+}
+
+impl BlockSink for DigestSink {
+    fn accept(&mut self, block: Block) -> Result<()> {
+        self.rows += block.rows() as u64;
+        self.digester.add(&block).map_err(Into::into)
+    }
+}
+
+/// Counts rows against the budget before passing them on.
+struct Charged<'a, S> {
+    inner: S,
+    budget: &'a Budget,
+}
+
+impl<S: BlockSink> BlockSink for Charged<'_, S> {
+    fn accept(&mut self, block: Block) -> Result<()> {
+        self.budget.charge(block.rows() as u64, 0)?;
+        self.inner.accept(block)
+    }
+}
