@@ -71,6 +71,8 @@ pub struct NotChecked {
 /// One check. In JSON the member `check` names its kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "check", rename_all = "snake_case")]
+// A report holds a few checks per dataset, so the size of one does not matter.
+#[allow(clippy::large_enum_variant)]
 pub enum Check {
     /// Do the two datasets have the same columns, types, keys and further facts?
     Schema(SchemaCheck),

@@ -1,11 +1,26 @@
 //! The report of a run, and its formats.
 //!
 //! [`Report`] is the JSON document of `docs/contract.md`; every format is made from it alone, so
-//! that a stored run can be reported again in any format without a store.
+//! that a stored run can be reported again in any format without a store. A format is one file
+//! here and one implementation of [`Format`].
 
 mod document;
+mod format;
+mod human;
+mod json;
+mod nagios;
+mod privacy;
+mod summary;
+mod text;
 
 pub use document::{
     BothSides, Check, ErrorDocument, FileDifference, FileFacts, FilesCheck, LinkReport, NotChecked, ParityCheck,
-    Positions, Problem, Report, RowCounts, Run, SchemaCheck, SchemaDifference,
+    Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference,
 };
+pub use format::{Format, RenderOptions};
+pub use human::{Human, write_problem};
+pub use json::Json;
+pub use nagios::{Nagios, nagios_code, nagios_error};
+pub use privacy::{Privacy, apply_privacy};
+pub use summary::{Totals, elapsed_seconds};
+pub use text::{counted, escape, grouped};

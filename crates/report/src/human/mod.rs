@@ -1,0 +1,131 @@
+//! What a person reads at three in the morning: verdict first, then what is wrong, then the next
+//! command.
+
+mod dataset;
+mod files;
+mod next;
+mod page;
+mod rows;
+
+use crate::summary::{DatasetView, datasets, link_line, report_line};
+use crate::text::{escape, width, wrap};
+use crate::{Format, LinkReport, Problem, RenderOptions, Report};
+use page::{Page, Paint};
+use paritas_model::{Store, Verdict};
+use std::io::{self, Write};
+
+/// Passing datasets and links are listed one by one up to here, unless everything is asked for.
+const PASSING_MAX: usize = 20;
+/// Things left out are listed one by one up to here, unless everything is asked for.
+const NOT_CHECKED_MAX: usize = 20;
+
+/// Plain text, in colour if asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Human;
+
+impl Format for Human {
+    fn name(&self) -> &str {
+        "human"
+    }
+
+    fn write(&self, report: &Report, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
+        let mut page = Page::new(out, *options);
+        headline(&mut page, report.verdict, &report_line(report))?;
+        match report.links.as_slice() {
+            [only] => link(&mut page, only)?,
+            several => links(&mut page, several)?,
+        }
+        if let Some(command) = next::command(report, options) {
+            page.line(0, &format!("{} {command}", page.paint(Paint::Dim, "next:")))?;
+        }
+        Ok(())
+    }
+}
+
+/// `FAIL  trading: …`, wrapped under its own beginning.
+fn headline(page: &mut Page<'_>, verdict: Verdict, text: &str) -> io::Result<()> {
+    let word = verdict.as_str().to_uppercase();
+    let indent = width(&word) + 2;
+    let mut lines = wrap(text, page.width().saturating_sub(indent)).into_iter();
+    let first = lines.next().unwrap_or_default();
+    page.line(0, &format!("{}  {first}", page.paint(Paint::of(verdict), &word)))?;
+    lines.try_for_each(|line| page.line(indent, &line))
+}
+
+/// Several links: those that need attention first and in full, the passing ones in one line each.
+fn links(page: &mut Page<'_>, links: &[LinkReport]) -> io::Result<()> {
+    let (passing, others): (Vec<_>, Vec<_>) = links.iter().partition(|link| link.verdict == Verdict::Pass);
+    for one in others {
+        page.blank()?;
+        headline(page, one.verdict, &link_line(one))?;
+        link(page, one)?;
+    }
+    if passing.is_empty() {
+        return Ok(());
+    }
+    page.blank()?;
+    let shown = page.limit(PASSING_MAX, passing.len());
+    for one in passing.iter().take(shown) {
+        headline(page, one.verdict, &link_line(one))?;
+        not_checked(page, one)?;
+    }
+    page.more(0, passing.len() - shown, "passing link")
+}
+
+/// The body of one link.
+fn link(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
+    // The name of an ad-hoc link is made of both stores already.
+    let named = link.name == format!("{} -> {}", link.source.name, link.replica.name);
+    if (link.verdict != Verdict::Pass && !named) || page.verbose() {
+        store(page, "source ", &link.source)?;
+        store(page, "replica", &link.replica)?;
+    }
+    let (passing, others): (Vec<_>, Vec<_>) =
+        datasets(link).into_iter().partition(|view| view.verdict == Verdict::Pass);
+    for view in &others {
+        page.blank()?;
+        dataset::write(page, view)?;
+    }
+    passing_datasets(page, &passing, !others.is_empty())?;
+    not_checked(page, link)
+}
+
+fn store(page: &mut Page<'_>, side: &str, store: &Store) -> io::Result<()> {
+    let region = store.region.as_ref().map(|region| format!(", {}", escape(&region.0))).unwrap_or_default();
+    let about = page.paint(Paint::Dim, &format!("({}{region})", store.kind));
+    page.line(2, &format!("{} {} {about}", page.paint(Paint::Dim, side), escape(&store.name)))
+}
+
+fn passing_datasets(page: &mut Page<'_>, passing: &[DatasetView<'_>], apart: bool) -> io::Result<()> {
+    if apart && !passing.is_empty() {
+        page.blank()?;
+    }
+    let shown = page.limit(PASSING_MAX, passing.len());
+    let names = passing.iter().take(shown).map(|view| width(&escape(view.name))).max().unwrap_or(0);
+    for view in passing.iter().take(shown) {
+        dataset::passing(page, view, names.min(page.width() / 2))?;
+    }
+    page.more(2, passing.len() - shown, "passing dataset")
+}
+
+fn not_checked(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
+    if link.not_checked.is_empty() {
+        return Ok(());
+    }
+    page.line(2, &page.paint(Paint::Warn, "not checked:"))?;
+    let shown = page.limit(NOT_CHECKED_MAX, link.not_checked.len());
+    for left_out in link.not_checked.iter().take(shown) {
+        page.wrapped(4, &format!("{}: {}", left_out.what, left_out.why))?;
+    }
+    page.more(4, link.not_checked.len() - shown, "thing")
+}
+
+/// Writes a failure as `error: what failed`, `detail: what the system said`, `hint: what to do`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_problem(problem: &Problem, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page::new(out, *options);
+    page.labelled(0, Paint::Fail, "error:", &problem.message)?;
+    page.advice(2, problem)
+}

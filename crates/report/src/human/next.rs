@@ -1,0 +1,69 @@
+//! The next command that makes sense.
+
+use crate::text::shell_word;
+use crate::{Check, LinkReport, Problem, RenderOptions, Report};
+use paritas_model::{DifferenceCounts, Verdict};
+
+/// A command line to type next, or nothing when there is nothing left to do.
+pub(super) fn command(report: &Report, options: &RenderOptions) -> Option<String> {
+    let wrong: Vec<&LinkReport> =
+        report.links.iter().filter(|link| matches!(link.verdict, Verdict::Fail | Verdict::Unknown)).collect();
+    let again = verify_again(report, &wrong)?;
+    let checks = || wrong.iter().flat_map(|link| &link.checks);
+    let configured = report.run.config.is_some();
+    if checks().filter_map(problem).any(|problem| problem.code.starts_with("store.")) {
+        return Some(if configured { "paritas config check --connect".to_owned() } else { again });
+    }
+    if checks().filter_map(problem).any(|problem| problem.code == "run.deadline" || problem.code == "run.budget") {
+        return Some(format!("{again} --budget 1h"));
+    }
+    let hidden = checks().filter_map(|check| hidden(check, options)).max();
+    if let Some(total) = hidden {
+        return Some(format!("{again} --max-differences {total}"));
+    }
+    let unsettled = |check: &Check| counts(check).is_some_and(|counts| counts.in_flight > 0 || counts.unproven > 0);
+    if report.verdict == Verdict::Unknown && checks().any(unsettled) {
+        return Some(format!("{again} --settle 5m"));
+    }
+    let repair = if report.verdict == Verdict::Fail { "   (after the repair)" } else { "" };
+    Some(format!("{again}{repair}"))
+}
+
+/// The command that verifies what does not pass again; `None` when everything passes.
+fn verify_again(report: &Report, wrong: &[&LinkReport]) -> Option<String> {
+    let first = wrong.first()?;
+    let words: Option<Vec<String>> = if report.run.config.is_some() {
+        wrong.iter().map(|link| shell_word(&link.name)).collect()
+    } else {
+        [&first.source.name, &first.replica.name].into_iter().map(|name| shell_word(name)).collect()
+    };
+    Some(format!("paritas verify {}", words.map_or_else(|| "…".to_owned(), |words| words.join(" "))))
+}
+
+fn problem(check: &Check) -> Option<&Problem> {
+    match check {
+        Check::Schema(check) => check.problem.as_ref(),
+        Check::Parity(check) => check.problem.as_ref(),
+        Check::Files(check) => check.problem.as_ref(),
+    }
+}
+
+fn counts(check: &Check) -> Option<&DifferenceCounts> {
+    match check {
+        Check::Schema(_) => None,
+        Check::Parity(check) => Some(&check.differences),
+        Check::Files(check) => Some(&check.differences),
+    }
+}
+
+/// How many rows or files there are in all, where not all of them are shown.
+fn hidden(check: &Check, options: &RenderOptions) -> Option<u64> {
+    let (items, truncated) = match check {
+        Check::Schema(_) => return None,
+        Check::Parity(check) => (check.items.len(), check.items_truncated),
+        Check::Files(check) => (check.items.len(), check.items_truncated),
+    };
+    let counts = counts(check)?;
+    let total = counts.proven().saturating_add(counts.unsettled());
+    (truncated || items > options.max_items).then_some(total)
+}

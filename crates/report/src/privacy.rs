@@ -1,0 +1,78 @@
+//! Hiding values: `[privacy] values = "mask" | "hash"`.
+
+use crate::{Check, Problem, Report};
+use paritas_model::{Difference, Value};
+
+/// What happens to keys and values of rows before a report leaves the run.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Privacy {
+    /// Values are shown.
+    #[default]
+    Show,
+    /// Every value becomes `***`.
+    Mask,
+    /// Every value becomes a keyed hash: equal values stay equal inside and across reports of one
+    /// deployment, and nobody without its key can try values out.
+    Hash {
+        /// A secret of the deployment, used for nothing else.
+        key: [u8; 32],
+    },
+}
+
+impl std::fmt::Debug for Privacy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Show => "Show",
+            Self::Mask => "Mask",
+            Self::Hash { .. } => "Hash { key: *** }",
+        })
+    }
+}
+
+const MASK: &str = "***";
+/// What a system says about a failure may quote a value, so it is hidden as a whole.
+const HIDDEN_DETAIL: &str = "hidden, because privacy settings hide values";
+/// Hexadecimal digits of a hashed value: 64 bits.
+const HASH_DIGITS: usize = 16;
+
+/// Replaces keys and values of all differences, consistently. Names (of stores, datasets, columns
+/// and files) are not values and stay.
+pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
+    if privacy == Privacy::Show {
+        return;
+    }
+    for check in report.links.iter_mut().flat_map(|link| &mut link.checks) {
+        match check {
+            Check::Schema(check) => hide_detail(&mut check.problem),
+            Check::Files(check) => hide_detail(&mut check.problem),
+            Check::Parity(check) => {
+                hide_detail(&mut check.problem);
+                check.items.iter_mut().for_each(|item| hide(item, privacy));
+            }
+        }
+    }
+}
+
+fn hide_detail(problem: &mut Option<Problem>) {
+    if let Some(Problem { detail: Some(detail), .. }) = problem {
+        HIDDEN_DETAIL.clone_into(detail);
+    }
+}
+
+fn hide(item: &mut Difference, privacy: Privacy) {
+    for (_, value) in item.key.iter_mut().chain(&mut item.source).chain(&mut item.replica) {
+        *value = Value::Text(match privacy {
+            Privacy::Hash { key } => hash(&key, value),
+            Privacy::Mask | Privacy::Show => MASK.to_owned(),
+        });
+    }
+}
+
+/// One value under the key; NULL and the text `NULL` differ.
+fn hash(key: &[u8; 32], value: &Value) -> String {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    hasher.update(&[u8::from(matches!(value, Value::Null))]);
+    hasher.update(value.to_string().as_bytes());
+    let digits: String = hasher.finalize().to_hex().chars().take(HASH_DIGITS).collect();
+    format!("hash:{digits}")
+}

@@ -1,0 +1,238 @@
+//! One line about a report: what was verified, what is wrong, how fast. Shared by several formats.
+
+use crate::text::{counted, escape, grouped};
+use crate::{Check, LinkReport, Report};
+use paritas_model::{DifferenceCounts, Verdict, format_duration, format_size};
+use std::time::Duration;
+
+/// All checks of one dataset, in the order of the report.
+#[derive(Debug, Clone)]
+pub(crate) struct DatasetView<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) checks: Vec<&'a Check>,
+    pub(crate) verdict: Verdict,
+}
+
+/// Name of the dataset that a check is about.
+fn dataset(check: &Check) -> &str {
+    match check {
+        Check::Schema(check) => &check.dataset,
+        Check::Parity(check) => &check.dataset,
+        Check::Files(check) => &check.dataset,
+    }
+}
+
+/// The datasets of a link, each with its checks.
+pub(crate) fn datasets(link: &LinkReport) -> Vec<DatasetView<'_>> {
+    let mut views: Vec<DatasetView<'_>> = Vec::new();
+    for check in &link.checks {
+        let name = dataset(check);
+        // Checks of one dataset follow each other, so looking at the last one is enough.
+        match views.last_mut().filter(|view| view.name == name) {
+            Some(view) => {
+                view.checks.push(check);
+                view.verdict = Verdict::combine([view.verdict, check.verdict()]);
+            }
+            None => views.push(DatasetView { name, checks: vec![check], verdict: check.verdict() }),
+        }
+    }
+    views
+}
+
+/// What some links amount to.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// Datasets that were looked at.
+    pub datasets: u64,
+    /// Datasets per verdict: pass, warn, unknown, fail.
+    pub per_verdict: [u64; 4],
+    /// Rows compared: per dataset the larger of both sides.
+    pub rows: u64,
+    /// Files compared: per set the larger of both sides.
+    pub files: u64,
+    /// Bytes read from both sides.
+    pub bytes: u64,
+    /// Differing rows.
+    pub row_differences: DifferenceCounts,
+    /// Differing files.
+    pub file_differences: DifferenceCounts,
+    /// Datasets whose schemas are proven to differ.
+    pub schemas_failed: u64,
+    /// Seconds spent in checks, one after the other.
+    pub seconds: f64,
+    /// Things that were left out.
+    pub not_checked: u64,
+    /// Whether more rows may differ than were counted.
+    pub lower_bound: bool,
+    /// Name of the one failing or unknown dataset, if there is exactly one.
+    only: Option<String>,
+}
+
+impl Totals {
+    /// Adds up links.
+    pub fn of<'a>(links: impl IntoIterator<Item = &'a LinkReport>) -> Self {
+        let mut totals = Self::default();
+        let mut wrong = Vec::new();
+        for link in links {
+            totals.not_checked += link.not_checked.len() as u64;
+            for view in datasets(link) {
+                totals.datasets += 1;
+                if let Some(count) = totals.per_verdict.get_mut(view.verdict as usize) {
+                    *count += 1;
+                }
+                if view.verdict != Verdict::Pass {
+                    wrong.push(escape(view.name));
+                }
+                view.checks.iter().for_each(|check| totals.add(check));
+            }
+        }
+        totals.only = if wrong.len() == 1 { wrong.pop() } else { None };
+        totals
+    }
+
+    fn add(&mut self, check: &Check) {
+        match check {
+            Check::Schema(check) => self.schemas_failed += u64::from(check.verdict == Verdict::Fail),
+            Check::Parity(check) => {
+                self.rows += check.rows.source.unwrap_or(0).max(check.rows.replica.unwrap_or(0));
+                self.bytes += check.bytes_read.source.saturating_add(check.bytes_read.replica);
+                self.seconds += finite(check.seconds);
+                self.lower_bound |= !check.complete && check.differences.proven() > 0;
+                add_counts(&mut self.row_differences, &check.differences);
+            }
+            Check::Files(check) => {
+                self.files += check.files.source.max(check.files.replica);
+                self.bytes += check.bytes_read.source.saturating_add(check.bytes_read.replica);
+                self.seconds += finite(check.seconds);
+                add_counts(&mut self.file_differences, &check.differences);
+            }
+        }
+    }
+
+    fn count(&self, verdict: Verdict) -> u64 {
+        self.per_verdict.get(verdict as usize).copied().unwrap_or(0)
+    }
+
+    /// `in public.orders` or `in 2 of 3 datasets`.
+    fn place(&self, count: u64) -> String {
+        match &self.only {
+            Some(name) if count == 1 => name.clone(),
+            _ => format!("{} of {}", grouped(count), counted(self.datasets, "dataset")),
+        }
+    }
+}
+
+fn finite(seconds: f64) -> f64 {
+    if seconds.is_finite() && seconds > 0.0 { seconds } else { 0.0 }
+}
+
+fn add_counts(sum: &mut DifferenceCounts, part: &DifferenceCounts) {
+    sum.lost = sum.lost.saturating_add(part.lost);
+    sum.extra = sum.extra.saturating_add(part.extra);
+    sum.changed = sum.changed.saturating_add(part.changed);
+    sum.in_flight = sum.in_flight.saturating_add(part.in_flight);
+    sum.unproven = sum.unproven.saturating_add(part.unproven);
+    sum.unverifiable = sum.unverifiable.saturating_add(part.unverifiable);
+}
+
+/// `1 row differs`, `3 rows differ`.
+pub(crate) fn differ(count: u64, noun: &str) -> String {
+    format!("{} {}", counted(count, noun), if count == 1 { "differs" } else { "differ" })
+}
+
+/// What was found, for the verdict: `3 rows differ in public.orders, 1 of 3 datasets unknown`.
+fn finding(verdict: Verdict, totals: &Totals) -> String {
+    let mut parts = Vec::new();
+    let failed = totals.count(Verdict::Fail);
+    if failed > 0 {
+        let mut wrong = Vec::new();
+        match (totals.row_differences.proven(), totals.file_differences.proven()) {
+            (0, 0) => {}
+            (rows, 0) => wrong.push(differ(rows, "row")),
+            (0, files) => wrong.push(differ(files, "file")),
+            (rows, files) => wrong.push(format!("{} and {}", counted(rows, "row"), differ(files, "file"))),
+        }
+        match totals.schemas_failed {
+            0 => {}
+            1 => wrong.push("the schema differs".to_owned()),
+            _ => wrong.push("schemas differ".to_owned()),
+        }
+        if wrong.is_empty() {
+            wrong.push("a violation is proven".to_owned());
+        }
+        let at_least = if totals.lower_bound { "at least " } else { "" };
+        parts.push(format!("{at_least}{} in {}", wrong.join(" and "), totals.place(failed)));
+    }
+    let unknown = totals.count(Verdict::Unknown);
+    if unknown > 0 {
+        parts.push(format!("{} could not be verified", totals.place(unknown)));
+    }
+    let warned = totals.count(Verdict::Warn);
+    if warned > 0 {
+        parts.push(format!("warnings in {}", totals.place(warned)));
+    }
+    let equal = totals.count(Verdict::Pass);
+    if equal > 0 {
+        parts.push(if equal == totals.datasets {
+            format!("{} equal", counted(equal, "dataset"))
+        } else {
+            format!("{} of {} equal", grouped(equal), counted(totals.datasets, "dataset"))
+        });
+    }
+    if parts.is_empty() {
+        parts.push(if verdict == Verdict::Pass { "nothing to verify" } else { "nothing was verified" }.to_owned());
+    }
+    if totals.not_checked > 0 {
+        parts.push(format!("{} not checked", grouped(totals.not_checked)));
+    }
+    parts.join(", ")
+}
+
+/// How much was read and how fast: `1,000,000 rows, 400MiB in 3.5s (285,714 rows/s)`.
+fn volume(totals: &Totals, seconds: f64) -> String {
+    let elapsed = format_duration(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    if totals.rows == 0 && totals.files == 0 && totals.bytes == 0 {
+        return format!("nothing was read in {elapsed}");
+    }
+    let mut parts = Vec::new();
+    if totals.rows > 0 {
+        parts.push(counted(totals.rows, "row"));
+    }
+    if totals.files > 0 {
+        parts.push(counted(totals.files, "file"));
+    }
+    parts.push(format_size(totals.bytes));
+    let speed = match (totals.rows, seconds > 0.0) {
+        (_, false) => String::new(),
+        (0, true) if totals.bytes == 0 => String::new(),
+        (0, true) => format!(" ({}/s)", format_size((totals.bytes as f64 / seconds) as u64)),
+        (rows, true) => format!(" ({} rows/s)", grouped((rows as f64 / seconds) as u64)),
+    };
+    format!("{} in {elapsed}{speed}", parts.join(", "))
+}
+
+/// One line about a link, without its verdict.
+pub(crate) fn link_line(link: &LinkReport) -> String {
+    let totals = Totals::of([link]);
+    let found = finding(link.verdict, &totals);
+    format!("{}: {found}; {}", escape(&link.name), volume(&totals, totals.seconds))
+}
+
+/// One line about the whole report, without its verdict.
+pub(crate) fn report_line(report: &Report) -> String {
+    let totals = Totals::of(&report.links);
+    let subject = match report.links.as_slice() {
+        [] => return "nothing was verified: no link was asked for".to_owned(),
+        [only] => escape(&only.name),
+        several => counted(several.len() as u64, "link"),
+    };
+    let seconds = elapsed_seconds(report).unwrap_or(totals.seconds);
+    format!("{subject}: {}; {}", finding(report.verdict, &totals), volume(&totals, seconds))
+}
+
+/// Wall-clock seconds of the run; `None` when its times cannot be read.
+pub fn elapsed_seconds(report: &Report) -> Option<f64> {
+    let at = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let span = at(&report.run.ended_at)?.duration_since(at(&report.run.started_at)?);
+    Some(finite(span.as_secs_f64()))
+}
