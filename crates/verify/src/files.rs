@@ -148,15 +148,17 @@ mod tests {
             vec![file("a", 1, Some(1)), file("c", 8, Some(2)), file("d", 1, Some(1)), file("e", 1, Some(1))],
         );
         let items: Vec<_> = outcome.items.iter().map(|item| (item.path.as_str(), item.class)).collect();
-        let expected =
-            [("b", Some(Class::Lost)), ("c", Some(Class::Changed)), ("d", Some(Class::Extra)), ("e", None)];
+        let expected = [("b", Some(Class::Lost)), ("c", Some(Class::Changed)), ("d", Some(Class::Extra)), ("e", None)];
         assert_eq!(items, expected);
         assert_eq!(outcome.verdict(), Verdict::Fail);
     }
 
     #[test]
     fn a_file_that_could_not_be_read_is_never_a_pass() {
-        let outcome = compared(vec![file("a", 1, Some(1)), file("b", 1, None)], vec![file("a", 1, Some(1)), file("b", 1, Some(1))]);
+        let outcome = compared(
+            vec![file("a", 1, Some(1)), file("b", 1, None)],
+            vec![file("a", 1, Some(1)), file("b", 1, Some(1))],
+        );
         assert_eq!(outcome.verdict(), Verdict::Unknown);
         assert_eq!(compared(vec![file("a", 1, Some(1))], vec![file("a", 1, Some(1))]).verdict(), Verdict::Pass);
         assert_eq!(compared(Vec::new(), Vec::new()).verdict(), Verdict::Unknown);

@@ -169,7 +169,8 @@ fn drop_incompatible(
     if pairs.len() == before {
         // An incompatibility that names no compared column would repeat forever.
         let detail = problems.iter().map(|p| format!("{}: {}", p.column, p.why)).collect::<Vec<_>>().join("; ");
-        let mut error = PlanError::new("dataset.columns", "the two datasets cannot be compared", "compare through views");
+        let mut error =
+            PlanError::new("dataset.columns", "the two datasets cannot be compared", "compare through views");
         error.detail = Some(detail);
         return Err(error);
     }

@@ -147,7 +147,8 @@ impl Side {
                 // Rows are counted where they are handed out and where they are digested.
                 let digested = sink.rows;
                 if digested != done.rows {
-                    let message = format!("{}: {} rows were handed out and {digested} digested", split.label, done.rows);
+                    let message =
+                        format!("{}: {} rows were handed out and {digested} digested", split.label, done.rows);
                     return Err(Error::new(FailureKind::Permanent, "data.truncated", message));
                 }
                 Ok((sink.digester.finish(), done.bytes))

@@ -140,12 +140,8 @@ fn item(spec: &Spec, found: &Found, row: Option<&FetchedRow>) -> Difference {
     };
     match row {
         Some(row) => {
-            let mismatch = Mismatch {
-                class: Class::Extra,
-                copies: found.copies,
-                source: None,
-                replica: Some(row.clone()),
-            };
+            let mismatch =
+                Mismatch { class: Class::Extra, copies: found.copies, source: None, replica: Some(row.clone()) };
             let mut difference = difference(spec.canon(), &mismatch, Proof::Proven);
             difference.class = found.class;
             difference.note = Some(note.to_owned());

@@ -1,0 +1,43 @@
+# Everything a developer runs. Two commands set a fresh Debian machine up: `make demo`, `make test`.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+# Trials of the overload test in `make test-release`; the promise of docs/digest-format.md.
+TRIALS ?= 100000
+
+.PHONY: help setup build demo test test-dev test-release lint fmt bench soak fuzz docs clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+setup: ## Install what the tests and the demo need (Debian packages, a Python environment); idempotent
+	@scripts/setup.sh
+
+build: ## Build the release binary: target/release/paritas
+	$(CARGO) build --release --locked -p paritas-cli
+
+demo: setup build ## Two regions on real servers, faults injected, found, reported
+	@target/release/paritas demo
+
+test: setup test-dev test-release ## Every test, on real servers
+
+test-dev:
+	$(CARGO) build --locked -p paritas-cli
+	$(CARGO) test --locked --workspace --exclude paritas-benches
+
+test-release: ## The property tests whose number of trials needs optimised code
+	PARITAS_TRIALS=$(TRIALS) $(CARGO) test --release --locked -p paritas-digest
+
+lint: ## Formatting and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+fmt: ## Format everything
+	$(CARGO) fmt --all
+
+bench: ## Measure every hot path beside what it is compared with
+	$(CARGO) bench --locked -p paritas-benches
+
+clean: ## Remove what was built
+	$(CARGO) clean
