@@ -2,15 +2,26 @@
 //!
 //! A [`Scratch`] folder holds everything; servers in it stop when they are dropped, and also when this process is
 //! killed (where `setpriv` is installed). Every wait has a deadline.
+//!
+//! - [`postgres`]: servers, standbys, logical replicas
+//! - [`seaweed`]: an S3 server
+//! - [`proxy`]: cuts, delays and corrupts what passes between a client and a server
+//! - [`tls`]: an authority, good and bad certificates
+//! - [`ledger`], [`bench`]: the data
+//! - [`faults`]: damage with a description
 
 pub mod bench;
 mod error;
 pub mod faults;
+mod http;
 pub mod ledger;
 pub mod ports;
 pub mod postgres;
 mod process;
+pub mod proxy;
 pub mod scratch;
+pub mod seaweed;
+pub mod tls;
 mod wait;
 
 pub use error::{Error, Result};
