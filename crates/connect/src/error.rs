@@ -143,7 +143,8 @@ impl std::error::Error for Error {
 
 impl From<paritas_digest::DigestError> for Error {
     fn from(error: paritas_digest::DigestError) -> Self {
-        Self::new(FailureKind::Permanent, "data.unreadable", "a row cannot be brought into canonical form").because(error)
+        Self::new(FailureKind::Permanent, "data.unreadable", "a row cannot be brought into canonical form")
+            .because(error)
     }
 }
 
