@@ -8,10 +8,12 @@ mod arrow_types;
 mod arrow_value;
 mod context;
 mod error;
+mod memory;
 mod redact;
 mod retry;
 mod secret;
 pub mod shown;
+mod sink;
 mod store;
 
 pub use arrow_rows::render_arrow;
@@ -19,9 +21,11 @@ pub use arrow_types::{logical_type, schema_of};
 pub use arrow_value::show_arrow;
 pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result};
+pub use memory::{MemoryStore, MemoryTable};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
+pub use sink::deliver;
 pub use store::{
     BlockSink, ColumnPair, Datasets, Description, FetchedField, FetchedRow, FileEntry, FileManifest, Files, Lookup,
     Positions, ReplicaRole, Scan, ScanRequest, Split, SplitDone, Store, StoreIdentity,
