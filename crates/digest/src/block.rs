@@ -35,7 +35,7 @@ pub struct RowBlock {
 }
 
 /// Where a row lies: unpadded lengths, padded starts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Span {
     image_start: usize,
     image_len: usize,
@@ -81,8 +81,8 @@ impl RowBlock {
         let image_len = self.images.len() - image_start;
         let key_start = self.keys.len();
         self.keys.extend_from_slice(key);
-        self.images.resize(self.images.len().next_multiple_of(PAD), 0);
-        self.keys.resize(self.keys.len().next_multiple_of(PAD), 0);
+        self.images.resize(image_start + image_len.next_multiple_of(PAD), 0);
+        self.keys.resize(key_start + key.len().next_multiple_of(PAD), 0);
         self.spans.push(Span { image_start, image_len, key_start, key_len: key.len() });
     }
 
@@ -113,10 +113,26 @@ impl RowBlock {
         self.keys.get(span.key_start..span.key_start + span.key_len)
     }
 
+    /// The image of row `index` with its padding.
+    pub(crate) fn padded_image(&self, index: usize) -> &[u8] {
+        let span = self.spans.get(index).copied().unwrap_or_default();
+        padded(&self.images, span.image_start, span.image_len)
+    }
+
+    /// The key of row `index` with its padding.
+    pub(crate) fn padded_key(&self, index: usize) -> &[u8] {
+        let span = self.spans.get(index).copied().unwrap_or_default();
+        padded(&self.keys, span.key_start, span.key_len)
+    }
+
     /// Removes all rows and keeps the buffers.
     pub fn clear(&mut self) {
         self.images.clear();
         self.keys.clear();
         self.spans.clear();
     }
+}
+
+fn padded(buffer: &[u8], start: usize, len: usize) -> &[u8] {
+    buffer.get(start..start + len.next_multiple_of(PAD)).unwrap_or_default()
 }

@@ -70,8 +70,10 @@ pub enum Slot {
         /// Digits after the point, for every value.
         scale: i8,
     },
-    /// A decimal of any size as normalised text, length in front.
+    /// A decimal of any size, by value: as text without needless zeros.
     DecimalAny,
+    /// A decimal of any size with the scale that each value carries: 1.0 and 1.00 differ.
+    DecimalExact,
     /// `f64`; narrower floats are widened, which is exact.
     Float,
     /// UTF-8 bytes as they are.
@@ -196,7 +198,8 @@ impl Slot {
             Self::Timestamp { unit: TimeUnit::Nano, .. } | Self::BigInt | Self::Decimal { .. } | Self::Uuid => Some(16),
             Self::Timestamp { .. } => Some(8),
             Self::WideDecimal { .. } => Some(32),
-            Self::DecimalAny | Self::Text | Self::Bytes | Self::Interval | Self::Json | Self::Nested(_) => None,
+            Self::DecimalAny | Self::DecimalExact => None,
+            Self::Text | Self::Bytes | Self::Interval | Self::Json | Self::Nested(_) => None,
         }
     }
 
@@ -211,8 +214,8 @@ impl Canon {
         self.columns.get(..self.key_columns).unwrap_or_default()
     }
 
-    /// What the sketch keeps of the keys. In the logical canon a key with a NULL in it is
-    /// refused by the encoder, so nullability does not matter there.
+    /// What the sketch keeps of the keys. In the logical canon nullability does not matter: a row
+    /// with a NULL in an otherwise inline key is kept by its fingerprint.
     pub fn key_form(&self) -> KeyForm {
         if self.key_columns == 0 {
             return KeyForm::WholeRow;
