@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{self, Install, Mode, Options, Server};
+use paritas_testbed::proxy::{Behaviour, Proxy};
 
 async fn count(server: &Server) -> i64 {
     let client = server.client("postgres").await.unwrap();
@@ -66,6 +67,21 @@ async fn a_standby_streams_replays_and_is_promoted() {
     postgres::promote(&standby).await.unwrap();
     standby.batch("postgres", "DELETE FROM t WHERE id = 1").await.unwrap();
     assert_eq!(count(&standby).await, 149);
+}
+
+#[tokio::test]
+async fn a_standby_behind_a_cut_line_stands_still_and_catches_up() {
+    let scratch = Scratch::new().unwrap();
+    let primary = primary(&scratch).await;
+    let proxy = Proxy::start(primary.port()).await.unwrap();
+    let standby = postgres::standby_through(&primary, "p2", proxy.port()).await.unwrap();
+    postgres::wait_replayed(&primary, &standby).await.unwrap();
+    proxy.set(Behaviour::Refuse);
+    primary.batch("postgres", "INSERT INTO t VALUES (0)").await.unwrap();
+    assert_eq!(count(&standby).await, 100);
+    proxy.set(Behaviour::Pass);
+    postgres::wait_replayed(&primary, &standby).await.unwrap();
+    assert_eq!(count(&standby).await, 101);
 }
 
 #[tokio::test]

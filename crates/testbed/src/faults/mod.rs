@@ -1,5 +1,6 @@
 //! Faults planted in copies, each with a description of what was done, so that a test can demand exactly that.
 
+pub mod csv;
 pub mod files;
 pub mod lake;
 pub mod postgres;
