@@ -100,7 +100,6 @@ impl Run {
     ///
     /// # Panics
     /// When the code is another one.
-    #[must_use]
     pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
         self
