@@ -5,7 +5,7 @@ use crate::shown;
 use crate::{Error, FailureKind, FetchedField, FetchedRow, Result};
 use arrow_array::cast::AsArray as _;
 use arrow_array::{Array as _, RecordBatch};
-use paritas_digest::{Canon, DigestKey, Encoder, Slot, Spec};
+use paritas_digest::{Canon, Encoder, Slot};
 use paritas_model::Value;
 
 /// The given rows of a batch, in the order asked for. The batch has the canon's columns in the
@@ -19,11 +19,9 @@ pub fn render_arrow(canon: &Canon, batch: &RecordBatch, rows: &[usize]) -> Resul
     rows.iter().map(|row| render_row(canon, &encoder, batch, *row)).collect()
 }
 
-/// The encoder for batches of this schema. The forms used here (fields and keys in full) do not
-/// depend on a digest key.
+/// The encoder for batches of this schema.
 pub(crate) fn encoder(canon: &Canon, schema: &arrow_schema::Schema) -> Result<Encoder> {
-    let spec = Spec::new(&DigestKey::unkeyed(), "", canon.clone())?;
-    Ok(Encoder::new(&spec, schema)?)
+    Ok(Encoder::new(canon, schema)?)
 }
 
 fn render_row(canon: &Canon, encoder: &Encoder, batch: &RecordBatch, row: usize) -> Result<FetchedRow> {

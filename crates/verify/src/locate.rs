@@ -3,7 +3,7 @@
 use crate::Side;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use paritas_connect::{BlockSink, Context, FetchedRow, Result, Scan};
-use paritas_digest::{Block, FoundKey, KeyForm, Locator, Spec};
+use paritas_digest::{Block, FoundKey, Locator, Spec};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -18,18 +18,18 @@ pub(crate) async fn rows_of(
     spec: &Arc<Spec>,
     wanted: &[FoundKey],
 ) -> Result<Vec<FetchedRow>> {
-    let inline = matches!(spec.key_form(), KeyForm::Inline8 | KeyForm::Inline16);
-    match scan.lookup() {
-        Some(_) if inline => {
-            let keys: Vec<Vec<u8>> = wanted.iter().filter_map(inline_bytes).collect();
-            let mut rows = fetch(side, scan, &keys).await?;
-            for row in &mut rows {
-                row.found = Some(FoundKey::Inline(row.key.clone()));
-            }
-            Ok(rows)
-        }
-        _ => scan_for(side, scan, spec, wanted).await,
+    if scan.lookup().is_none() {
+        return scan_for(side, scan, spec, wanted).await;
     }
+    let (inline, hidden): (Vec<FoundKey>, Vec<FoundKey>) =
+        wanted.iter().cloned().partition(|key| matches!(key, FoundKey::Inline(_)));
+    let keys: Vec<Vec<u8>> = inline.iter().filter_map(inline_bytes).collect();
+    let mut rows = fetch(side, scan, &keys).await?;
+    for row in &mut rows {
+        row.found = Some(FoundKey::Inline(row.key.clone()));
+    }
+    rows.extend(scan_for(side, scan, spec, &hidden).await?);
+    Ok(rows)
 }
 
 /// Reads rows by canonical key, in batches. Rows that the store finds under a looser equality than
@@ -75,7 +75,8 @@ pub(crate) async fn scan_for(
     Ok(hits.into_iter().flatten().collect())
 }
 
-fn inline_bytes(key: &FoundKey) -> Option<Vec<u8>> {
+/// The canonical key itself, where the digest holds it.
+pub(crate) fn inline_bytes(key: &FoundKey) -> Option<Vec<u8>> {
     match key {
         FoundKey::Inline(bytes) => Some(bytes.clone()),
         FoundKey::Fingerprint(_) => None,

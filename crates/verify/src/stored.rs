@@ -6,7 +6,7 @@ use crate::naming::{difference, unseen};
 use crate::rows::{Origin, Outcome, Phase};
 use crate::{Plan, Side};
 use paritas_connect::{ColumnPair, Error, FailureKind, FetchedRow, Result, ScanRequest};
-use paritas_digest::{Capacity, Digest, DigestKey, Found, FoundKey, HeaderFacts, KeyForm, Spec, compare};
+use paritas_digest::{Digest, DigestKey, Found, FoundKey, HeaderFacts, KeyForm, Spec, compare};
 use paritas_model::{Class, Dataset, Difference, Proof};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -82,7 +82,7 @@ async fn run(request: &Request<'_>, spec: &Arc<Spec>, plan: &Plan, outcome: &mut
     outcome.notes.push(format!("the source is the digest taken at {}", header.taken_at));
     (request.watch)(Phase::Digesting);
     let scan = request.replica.open(&plan.replica).await?;
-    let read = request.replica.digest(scan, &plan.replica, spec, Capacity::of(&request.digest.sums)).await?;
+    let read = request.replica.digest(scan, &plan.replica, spec, request.digest.sums.capacity()).await?;
     outcome.replica_rows = Some(read.sums.rows());
     outcome.replica_bytes = read.bytes;
     outcome.replica_position = Some(read.scan.position());

@@ -2,7 +2,7 @@
 
 use super::{Failure, Origin, Outcome, Phase, Request};
 use crate::confirm::{Pair, confirm};
-use crate::locate::{rows_of, scan_for};
+use crate::locate::{inline_bytes, rows_of, scan_for};
 use crate::matching::{Mismatch, group_id, mismatches};
 use crate::naming::{difference, unseen};
 use crate::side::SideDigest;
@@ -209,17 +209,11 @@ async fn suspect_keys(
     replica: &SideDigest,
     found: &[Found],
 ) -> Result<(Vec<Vec<u8>>, u64), Failure> {
-    if spec.key_form() != KeyForm::Fingerprint {
-        let inline = |one: &Found| match &one.key {
-            FoundKey::Inline(bytes) => Some(bytes.clone()),
-            FoundKey::Fingerprint(_) => None,
-        };
-        let keys: Vec<Vec<u8>> = found.iter().filter_map(inline).collect();
-        let missing = found.len() - keys.len();
-        return Ok((keys, missing as u64));
-    }
+    // Keys that the digest holds whole need no search.
+    let inline: BTreeSet<Vec<u8>> = found.iter().filter_map(|one| inline_bytes(&one.key)).collect();
+    let hidden: Vec<&Found> = found.iter().filter(|one| inline_bytes(&one.key).is_none()).collect();
     let wanted = |extra: bool| -> Vec<FoundKey> {
-        found.iter().filter(|f| (f.class == Class::Extra) == extra).map(|f| f.key.clone()).collect()
+        hidden.iter().filter(|f| (f.class == Class::Extra) == extra).map(|f| f.key.clone()).collect()
     };
     let (lost, extra) = (wanted(false), wanted(true));
     let (ours, theirs) = futures_util::future::join(
@@ -230,7 +224,7 @@ async fn suspect_keys(
     let mut rows = ours.map_err(|error| (Origin::Source, error))?;
     rows.extend(theirs.map_err(|error| (Origin::Replica, error))?);
     let seen: HashSet<&FoundKey> = rows.iter().filter_map(|row| row.found.as_ref()).collect();
-    let missing = found.iter().filter(|one| !seen.contains(&one.key)).count();
-    let keys: BTreeSet<Vec<u8>> = rows.iter().map(group_id).collect();
+    let missing = hidden.iter().filter(|one| !seen.contains(&one.key)).count();
+    let keys: BTreeSet<Vec<u8>> = rows.iter().map(group_id).chain(inline).collect();
     Ok((keys.into_iter().collect(), missing as u64))
 }

@@ -3,7 +3,7 @@
 use super::{Failure, Origin, Outcome, Request};
 use crate::side::SideDigest;
 use paritas_connect::{Error, FailureKind};
-use paritas_digest::{BucketSet, Capacity, Comparison, Found, Spec, decode};
+use paritas_digest::{BucketSet, Capacity, Comparison, Decoded, Found, Spec, decode};
 use std::sync::Arc;
 
 /// Most differing rows that a pass is made to name.
@@ -83,7 +83,7 @@ async fn narrow_pass(
     replica: &SideDigest,
     capacity: Capacity,
     buckets: &Arc<BucketSet>,
-) -> Result<Comparison, Failure> {
+) -> Result<Decoded, Failure> {
     let (ours, theirs) = futures_util::future::join(
         request.source.digest_view(&*source.scan, spec, capacity, Some(buckets)),
         request.replica.digest_view(&*replica.scan, spec, capacity, Some(buckets)),
