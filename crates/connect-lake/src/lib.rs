@@ -1,1 +1,28 @@
 //! The connector for files and lakes: manifests, Parquet and CSV, local or in object storage.
+//!
+//! [`FilesStore`] lists files with checksums of their content, [`ParquetStore`] and [`CsvStore`]
+//! read all files below a [`Location`] as the rows of one dataset. Everything is read-only.
+
+mod csv;
+mod dataset;
+mod drive;
+mod failure;
+mod files;
+mod glob;
+mod hash;
+mod listing;
+mod location;
+mod options;
+mod parquet;
+mod partition;
+mod pinned;
+mod remote;
+mod rows;
+mod source;
+mod text;
+
+pub use csv::CsvStore;
+pub use files::FilesStore;
+pub use location::Location;
+pub use options::{CsvOptions, LakeOptions};
+pub use parquet::ParquetStore;

@@ -1,0 +1,117 @@
+//! Parquet files read as one table.
+
+mod footer;
+mod input;
+mod merge;
+mod reader;
+mod scan;
+mod types;
+
+use crate::Location;
+use crate::dataset;
+use crate::partition::Partition;
+use crate::source::{FoundFile, Root};
+use async_trait::async_trait;
+use footer::{Opened, Shape};
+use paritas_connect::{Context, Datasets, Description, Result, Scan, ScanRequest, Store, StoreIdentity};
+use paritas_model::{Dataset, Known, Schema, StoreKind};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+const ENDINGS: &[&str] = &[".parquet"];
+const WHAT: &str = "Parquet files";
+
+/// All Parquet files below a location as one dataset, named after the last part of the path.
+///
+/// Files are those that end in `.parquet`; names that begin with a dot or an underscore and files that
+/// are not finished are left out. A location that is one file or a pattern takes any ending. Folders
+/// called `name=value` give the column `name`, unless the files have it themselves.
+#[derive(Debug)]
+pub struct ParquetStore {
+    location: Location,
+}
+
+/// What was pinned: the files as they are, and what they say together.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) root: Root,
+    pub(crate) shapes: Vec<Shape>,
+    pub(crate) partition: Partition,
+    pub(crate) schema: Schema,
+}
+
+impl ParquetStore {
+    /// The Parquet files of a location.
+    pub fn new(location: Location) -> Self {
+        Self { location }
+    }
+
+    async fn view(&self, cx: &Context, dataset: &Dataset) -> Result<View> {
+        dataset::check_name(&self.location, dataset)?;
+        let (root, files) = dataset::files(cx, &self.location, ENDINGS, WHAT).await?;
+        let partition = Partition::of(files.iter().map(|file| file.name.as_str()))?;
+        let shapes = read_footers(cx, &root, files).await?;
+        let schema = merge::merge(&shapes, &partition)?;
+        Ok(View { root, shapes, partition, schema })
+    }
+}
+
+async fn read_footers(cx: &Context, root: &Root, files: Vec<Arc<FoundFile>>) -> Result<Vec<Shape>> {
+    let open = |cx: &Context, root: &Root, file: &Arc<FoundFile>, runtime: &Handle| {
+        Opened::new(cx, root, file, runtime).map(|opened| opened.shape(file))
+    };
+    let mut shapes: Vec<Shape> = Vec::with_capacity(files.len());
+    dataset::each(cx, root, files, open, |mut shape| {
+        if let Some(before) = shapes.last().filter(|before| before.columns == shape.columns) {
+            shape.columns = Arc::clone(&before.columns);
+        }
+        shapes.push(shape);
+    })
+    .await?;
+    Ok(shapes)
+}
+
+#[async_trait]
+impl Store for ParquetStore {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Parquet
+    }
+
+    fn name(&self) -> &str {
+        self.location.shown()
+    }
+
+    async fn probe(&self, cx: &Context) -> Result<StoreIdentity> {
+        let mut identity = self.location.probe(cx).await?;
+        identity.version = format!("Parquet in {}", identity.version);
+        Ok(identity)
+    }
+
+    fn datasets(&self) -> Option<&dyn Datasets> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Datasets for ParquetStore {
+    async fn list(&self, cx: &Context) -> Result<Vec<Dataset>> {
+        dataset::files(cx, &self.location, ENDINGS, WHAT).await?;
+        Ok(vec![Dataset(self.location.dataset().to_owned())])
+    }
+
+    async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {
+        let view = self.view(cx, dataset).await?;
+        let groups = || view.shapes.iter().flat_map(|shape| &shape.groups);
+        Ok(Description {
+            dataset: dataset.clone(),
+            rows_estimate: Known::Known(groups().fold(0, |sum, group| sum.saturating_add(group.rows))),
+            bytes_estimate: Known::Known(groups().fold(0, |sum, group| sum.saturating_add(group.bytes))),
+            schema: view.schema,
+        })
+    }
+
+    async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {
+        let view = self.view(cx, &request.dataset).await?;
+        Ok(Box::new(scan::ParquetScan::new(cx, view, request)?))
+    }
+}

@@ -1,0 +1,148 @@
+//! What the values of a Parquet column mean.
+
+use arrow_schema::{DataType, Field as ArrowField, IntervalUnit, TimeUnit as ArrowUnit};
+use paritas_model::{Field, LogicalType, TimeUnit};
+use parquet::basic::{ConvertedType, LogicalType as Annotation};
+use parquet::schema::types::Type;
+
+/// The meaning of a top-level column from its Arrow type and its Parquet type. `declared` says
+/// whether the writer left its Arrow schema in the file.
+pub(crate) fn logical(field: &ArrowField, parquet: &Type, declared: bool) -> LogicalType {
+    let info = parquet.get_basic_info();
+    match (info.logical_type_ref(), info.converted_type()) {
+        (Some(Annotation::Json), _) | (None, ConvertedType::JSON) => LogicalType::Json,
+        (Some(Annotation::Enum), _) | (None, ConvertedType::ENUM) => LogicalType::Text,
+        (Some(Annotation::Uuid), _) => LogicalType::Uuid,
+        // Without the writer's schema the reader cannot know which parts of an interval are in use,
+        // and would leave out the months.
+        (_, ConvertedType::INTERVAL) if !declared => LogicalType::Other("parquet interval".into()),
+        _ => of_arrow(field.data_type()),
+    }
+}
+
+fn of_arrow(kind: &DataType) -> LogicalType {
+    let int = |bits, signed| LogicalType::Int { bits, signed };
+    let item = |field: &ArrowField| Box::new(of_arrow(field.data_type()));
+    match kind {
+        DataType::Null => LogicalType::Null,
+        DataType::Boolean => LogicalType::Bool,
+        DataType::Int8 => int(8, true),
+        DataType::Int16 => int(16, true),
+        DataType::Int32 => int(32, true),
+        DataType::Int64 => int(64, true),
+        DataType::UInt8 => int(8, false),
+        DataType::UInt16 => int(16, false),
+        DataType::UInt32 => int(32, false),
+        DataType::UInt64 => int(64, false),
+        DataType::Float16 => LogicalType::Float { bits: 16 },
+        DataType::Float32 => LogicalType::Float { bits: 32 },
+        DataType::Float64 => LogicalType::Float { bits: 64 },
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+        | DataType::Decimal256(precision, scale) => LogicalType::Decimal { precision: *precision, scale: *scale },
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => LogicalType::Text,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => LogicalType::Bytes,
+        DataType::FixedSizeBinary(length) => LogicalType::FixedBytes { length: length.unsigned_abs() },
+        DataType::Date32 | DataType::Date64 => LogicalType::Date,
+        DataType::Time32(unit) | DataType::Time64(unit) => LogicalType::Time { unit: of_unit(*unit) },
+        DataType::Timestamp(unit, zone) => LogicalType::Timestamp { unit: of_unit(*unit), zoned: zone.is_some() },
+        DataType::Duration(unit) => LogicalType::Duration { unit: of_unit(*unit) },
+        DataType::Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime | IntervalUnit::MonthDayNano) => {
+            LogicalType::Interval
+        }
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field) => LogicalType::List(item(field)),
+        DataType::Struct(fields) => LogicalType::Struct(
+            fields.iter().map(|f| Field { name: f.name().clone(), logical: of_arrow(f.data_type()) }).collect(),
+        ),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => match fields.as_ref() {
+                [key, value] => LogicalType::Map(item(key), item(value)),
+                _ => LogicalType::Other(kind.to_string()),
+            },
+            _ => LogicalType::Other(kind.to_string()),
+        },
+        DataType::Dictionary(_, value) => of_arrow(value),
+        DataType::RunEndEncoded(_, values) => of_arrow(values.data_type()),
+        DataType::Union(..) => LogicalType::Other(kind.to_string()),
+    }
+}
+
+fn of_unit(unit: ArrowUnit) -> TimeUnit {
+    match unit {
+        ArrowUnit::Second => TimeUnit::Second,
+        ArrowUnit::Millisecond => TimeUnit::Milli,
+        ArrowUnit::Microsecond => TimeUnit::Micro,
+        ArrowUnit::Nanosecond => TimeUnit::Nano,
+    }
+}
+
+/// Parquet's own name of a type, such as `BYTE_ARRAY (STRING)` or `INT64 (DECIMAL(18,4))`.
+pub(crate) fn engine_type(parquet: &Type) -> String {
+    let info = parquet.get_basic_info();
+    let physical = match parquet {
+        Type::PrimitiveType { physical_type: parquet::basic::Type::FIXED_LEN_BYTE_ARRAY, type_length, .. } => {
+            format!("FIXED_LEN_BYTE_ARRAY({type_length})")
+        }
+        Type::PrimitiveType { physical_type, .. } => physical_type.to_string(),
+        Type::GroupType { .. } => "GROUP".into(),
+    };
+    let unit = |unit: &parquet::basic::TimeUnit| match unit {
+        parquet::basic::TimeUnit::MILLIS => "MILLIS",
+        parquet::basic::TimeUnit::MICROS => "MICROS",
+        parquet::basic::TimeUnit::NANOS => "NANOS",
+    };
+    let annotation = match info.logical_type_ref() {
+        Some(Annotation::Decimal { scale, precision }) => format!("DECIMAL({precision},{scale})"),
+        Some(Annotation::Timestamp { is_adjusted_to_u_t_c, unit: u }) => {
+            format!("TIMESTAMP({}{})", unit(u), if *is_adjusted_to_u_t_c { ",UTC" } else { "" })
+        }
+        Some(Annotation::Time { is_adjusted_to_u_t_c, unit: u }) => {
+            format!("TIME({}{})", unit(u), if *is_adjusted_to_u_t_c { ",UTC" } else { "" })
+        }
+        Some(Annotation::Integer { bit_width, is_signed }) => {
+            format!("{}INT{bit_width}", if *is_signed { "" } else { "U" })
+        }
+        Some(Annotation::String) => "STRING".into(),
+        Some(Annotation::Map) => "MAP".into(),
+        Some(Annotation::List) => "LIST".into(),
+        Some(Annotation::Enum) => "ENUM".into(),
+        Some(Annotation::Date) => "DATE".into(),
+        Some(Annotation::Unknown) => "UNKNOWN".into(),
+        Some(Annotation::Json) => "JSON".into(),
+        Some(Annotation::Bson) => "BSON".into(),
+        Some(Annotation::Uuid) => "UUID".into(),
+        Some(Annotation::Float16) => "FLOAT16".into(),
+        Some(_) => "OTHER".into(),
+        None if info.converted_type() == ConvertedType::NONE => return physical,
+        None => info.converted_type().to_string(),
+    };
+    format!("{physical} ({annotation})")
+}
+
+/// The Arrow type to read a top-level column as, where another than the reader's own choice is
+/// faster or says more.
+pub(crate) fn wanted(field: &ArrowField, parquet: &Type, small_dictionary: bool) -> Option<DataType> {
+    let info = parquet.get_basic_info();
+    let text = match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 => true,
+        // Enumerations are text by definition.
+        DataType::Binary => matches!(
+            (info.logical_type_ref(), info.converted_type()),
+            (Some(Annotation::Enum), _) | (None, ConvertedType::ENUM)
+        ),
+        _ => false,
+    };
+    match field.data_type() {
+        _ if text && small_dictionary => {
+            Some(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))
+        }
+        _ if text => Some(DataType::Utf8View),
+        DataType::Binary | DataType::LargeBinary => Some(DataType::BinaryView),
+        _ => None,
+    }
+}
