@@ -16,8 +16,7 @@ pub struct Error {
 impl Error {
     /// A usage or configuration error: exit code 2.
     pub fn usage(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        let problem =
-            Problem { code: code.to_owned(), message: message.into(), detail: None, hint: Some(hint.into()) };
+        let problem = Problem { code: code.to_owned(), message: message.into(), detail: None, hint: Some(hint.into()) };
         Self { problem, exit_code: 2 }
     }
 

@@ -1,9 +1,9 @@
 //! What a run is told, and how it can be watched.
 
 use paritas_connect::Progress;
-pub use paritas_verify::rows::Phase;
 use paritas_digest::{DigestKey, Policies};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
+pub use paritas_verify::rows::Phase;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,7 +3,7 @@
 use crate::datasets::{self, Facing, Facings};
 use crate::error::problem_of;
 use crate::record;
-use crate::registry::{self, Opened};
+use crate::registry::{self, Opened, Secrets};
 use crate::{Budget, Error, Monitor, Options, Result, Target};
 use jiff::Timestamp;
 use paritas_connect::{Context, Datasets, Description, ReplicaRole, StoreIdentity};
@@ -11,7 +11,7 @@ use paritas_digest::{Policies, schema_fingerprint};
 use paritas_model::{Dataset, Known, Store, StoreKind, Tier};
 use paritas_report::{Check, LinkReport, NotChecked, Report, Run};
 use paritas_verify::rows::Origin;
-use paritas_verify::{Choice, Plan, Side, compare_schemas, files, rows};
+use paritas_verify::{Choice, Matching, Plan, Side, compare_schemas, files, rows};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -76,8 +76,8 @@ pub async fn verify_pair(
     let job = Job {
         name: String::new(),
         tier: None,
-        source: registry::open(&ours, None, None)?,
-        replica: registry::open(&theirs, None, None)?,
+        source: registry::open(&ours, Secrets::default(), None)?,
+        replica: registry::open(&theirs, Secrets::default(), None)?,
         include: Vec::new(),
         exclude: Vec::new(),
         overrides: Vec::new(),
@@ -310,6 +310,7 @@ fn choice_for(job: &Job, facing: &Facing, policies: Policies) -> Choice {
         key: either(&ours.key, &theirs.key),
         columns: either(&ours.columns, &theirs.columns),
         rename,
+        matching: Matching::default(),
         source_filter: ours.filter.clone(),
         replica_filter: theirs.filter.clone(),
         policies,
@@ -317,11 +318,7 @@ fn choice_for(job: &Job, facing: &Facing, policies: Policies) -> Choice {
 }
 
 /// Describes a dataset on both sides; one that only one side has is a difference of its own.
-async fn describe(
-    sides: &Sides,
-    facing: &Facing,
-    link: &mut LinkReport,
-) -> Option<(Description, Description)> {
+async fn describe(sides: &Sides, facing: &Facing, link: &mut LinkReport) -> Option<(Description, Description)> {
     let describe = |side: &Side, dataset: &Dataset| {
         let (side, dataset) = (side.clone(), dataset.clone());
         async move {
@@ -329,7 +326,8 @@ async fn describe(
             side.cx.bound(datasets.describe(&side.cx, &dataset)).await
         }
     };
-    let (ours, theirs) = tokio::join!(describe(&sides.source, &facing.source), describe(&sides.replica, &facing.replica));
+    let (ours, theirs) =
+        tokio::join!(describe(&sides.source, &facing.source), describe(&sides.replica, &facing.replica));
     let missing = |error: &paritas_connect::Error| error.code() == "dataset.missing";
     let (check, why) = match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => return Some((ours, theirs)),
@@ -366,7 +364,8 @@ async fn verify_facing(
     let started = Instant::now();
     let Some((ours, theirs)) = describe(sides, facing, link).await else { return };
     let choice = choice_for(job, facing, options.policies);
-    let (Some(source_rows), Some(replica_rows)) = (sides.source.store.datasets(), sides.replica.store.datasets()) else {
+    let (Some(source_rows), Some(replica_rows)) = (sides.source.store.datasets(), sides.replica.store.datasets())
+    else {
         return;
     };
     let engine = |datasets: &dyn Datasets| datasets.wire_engine();

@@ -24,13 +24,20 @@ pub(crate) struct Named {
     pub(crate) region: Option<String>,
 }
 
+/// Secrets that belong to a store and never stand in its target.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets {
+    pub(crate) password: Option<SecretString>,
+    pub(crate) options: Vec<(String, SecretString)>,
+}
+
 /// Makes the connector for a target. Nothing is contacted yet.
-pub(crate) fn open(target: &Target, password: Option<SecretString>, named: Option<Named>) -> Result<Opened> {
+pub(crate) fn open(target: &Target, secrets: Secrets, named: Option<Named>) -> Result<Opened> {
     let store: Arc<dyn Store> = match target.kind {
-        StoreKind::Postgres => Arc::new(PostgresStore::from_url(&target.location, password).map_err(usage)?),
-        StoreKind::Files => Arc::new(FilesStore::new(location(target)?, lake_options(target)?).map_err(usage)?),
-        StoreKind::Parquet => Arc::new(ParquetStore::new(location(target)?, lake_options(target)?).map_err(usage)?),
-        StoreKind::Csv => Arc::new(CsvStore::new(location(target)?, lake_options(target)?).map_err(usage)?),
+        StoreKind::Postgres => Arc::new(PostgresStore::from_url(&target.location, secrets.password).map_err(usage)?),
+        StoreKind::Files => Arc::new(FilesStore::new(location(target)?, lake_options(target, secrets)?)),
+        StoreKind::Parquet => Arc::new(ParquetStore::new(location(target)?, lake_options(target, secrets)?)),
+        StoreKind::Csv => Arc::new(CsvStore::new(location(target)?, lake_options(target, secrets)?)),
         StoreKind::Digest | StoreKind::Memory => {
             let hint = "a digest stands in for the source of an ad-hoc verify only";
             return Err(Error::usage("usage.url", format!("a {} store cannot be opened here", target.kind), hint));
@@ -45,12 +52,17 @@ fn location(target: &Target) -> Result<Location> {
     Location::parse(&target.location).map_err(usage)
 }
 
-fn lake_options(target: &Target) -> Result<LakeOptions> {
-    LakeOptions::from_pairs(target.options.iter().map(|(name, value)| (name.as_str(), value.as_str()))).map_err(usage)
+fn lake_options(target: &Target, secrets: Secrets) -> Result<LakeOptions> {
+    let pairs = target.options.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut options = LakeOptions::from_pairs(pairs).map_err(usage)?;
+    for (name, value) in secrets.options {
+        options.settings.insert(name.to_ascii_lowercase(), value);
+    }
+    Ok(options)
 }
 
 /// What a constructor refuses is a mistake in the URL or the configuration.
-fn usage(error: paritas_connect::Error) -> Error {
+pub(crate) fn usage(error: paritas_connect::Error) -> Error {
     let hint = error.hint_text().unwrap_or("see docs/cli.md for the forms of a store").to_owned();
     let usage = Error::usage(error.code(), error.message(), hint);
     match error.detail_text() {

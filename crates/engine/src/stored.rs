@@ -62,7 +62,7 @@ pub(crate) async fn verify(
 ) -> Result<LinkReport> {
     let path = digest.location.clone();
     let stored = load(&path)?;
-    let opened = registry::open(replica, None, None)?;
+    let opened = registry::open(replica, registry::Secrets::default(), None)?;
     let counters = monitor.begin(&stored.header.dataset);
     let mut side = Side::new(Arc::clone(&opened.store), cx.clone().with_parallel(options.parallel));
     side.cx = side.cx.with_progress(counters.replica);

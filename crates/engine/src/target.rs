@@ -178,9 +178,10 @@ mod tests {
 
     #[test]
     fn own_options_are_taken_off_a_postgres_url_and_the_others_stay() {
-        let target =
-            Target::parse("postgres://u@h:5/db?sslmode=require&table=public.orders&key=id,venue&where=id%3E1&rename=a:b")
-                .unwrap();
+        let target = Target::parse(
+            "postgres://u@h:5/db?sslmode=require&table=public.orders&key=id,venue&where=id%3E1&rename=a:b",
+        )
+        .unwrap();
         assert_eq!(target.location, "postgres://u@h:5/db?sslmode=require");
         assert_eq!(target.datasets, ["public.orders"]);
         assert_eq!(target.key, ["id", "venue"]);

@@ -15,5 +15,5 @@ mod naming;
 mod plan;
 mod side;
 
-pub use plan::{Choice, Plan, PlanError, SchemaDelta, compare_schemas};
+pub use plan::{Choice, Matching, Plan, PlanError, SchemaDelta, compare_schemas};
 pub use side::{Budget, Retry, Side};

@@ -6,9 +6,23 @@ use paritas_model::{Dataset, Schema};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// How rows of both sides are matched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Matching {
+    /// By key where there is one, otherwise whole.
+    #[default]
+    Auto,
+    /// By key; without one nothing is compared.
+    Keyed,
+    /// Whole rows, even where there is a key.
+    WholeRow,
+}
+
 /// What the user chose for a dataset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choice {
+    /// How rows are matched.
+    pub matching: Matching,
     /// Key columns by source name; empty takes the declared key of the source, then of the replica.
     pub key: Vec<String>,
     /// Compared columns by source name; empty takes all.
@@ -178,6 +192,9 @@ fn drop_incompatible(
 }
 
 fn choose_key(source: &Schema, replica: &Schema, choice: &Choice) -> Result<Vec<String>, PlanError> {
+    if choice.matching == Matching::WholeRow {
+        return Ok(Vec::new());
+    }
     if !choice.key.is_empty() {
         let mut seen = BTreeSet::new();
         for column in &choice.key {
@@ -205,6 +222,10 @@ fn choose_key(source: &Schema, replica: &Schema, choice: &Choice) -> Result<Vec<
         let chosen = choice.columns.is_empty() || choice.columns.contains(column);
         chosen && source.column(column).is_some() && replica.column(own).is_some()
     });
+    if choice.matching == Matching::Keyed && (!usable || declared.is_empty()) {
+        let hint = "name key columns with key = [...], or allow whole rows with mode = \"auto\"";
+        return Err(PlanError::new("dataset.key", "there is no key that both sides have", hint));
+    }
     // Without a usable key whole rows are compared: weaker in naming, not in proof.
     Ok(if usable { declared } else { Vec::new() })
 }

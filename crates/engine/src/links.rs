@@ -1,0 +1,179 @@
+//! Verifying configured links.
+
+use crate::error::problem_of;
+use crate::pair::{Job, Override, run_of, verify_job};
+use crate::registry::{self, Named};
+use crate::{Error, Monitor, Options, Result, Target};
+use jiff::Timestamp;
+use paritas_config::{Config, DatasetConfig, LinkConfig, Mode, OptionValue, StoreConfig};
+use paritas_connect::Context;
+use paritas_digest::DigestKey;
+use paritas_model::StoreKind;
+use paritas_report::{LinkReport, NotChecked, Problem, Report};
+use paritas_verify::{Choice, Matching};
+use secrecy::ExposeSecret as _;
+
+/// Verifies the links of these names, or all of them, one after the other.
+///
+/// # Errors
+/// Unknown names, unusable stores, secrets that cannot be had (exit code 2).
+pub async fn verify_links(
+    cx: &Context,
+    config: &Config,
+    names: &[String],
+    options: &Options,
+    monitor: &Monitor,
+) -> Result<Report> {
+    let started = Timestamp::now();
+    let chosen = chosen_links(config, names)?;
+    let options = Options { digest_key: digest_key(config, options)?, ..options.clone() };
+    let mut jobs = Vec::new();
+    for link in chosen {
+        jobs.push(job(config, link, &options)?);
+    }
+    let mut links = Vec::new();
+    for job in jobs {
+        if let Err(error) = cx.check() {
+            links.push(not_reached(&job, &problem_of(&error)));
+            continue;
+        }
+        links.push(verify_job(cx, job, &options, monitor).await);
+    }
+    let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
+    Ok(Report::new(run_of(started, Some(checksum)), links, options.deny_warnings))
+}
+
+fn chosen_links<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a LinkConfig>> {
+    if names.is_empty() {
+        if config.links.is_empty() {
+            let hint = "add a [[link]] with source and replica";
+            return Err(Error::usage("config.links", "there is no link in the configuration", hint));
+        }
+        return Ok(config.links.iter().collect());
+    }
+    let find = |name: &String| {
+        config.link(name).ok_or_else(|| {
+            let known = || {
+                let names: Vec<&str> = config.links.iter().map(|link| link.name.as_str()).collect();
+                format!("configured links are: {}", names.join(", "))
+            };
+            let hint = config.nearest_link(name).map_or_else(known, |near| format!("did you mean {near:?}?"));
+            Error::usage("usage.link", format!("there is no link {name:?}"), hint)
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+fn digest_key(config: &Config, options: &Options) -> Result<DigestKey> {
+    match &config.digest_key {
+        Some(secret) => {
+            let secret = secret.resolve().map_err(|error| registry::usage(error.context("digest_key")))?;
+            Ok(DigestKey::derive(secret.expose_secret().as_bytes()))
+        }
+        None => Ok(options.digest_key.clone()),
+    }
+}
+
+/// Opens both stores of a link.
+fn job(config: &Config, link: &LinkConfig, options: &Options) -> Result<Job> {
+    let store = |name: &str| {
+        let found = config.store(name);
+        found.ok_or_else(|| {
+            let message = format!("link {:?} names a store {name:?} that does not exist", link.name);
+            Error::usage("config.reference", message, "declare it as a [store.NAME] section")
+        })
+    };
+    let overrides = link.datasets.iter().map(|dataset| choice(dataset, options));
+    let not_executed = config.not_executed(Some(&link.name)).into_iter();
+    Ok(Job {
+        name: link.name.clone(),
+        tier: link.tier,
+        source: open(store(&link.source)?)?,
+        replica: open(store(&link.replica)?)?,
+        include: link.include.clone(),
+        exclude: link.exclude.clone(),
+        overrides: overrides.collect(),
+        not_checked: not_executed.map(|part| NotChecked { what: part.what, why: part.why }).collect(),
+    })
+}
+
+fn choice(dataset: &DatasetConfig, options: &Options) -> Override {
+    let policies = if dataset.own_policies { dataset.policies } else { options.policies };
+    Override {
+        source_name: dataset.source_name.clone(),
+        replica_name: dataset.replica_name.clone(),
+        choice: Choice {
+            matching: match dataset.mode {
+                Mode::Auto => Matching::Auto,
+                Mode::Keyed => Matching::Keyed,
+                Mode::Multiset => Matching::WholeRow,
+            },
+            key: dataset.key.clone(),
+            columns: dataset.columns.clone(),
+            rename: dataset.rename.clone(),
+            source_filter: dataset.filter.clone(),
+            replica_filter: dataset.filter.clone(),
+            policies,
+        },
+    }
+}
+
+/// Opens a configured store.
+pub(crate) fn open(store: &StoreConfig) -> Result<registry::Opened> {
+    let mut target = match store.kind {
+        StoreKind::Postgres => Target::parse(&store.url)?,
+        kind => Target::at(kind, &store.url),
+    };
+    let doing = |error: paritas_connect::Error| registry::usage(error.context(format_args!("store {:?}", store.name)));
+    let mut secrets = Vec::new();
+    for (name, value) in &store.options {
+        match value {
+            OptionValue::Plain(value) => {
+                target.options.insert(name.clone(), value.clone());
+            }
+            OptionValue::Secret(secret) => secrets.push((name.clone(), secret.resolve().map_err(doing)?)),
+        }
+    }
+    let password = store.password.as_ref().map(|secret| secret.resolve().map_err(doing)).transpose()?;
+    let named = Named { name: store.name.clone(), region: store.region.as_ref().map(|region| region.0.clone()) };
+    registry::open(&target, registry::Secrets { password, options: secrets }, Some(named))
+}
+
+fn not_reached(job: &Job, problem: &Problem) -> LinkReport {
+    LinkReport {
+        name: job.name.clone(),
+        tier: job.tier,
+        verdict: paritas_model::Verdict::Unknown,
+        source: job.source.described.clone(),
+        replica: job.replica.described.clone(),
+        checks: Vec::new(),
+        not_checked: vec![NotChecked { what: format!("link {}", job.name), why: problem.message.clone() }],
+    }
+}
+
+/// What `config check --connect` says about one store.
+#[derive(Debug)]
+pub struct StoreCheck {
+    /// Its configured name.
+    pub name: String,
+    /// Version and role, or why it cannot be used.
+    pub result: Result<String, Problem>,
+    /// What will not work, each with what to do.
+    pub limits: Vec<String>,
+}
+
+/// Connects to every configured store and asks for its privileges.
+pub async fn check_stores(cx: &Context, config: &Config) -> Vec<StoreCheck> {
+    let mut checks = Vec::new();
+    for store in &config.stores {
+        let name = store.name.clone();
+        checks.push(match open(store) {
+            Err(error) => StoreCheck { name, result: Err(error.problem().clone()), limits: Vec::new() },
+            Ok(opened) => match cx.bound(opened.store.probe(cx)).await {
+                Ok(identity) => StoreCheck { name, result: Ok(identity.version), limits: identity.limits },
+                Err(error) => StoreCheck { name, result: Err(problem_of(&error)), limits: Vec::new() },
+            },
+        });
+    }
+    checks
+}
