@@ -1,0 +1,267 @@
+//! The table of commands and options. Help, completions and manual pages are made from it.
+
+use crate::runs::Budget;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
+use paritas_model::{ParseQuantityError, parse_duration};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Largest accepted `--max-differences`: what fits into memory and a report.
+const MAX_DIFFERENCES_LIMIT: u64 = 10_000_000;
+/// Largest accepted `--capacity`: what the largest sketch can name in one pass.
+const CAPACITY_LIMIT: u64 = 1_000_000;
+/// Largest accepted `--parallel`.
+const PARALLEL_LIMIT: u64 = 1_024;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  everything asked was verified and passes
+    1  a violation is proven: differing rows or files
+    2  usage or configuration error; nothing was checked
+    3  inconclusive: something could not be verified
+  130  interrupted; what was found so far is reported";
+
+/// Verifies that the data in another region is a faithful copy: every row compared in one pass,
+/// every difference named.
+#[derive(Debug, Parser)]
+#[command(name = "paritas", version, after_help = EXIT_CODES, max_term_width = 100, subcommand_required = true)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Configuration file [default: ./paritas.toml, then $XDG_CONFIG_HOME/paritas/paritas.toml]
+    #[arg(short, long, global = true, value_name = "FILE", env = "PARITAS_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// Folder for runs and stored digests; wins over the configuration
+    #[arg(long, global = true, value_name = "DIR", env = "PARITAS_STATE", hide_env_values = true)]
+    pub state: Option<PathBuf>,
+    /// Print exactly one JSON document, also for errors
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print no progress and no log, only the result and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more: -v what is done, -vv details, -vvv everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR says otherwise
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compare source and replica now: configured links, or two stores named by URL or path
+    Verify(Box<VerifyArgs>),
+    /// Write a commented paritas.toml
+    Init(InitArgs),
+    /// Validate or show the configuration
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(ConfigCommand),
+    /// Measure this machine
+    #[command(subcommand, arg_required_else_help = true)]
+    Bench(BenchCommand),
+    /// Two regions in a temporary folder: faults injected, found, reported
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one page per command into a folder
+    Man {
+        /// Folder for the pages; it must exist
+        dir: Option<PathBuf>,
+    },
+}
+
+const VERIFY_HELP: &str = "\
+Names of stores:
+  postgres://user@host/db?table=public.orders   a PostgreSQL table
+  parquet:PATH  csv:PATH                        files read as one table
+  PATH, files:PATH, s3://bucket/prefix          files, by their checksums
+  digest:FILE                                   a digest from --save-digest, as the source only
+  Options follow as a query: ?key=id,venue ?columns=a,b ?where=… ?rename=old:new
+
+Examples:
+  paritas verify                                every configured link
+  paritas verify trading ledger                 two of them
+  paritas verify parquet:/east/fills parquet:/west/fills
+  paritas verify 'postgres://a/db?table=orders' 'postgres://b/db?table=orders'";
+
+/// Options of `verify`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = VERIFY_HELP, override_usage = "paritas verify [OPTIONS] [LINK]...\n       paritas verify [OPTIONS] SOURCE REPLICA")]
+pub struct VerifyArgs {
+    /// Names of configured links (none: all of them), or a source and a replica
+    #[arg(value_name = "LINK|STORE")]
+    pub what: Vec<String>,
+    /// Make a warning count as a violation (exit code 1)
+    #[arg(long, value_name = "WHAT")]
+    pub deny: Option<Deny>,
+    /// Stop after a time, a number of bytes or of rows: 10m, 5GiB, 1e8rows
+    #[arg(long, value_name = "LIMIT", value_parser = budget)]
+    pub budget: Option<Budget>,
+    /// List at most that many differing rows or files per dataset [default: 1000, of which 20 as text]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=MAX_DIFFERENCES_LIMIT))]
+    pub max_differences: Option<u64>,
+    /// Whose exit codes and output to use
+    #[arg(long, value_name = "STYLE", conflicts_with = "json")]
+    pub exit_style: Option<ExitStyle>,
+    /// Splits, connections and threads per side at a time [default: number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=PARALLEL_LIMIT))]
+    pub parallel: Option<u64>,
+    /// How many differing rows per dataset one pass is made to name [default: 9000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CAPACITY_LIMIT))]
+    pub capacity: Option<u64>,
+    /// How long to wait for a replica to catch up, and for rows in flight to settle [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub settle: Option<Duration>,
+    /// How to compare (repeatable): decimal=value, float=canonical, json=canonical, zone=assume-utc,
+    /// image=wide
+    #[arg(long, value_name = "KEY=VALUE", value_parser = policy)]
+    pub policy: Vec<Policy>,
+    /// Also write the source's digest into a file (with SOURCE and REPLICA only)
+    #[arg(long, value_name = "FILE")]
+    pub save_digest: Option<PathBuf>,
+}
+
+/// What to deny.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Deny {
+    /// Warnings count as violations
+    Warnings,
+}
+
+/// Whose exit codes and output to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExitStyle {
+    /// One line with performance data; 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
+    Nagios,
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Where to write
+    #[arg(default_value = "paritas.toml")]
+    pub path: PathBuf,
+    /// Overwrite a file that exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Commands about the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Validate the configuration
+    Check {
+        /// Also try the stores and their privileges
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Show every setting and where it comes from; secrets are masked
+    Show,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Checksum throughput of this machine, in about five seconds
+    Hash,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder for its files [default: paritas-demo in the folder for temporary files]
+    pub dir: Option<PathBuf>,
+}
+
+fn budget(text: &str) -> Result<Budget, ParseQuantityError> {
+    text.parse()
+}
+
+/// One declared way of comparing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// `decimal=`
+    Decimal(DecimalPolicy),
+    /// `float=`
+    Float(FloatPolicy),
+    /// `json=`
+    Json(JsonPolicy),
+    /// `zone=`
+    Zone(ZonePolicy),
+    /// `image=`
+    Image(ImagePolicy),
+}
+
+const POLICY_HINT: &str = "known are decimal=exact|value, float=bits|canonical, json=bytes|canonical, \
+                           zone=strict|assume-utc, image=compact|wide";
+
+fn policy(text: &str) -> Result<Policy, ParseQuantityError> {
+    let policy = match text {
+        "decimal=exact" => Policy::Decimal(DecimalPolicy::Exact),
+        "decimal=value" => Policy::Decimal(DecimalPolicy::Value),
+        "float=bits" => Policy::Float(FloatPolicy::Bits),
+        "float=canonical" => Policy::Float(FloatPolicy::Canonical),
+        "json=bytes" => Policy::Json(JsonPolicy::Bytes),
+        "json=canonical" => Policy::Json(JsonPolicy::Canonical),
+        "zone=strict" => Policy::Zone(ZonePolicy::Strict),
+        "zone=assume-utc" => Policy::Zone(ZonePolicy::AssumeUtc),
+        "image=compact" => Policy::Image(ImagePolicy::Compact),
+        "image=wide" => Policy::Image(ImagePolicy::Wide),
+        _ => return Err(ParseQuantityError { what: "policy", text: text.to_owned(), hint: POLICY_HINT }),
+    };
+    Ok(policy)
+}
+
+/// Puts declared policies together; the last one of a kind wins.
+pub fn policies(declared: &[Policy]) -> Policies {
+    let mut policies = Policies::default();
+    for policy in declared {
+        match *policy {
+            Policy::Decimal(decimal) => policies.decimal = decimal,
+            Policy::Float(float) => policies.float = float,
+            Policy::Json(json) => policies.json = json,
+            Policy::Zone(zone) => policies.zone = zone,
+            Policy::Image(image) => policies.image = image,
+        }
+    }
+    policies
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_table_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,27 @@
+//! One module per command.
+
+mod bench;
+mod completions;
+mod config;
+mod demo;
+mod init;
+mod man;
+mod verify;
+
+use crate::arguments::{BenchCommand, Command, ConfigCommand};
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// Carries out a command and returns its exit code.
+pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Verify(arguments) => verify::run(session, &arguments),
+        Command::Init(arguments) => init::run(session, &arguments),
+        Command::Config(ConfigCommand::Check { connect }) => config::check(session, connect),
+        Command::Config(ConfigCommand::Show) => config::show(session),
+        Command::Bench(BenchCommand::Hash) => bench::hash(session),
+        Command::Demo(arguments) => demo::run(session, &arguments),
+        Command::Completions { shell } => Ok(completions::run(session, shell)),
+        Command::Man { dir } => man::run(session, dir.as_deref()),
+    }
+}

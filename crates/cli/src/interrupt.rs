@@ -1,0 +1,81 @@
+//! Ctrl-C: the first ends the run in good order, the second at once.
+
+use crate::failure::INTERRUPTED;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio_util::sync::CancellationToken;
+
+/// Whether the run was interrupted. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Waits for interrupts in the background: cancels `run` on the first, exits on the second.
+    /// Must be called inside a runtime.
+    ///
+    /// # Errors
+    /// When the system refuses to hand signals over.
+    pub fn watch(run: CancellationToken) -> io::Result<Self> {
+        // Registered before anything is begun, so that no signal is lost.
+        let mut signals = Signals::register()?;
+        let interrupt = Self::default();
+        let seen = interrupt.clone();
+        tokio::spawn(async move {
+            signals.next().await;
+            seen.0.store(true, Ordering::SeqCst);
+            run.cancel();
+            let message = "interrupted: finishing with what was found so far; interrupt again to stop at once\n";
+            crate::output::write_stderr(message.as_bytes());
+            signals.next().await;
+            crate::progress::clear();
+            std::process::exit(i32::from(INTERRUPTED));
+        });
+        Ok(interrupt)
+    }
+
+    /// Whether there was one.
+    pub fn seen(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Ctrl-C and, where it exists, a request to terminate.
+#[cfg(unix)]
+#[derive(Debug)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn register() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+#[derive(Debug)]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn register() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
