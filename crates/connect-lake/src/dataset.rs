@@ -1,8 +1,9 @@
 //! The one dataset that the files of a location are together.
 
+use crate::failure;
 use crate::listing::{self, Select};
+use crate::site::Site;
 use crate::source::{self, FoundFile, Root};
-use crate::{Location, failure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use paritas_connect::{Context, Error, FailureKind, Result};
 use paritas_model::Dataset;
@@ -12,25 +13,25 @@ use tokio::runtime::Handle;
 /// Beginnings or ends of files that are read at a time over a network, at most.
 const REMOTE_FILES_MAX: usize = 16;
 
-/// Errors with `dataset.missing` unless it is the one dataset of a location.
-pub(crate) fn check_name(location: &Location, dataset: &Dataset) -> Result<()> {
-    if dataset.0 == location.dataset() {
+/// Errors with `dataset.missing` unless it is the one dataset of a site.
+pub(crate) fn check_name(site: &Site, dataset: &Dataset) -> Result<()> {
+    if dataset.0 == site.dataset() {
         return Ok(());
     }
-    let message = format!("there is no dataset {dataset} in {}", location.shown());
+    let message = format!("there is no dataset {dataset} in {}", site.shown());
     Err(Error::new(FailureKind::Permanent, "dataset.missing", message)
-        .hint(format!("this location holds one dataset, {}", location.dataset())))
+        .hint(format!("this location holds one dataset, {}", site.dataset())))
 }
 
 /// The files of a location's dataset, sorted by name.
 pub(crate) async fn files(
     cx: &Context,
-    location: &Location,
+    site: &Site,
     endings: &[&str],
     what: &str,
 ) -> Result<(Root, Vec<Arc<FoundFile>>)> {
     cx.check()?;
-    let (root, select) = location.resolve(cx).await?;
+    let (root, select) = site.resolve(cx).await?;
     let found = listing::list(cx, &root, &select).await?;
     if let Some((_, error)) = found.troubles.into_iter().find(|(name, _)| !source::is_hidden(name)) {
         // Rows may hide behind it, so the rest is not the dataset.
@@ -52,8 +53,8 @@ pub(crate) async fn files(
         .filter(|file| (single || !source::is_hidden(&file.name)) && ending_counts(&file.name))
         .map(Arc::new)
         .collect();
-    if files.is_empty() && !location.options().allow_empty {
-        return Err(location.nothing(what));
+    if files.is_empty() && !site.options().allow_empty {
+        return Err(site.nothing(what));
     }
     Ok((root, files))
 }

@@ -2,8 +2,9 @@
 
 use crate::listing::{self, Listing};
 use crate::pinned::Pinned;
+use crate::site::Site;
 use crate::source::{FoundFile, Root};
-use crate::{Location, failure, hash};
+use crate::{LakeOptions, Location, failure, hash};
 use async_trait::async_trait;
 use paritas_connect::{Context, Error, FailureKind, FileEntry, FileManifest, Files, Result, Store, StoreIdentity};
 use paritas_model::{Known, StoreKind};
@@ -18,13 +19,16 @@ use tokio::runtime::Handle;
 /// backslash as two.
 #[derive(Debug)]
 pub struct FilesStore {
-    location: Location,
+    site: Site,
 }
 
 impl FilesStore {
-    /// The files of a location.
-    pub fn new(location: Location) -> Self {
-        Self { location }
+    /// The files of a site.
+    ///
+    /// # Errors
+    /// `config.url` and `config.option` when no client can be made for it.
+    pub fn new(location: Location, options: LakeOptions) -> Result<Self> {
+        Ok(Self { site: Site::new(location, options)? })
     }
 }
 
@@ -35,11 +39,11 @@ impl Store for FilesStore {
     }
 
     fn name(&self) -> &str {
-        self.location.shown()
+        self.site.shown()
     }
 
     async fn probe(&self, cx: &Context) -> Result<StoreIdentity> {
-        self.location.probe(cx).await
+        self.site.probe(cx).await
     }
 
     fn files(&self) -> Option<&dyn Files> {
@@ -51,10 +55,10 @@ impl Store for FilesStore {
 impl Files for FilesStore {
     async fn manifest(&self, cx: &Context) -> Result<FileManifest> {
         cx.check()?;
-        let (root, select) = self.location.resolve(cx).await?;
+        let (root, select) = self.site.resolve(cx).await?;
         let Listing { files, troubles } = listing::list(cx, &root, &select).await?;
-        if files.is_empty() && troubles.is_empty() && !self.location.options().allow_empty {
-            return Err(self.location.nothing("files"));
+        if files.is_empty() && troubles.is_empty() && !self.site.options().allow_empty {
+            return Err(self.site.nothing("files"));
         }
         cx.progress().expect(0, files.iter().map(|file| file.size).sum());
         let (work_cx, runtime) = (cx.clone(), Handle::current());

@@ -18,6 +18,7 @@ mod partition;
 mod pinned;
 mod remote;
 mod rows;
+mod site;
 mod source;
 mod text;
 

@@ -5,9 +5,10 @@ mod record;
 
 use crate::drive::drive;
 use crate::partition::Partition;
+use crate::site::Site;
 use crate::source::{FoundFile, Root};
 use crate::text::TextColumn;
-use crate::{Location, dataset, rows};
+use crate::{LakeOptions, Location, dataset, rows};
 use async_trait::async_trait;
 use file::{Header, Reading};
 use paritas_connect::{
@@ -34,7 +35,7 @@ const SPLIT_BYTES: u64 = 16 << 20;
 /// only a reading from its start can tell line ends inside quotes from those between records.
 #[derive(Debug)]
 pub struct CsvStore {
-    location: Location,
+    site: Site,
 }
 
 struct View {
@@ -45,17 +46,20 @@ struct View {
 }
 
 impl CsvStore {
-    /// The CSV files of a location.
-    pub fn new(location: Location) -> Self {
-        Self { location }
+    /// The CSV files of a site.
+    ///
+    /// # Errors
+    /// `config.url` and `config.option` when no client can be made for it.
+    pub fn new(location: Location, options: LakeOptions) -> Result<Self> {
+        Ok(Self { site: Site::new(location, options)? })
     }
 
     async fn view(&self, cx: &Context, name: &Dataset) -> Result<View> {
-        dataset::check_name(&self.location, name)?;
-        let (root, files) = dataset::files(cx, &self.location, ENDINGS, WHAT).await?;
+        dataset::check_name(&self.site, name)?;
+        let (root, files) = dataset::files(cx, &self.site, ENDINGS, WHAT).await?;
         let partition = Partition::of(files.iter().map(|file| file.name.as_str()))?;
         let mut headers: Vec<Header> = Vec::with_capacity(files.len());
-        let options = Arc::new(self.location.options().csv.clone());
+        let options = Arc::new(self.site.options().csv.clone());
         let read = move |cx: &Context, root: &Root, file: &Arc<FoundFile>, runtime: &Handle| {
             file::header(cx, root, file, runtime, &options)
         };
@@ -66,7 +70,7 @@ impl CsvStore {
             headers.push(header);
         })
         .await?;
-        if !self.location.options().csv.header {
+        if !self.site.options().csv.header {
             headers = without_empty(headers)?;
         }
         let schema = schema(&headers, &partition);
@@ -116,11 +120,11 @@ impl Store for CsvStore {
     }
 
     fn name(&self) -> &str {
-        self.location.shown()
+        self.site.shown()
     }
 
     async fn probe(&self, cx: &Context) -> Result<StoreIdentity> {
-        let mut identity = self.location.probe(cx).await?;
+        let mut identity = self.site.probe(cx).await?;
         identity.version = format!("CSV in {}", identity.version);
         Ok(identity)
     }
@@ -133,8 +137,8 @@ impl Store for CsvStore {
 #[async_trait]
 impl Datasets for CsvStore {
     async fn list(&self, cx: &Context) -> Result<Vec<Dataset>> {
-        dataset::files(cx, &self.location, ENDINGS, WHAT).await?;
-        Ok(vec![Dataset(self.location.dataset().to_owned())])
+        dataset::files(cx, &self.site, ENDINGS, WHAT).await?;
+        Ok(vec![Dataset(self.site.dataset().to_owned())])
     }
 
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {
@@ -149,7 +153,7 @@ impl Datasets for CsvStore {
 
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {
         let view = self.view(cx, &request.dataset).await?;
-        Ok(Box::new(CsvScan::new(cx, view, request, self.location.options().csv.clone())?))
+        Ok(Box::new(CsvScan::new(cx, view, request, self.site.options().csv.clone())?))
     }
 }
 

@@ -7,10 +7,10 @@ mod reader;
 mod scan;
 mod types;
 
-use crate::Location;
-use crate::dataset;
 use crate::partition::Partition;
+use crate::site::Site;
 use crate::source::{FoundFile, Root};
+use crate::{LakeOptions, Location, dataset};
 use async_trait::async_trait;
 use footer::{Opened, Shape};
 use paritas_connect::{Context, Datasets, Description, Result, Scan, ScanRequest, Store, StoreIdentity};
@@ -28,7 +28,7 @@ const WHAT: &str = "Parquet files";
 /// called `name=value` give the column `name`, unless the files have it themselves.
 #[derive(Debug)]
 pub struct ParquetStore {
-    location: Location,
+    site: Site,
 }
 
 /// What was pinned: the files as they are, and what they say together.
@@ -41,14 +41,17 @@ pub(crate) struct View {
 }
 
 impl ParquetStore {
-    /// The Parquet files of a location.
-    pub fn new(location: Location) -> Self {
-        Self { location }
+    /// The Parquet files of a site.
+    ///
+    /// # Errors
+    /// `config.url` and `config.option` when no client can be made for it.
+    pub fn new(location: Location, options: LakeOptions) -> Result<Self> {
+        Ok(Self { site: Site::new(location, options)? })
     }
 
     async fn view(&self, cx: &Context, dataset: &Dataset) -> Result<View> {
-        dataset::check_name(&self.location, dataset)?;
-        let (root, files) = dataset::files(cx, &self.location, ENDINGS, WHAT).await?;
+        dataset::check_name(&self.site, dataset)?;
+        let (root, files) = dataset::files(cx, &self.site, ENDINGS, WHAT).await?;
         let partition = Partition::of(files.iter().map(|file| file.name.as_str()))?;
         let shapes = read_footers(cx, &root, files).await?;
         let schema = merge::merge(&shapes, &partition)?;
@@ -78,11 +81,11 @@ impl Store for ParquetStore {
     }
 
     fn name(&self) -> &str {
-        self.location.shown()
+        self.site.shown()
     }
 
     async fn probe(&self, cx: &Context) -> Result<StoreIdentity> {
-        let mut identity = self.location.probe(cx).await?;
+        let mut identity = self.site.probe(cx).await?;
         identity.version = format!("Parquet in {}", identity.version);
         Ok(identity)
     }
@@ -95,8 +98,8 @@ impl Store for ParquetStore {
 #[async_trait]
 impl Datasets for ParquetStore {
     async fn list(&self, cx: &Context) -> Result<Vec<Dataset>> {
-        dataset::files(cx, &self.location, ENDINGS, WHAT).await?;
-        Ok(vec![Dataset(self.location.dataset().to_owned())])
+        dataset::files(cx, &self.site, ENDINGS, WHAT).await?;
+        Ok(vec![Dataset(self.site.dataset().to_owned())])
     }
 
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {

@@ -13,7 +13,7 @@ use arrow_array::builder::{
 use arrow_array::types::{
     Date32Type, Float64Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
     Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    TimestampSecondType, UInt64Type,
 };
 use arrow_array::{ArrayRef, ArrowPrimitiveType};
 use arrow_schema::{ArrowError, DataType, TimeUnit as ArrowUnit};
@@ -36,6 +36,8 @@ pub(crate) struct TextColumn {
 enum Values {
     Bool(BooleanBuilder),
     Int(PrimitiveBuilder<Int64Type>),
+    /// The slot is there for the sake of a column of unsigned 64-bit integers.
+    Unsigned(PrimitiveBuilder<UInt64Type>),
     Decimal(Decimal128Builder, i8),
     Wide(Decimal256Builder, i8),
     Float(PrimitiveBuilder<Float64Type>),
@@ -67,7 +69,7 @@ impl TextColumn {
         let values = match slot {
             Slot::Bool => Values::Bool(BooleanBuilder::new()),
             Slot::Int => Values::Int(PrimitiveBuilder::new()),
-            Slot::BigInt => Values::Decimal(decimal128(0)?, 0),
+            Slot::BigInt => Values::Unsigned(PrimitiveBuilder::new()),
             Slot::Decimal { scale } => Values::Decimal(decimal128(*scale)?, *scale),
             Slot::WideDecimal { scale } => Values::Wide(decimal256(*scale)?, *scale),
             Slot::DecimalAny | Slot::DecimalExact => Values::Number(StringViewBuilder::new()),
@@ -91,6 +93,7 @@ impl TextColumn {
         match &self.values {
             Values::Bool(_) => DataType::Boolean,
             Values::Int(_) => DataType::Int64,
+            Values::Unsigned(_) => DataType::UInt64,
             Values::Decimal(_, scale) => DataType::Decimal128(38, *scale),
             Values::Wide(_, scale) => DataType::Decimal256(76, *scale),
             Values::Float(_) => DataType::Float64,
@@ -111,6 +114,7 @@ impl TextColumn {
         match &mut self.values {
             Values::Bool(b) => b.append_null(),
             Values::Int(b) => b.append_null(),
+            Values::Unsigned(b) => b.append_null(),
             Values::Decimal(b, _) => b.append_null(),
             Values::Wide(b, _) => b.append_null(),
             Values::Float(b) => b.append_null(),
@@ -132,6 +136,9 @@ impl TextColumn {
         match &mut self.values {
             Values::Bool(b) => b.append_value(truth(text)?),
             Values::Int(b) => b.append_value(text.parse().map_err(|_| "it is no integer of 64 bits".to_owned())?),
+            Values::Unsigned(b) => {
+                b.append_value(text.parse().map_err(|_| "it is no unsigned integer of 64 bits".to_owned())?);
+            }
             Values::Decimal(b, scale) => b.append_value(decimal::at_scale(text, *scale)?),
             Values::Wide(b, scale) => b.append_value(decimal::wide_at_scale(text, *scale)?),
             Values::Float(b) => b.append_value(text.parse().map_err(|_| "it is no number".to_owned())?),
@@ -160,6 +167,7 @@ impl TextColumn {
         match &mut self.values {
             Values::Bool(b) => Arc::new(b.finish()),
             Values::Int(b) => Arc::new(b.finish()),
+            Values::Unsigned(b) => Arc::new(b.finish()),
             Values::Decimal(b, _) => Arc::new(b.finish()),
             Values::Wide(b, _) => Arc::new(b.finish()),
             Values::Float(b) => Arc::new(b.finish()),
@@ -302,7 +310,7 @@ mod tests {
     #[rstest]
     #[case(Slot::Bool, &["t", "F", "true", "0"], &["yes", "", " t", "2"])]
     #[case(Slot::Int, &["0", "-9223372036854775808", "007"], &["1.0", "", "9223372036854775808", " 1", "1e3"])]
-    #[case(Slot::BigInt, &["18446744073709551615", "-1"], &["1.5", "x"])]
+    #[case(Slot::BigInt, &["18446744073709551615", "0"], &["1.5", "x", "-1"])]
     #[case(Slot::Float, &["1e300", "-0.0", "NaN", "Infinity", ".5"], &["", "1,5", "0x10"])]
     #[case(Slot::Uuid, &["00112233-4455-6677-8899-AABBCCDDEEFF", "00112233445566778899aabbccddeeff"], &["0011", "g0112233445566778899aabbccddeeff", "001122334455-6677-8899-AABBCCDDEEFF"])]
     #[case(Slot::Bytes, &["\\x", "\\x00Ff"], &["00", "\\x0", "\\xgg"])]
