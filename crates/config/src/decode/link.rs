@@ -1,0 +1,165 @@
+//! Links, their datasets and ledgers.
+
+use super::{Decoder, objectives};
+use crate::ConfigError;
+use crate::policies;
+use crate::reader::{At, Section};
+use crate::source::Span;
+use crate::tree::Value;
+use crate::types::{DatasetConfig, LedgerConfig, LinkConfig, Mode};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A link and where its parts stand, before its references are checked.
+pub(crate) struct Declared {
+    pub(crate) config: LinkConfig,
+    pub(crate) span: Span,
+    pub(crate) name_span: Span,
+    pub(crate) source_span: Option<Span>,
+    pub(crate) replica_span: Option<Span>,
+}
+
+pub(super) fn decode(decoder: &mut Decoder<'_>, root: &Section<'_>) -> Vec<Declared> {
+    let sections = root.sections("link", |name| format!("[[link]]{name}"));
+    sections.into_iter().map(|section| decode_one(decoder, section)).collect()
+}
+
+fn decode_one(decoder: &mut Decoder<'_>, section: Section<'_>) -> Declared {
+    let name = section.required("name", section.text("name"));
+    let source = section.required("source", section.text("source"));
+    let replica = section.required("replica", section.text("replica"));
+    let tier = section.word("tier", &objectives::TIERS).map(|word| word.value);
+    let include = values(section.texts("include"));
+    let exclude = values(section.texts("exclude"));
+    let own_objectives = objectives::decode(&section);
+    let owner = section.title.clone();
+    let datasets = section.sections("dataset", |name| format!("[[link.dataset]]{name} of {owner}"));
+    let datasets: Vec<_> = datasets.into_iter().filter_map(|dataset| decode_dataset(decoder, dataset)).collect();
+    let ledgers = section.sections("ledger", |name| format!("[[link.ledger]]{name} of {owner}"));
+    let ledgers: Vec<_> = ledgers.into_iter().filter_map(|ledger| decode_ledger(decoder, ledger)).collect();
+    let (span, mistakes) = (section.span, section.mistakes());
+    section.finish();
+    unique(mistakes, "dataset", &owner, datasets.iter().map(|(dataset, span)| (dataset.source_name.as_str(), *span)));
+    unique(mistakes, "ledger", &owner, ledgers.iter().map(|(ledger, span)| (ledger.name.as_str(), *span)));
+    let config = LinkConfig {
+        name: name.as_ref().map(|name| name.value.clone()).unwrap_or_default(),
+        source: source.as_ref().map(|source| source.value.clone()).unwrap_or_default(),
+        replica: replica.as_ref().map(|replica| replica.value.clone()).unwrap_or_default(),
+        tier,
+        include,
+        exclude,
+        objectives: own_objectives,
+        datasets: datasets.into_iter().map(|(dataset, _)| dataset).collect(),
+        ledgers: ledgers.into_iter().map(|(ledger, _)| ledger).collect(),
+        place: decoder.place(span),
+    };
+    Declared {
+        config,
+        span,
+        name_span: name.map_or(span, |name| name.span),
+        source_span: source.map(|source| source.span),
+        replica_span: replica.map(|replica| replica.span),
+    }
+}
+
+fn values(texts: Option<Vec<At<String>>>) -> Vec<String> {
+    texts.unwrap_or_default().into_iter().map(|text| text.value).collect()
+}
+
+/// Reports names that occur twice.
+fn unique<'n>(
+    mistakes: &crate::reader::Mistakes<'_>,
+    what: &str,
+    owner: &str,
+    names: impl Iterator<Item = (&'n str, Span)>,
+) {
+    let mut seen = BTreeSet::new();
+    for (name, span) in names {
+        if !seen.insert(name) {
+            let message = format!("{what} {name:?} of {owner} is declared twice");
+            mistakes.add(span, ConfigError::new("config.duplicate", message));
+        }
+    }
+}
+
+fn decode_dataset(decoder: &Decoder<'_>, section: Section<'_>) -> Option<(DatasetConfig, Span)> {
+    let name = section.text("name");
+    let source_name = section.text("source_name").or_else(|| name.clone());
+    let replica_name = section.text("replica_name").or(name);
+    let span = section.span;
+    if source_name.is_none() && !section.has("name") && !section.has("source_name") {
+        let error = ConfigError::new("config.missing", format!("{} has no name", section.title));
+        section.mistake(span, error.hint("add name = …, or source_name = … and replica_name = …"));
+    }
+    let modes = [("auto", Mode::Auto), ("keyed", Mode::Keyed), ("multiset", Mode::Multiset)];
+    let mode = section.word("mode", &modes).map(|word| (word.value, word.span));
+    let key = section.texts("key");
+    if let (Some((Mode::Multiset, span)), Some([_, ..])) = (mode, key.as_deref()) {
+        let message = format!("{} has a key, which mode = \"multiset\" does not use", section.title);
+        section.mistake(span, ConfigError::new("config.conflict", message).hint("remove one of the two"));
+    }
+    let columns = section.texts("columns");
+    for (what, list) in [("key", &key), ("columns", &columns)] {
+        let names = list.iter().flatten().map(|name| (name.value.as_str(), name.span));
+        unique(section.mistakes(), what, &section.title, names);
+    }
+    let rename = decode_rename(&section);
+    let filter = section.text("where").map(|text| text.value);
+    let own = section.section("policies", format!("policies of {}", section.title));
+    let own_policies = own.is_some();
+    let policies = own.map(policies::decode).unwrap_or_default();
+    section.finish();
+    let (source_name, replica_name) = match (source_name, replica_name) {
+        (Some(source), Some(replica)) => (source.value, replica.value),
+        (Some(one), None) | (None, Some(one)) => (one.value.clone(), one.value),
+        (None, None) => return None,
+    };
+    let config = DatasetConfig {
+        source_name,
+        replica_name,
+        mode: mode.map(|(mode, _)| mode).unwrap_or_default(),
+        key: values(key),
+        columns: values(columns),
+        rename,
+        filter,
+        policies,
+        own_policies,
+        place: decoder.place(span),
+    };
+    Some((config, span))
+}
+
+/// `rename = { source_column = "replica_column" }`; no two columns may meet in one.
+fn decode_rename(parent: &Section<'_>) -> BTreeMap<String, String> {
+    let mut rename = BTreeMap::new();
+    let Some(section) = parent.section("rename", format!("rename of {}", parent.title)) else { return rename };
+    for entry in section.entries() {
+        let Value::Text(to) = &entry.node.value else {
+            section.wrong(&entry.name, &entry.node, "a text");
+            continue;
+        };
+        if rename.values().any(|taken| taken == to) {
+            let message = format!("two columns in {} are renamed to {to:?}", section.title);
+            section.mistake(entry.node.span, ConfigError::new("config.duplicate", message));
+        }
+        rename.insert(entry.name.clone(), to.clone());
+    }
+    rename
+}
+
+fn decode_ledger(decoder: &Decoder<'_>, section: Section<'_>) -> Option<(LedgerConfig, Span)> {
+    let name = section.required("name", section.text("name"));
+    let dataset = section.required("dataset", section.text("dataset"));
+    let group_by = values(section.texts("group_by"));
+    let count = section.boolean("count").is_some_and(|at| at.value);
+    let sum = values(section.texts("sum"));
+    let span = section.span;
+    let says_something = section.has("sum") || section.has("count");
+    if !count && sum.is_empty() && !says_something {
+        let error = ConfigError::new("config.missing", format!("{} reconciles nothing", section.title));
+        section.mistake(span, error.hint("add count = true or sum = [\"column\"]"));
+    }
+    section.finish();
+    let config =
+        LedgerConfig { name: name?.value, dataset: dataset?.value, group_by, count, sum, place: decoder.place(span) };
+    Some((config, span))
+}

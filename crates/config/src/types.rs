@@ -1,0 +1,331 @@
+//! A configuration whose meaning is known.
+
+use crate::source::Place;
+use paritas_connect::SecretRef;
+use paritas_digest::Policies;
+use paritas_model::{Objective, Region, StoreKind, Tier};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One configured store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreConfig {
+    /// Its name, as links use it.
+    pub name: String,
+    /// What kind of store it is.
+    pub kind: StoreKind,
+    /// Where it runs.
+    pub region: Option<Region>,
+    /// Address or path, without any credentials.
+    pub url: String,
+    /// Where its password is kept.
+    pub password: Option<SecretRef>,
+    /// What a recovery after a failover may read; not executed yet.
+    pub recovery: Option<RecoveryConfig>,
+    /// Options of the connector.
+    pub options: BTreeMap<String, OptionValue>,
+    /// Where it is declared.
+    pub place: Option<Place>,
+}
+
+/// An option of a connector, as text, or where it is kept if it is secret.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OptionValue {
+    /// The value.
+    Plain(String),
+    /// Where the value is kept.
+    Secret(SecretRef),
+}
+
+/// What a recovery after a failover may read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecoveryConfig {
+    /// Data directory of the lost primary.
+    pub data_directory: Option<String>,
+    /// Archive of its write-ahead log.
+    pub wal_archive: Option<String>,
+}
+
+/// One configured link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkConfig {
+    /// Its name.
+    pub name: String,
+    /// Name of the source store.
+    pub source: String,
+    /// Name of the replica store.
+    pub replica: String,
+    /// How fast it is meant to be.
+    pub tier: Option<Tier>,
+    /// Patterns of dataset names to take; empty takes all. `*` stands for any text, `?` for one
+    /// character.
+    pub include: Vec<String>,
+    /// Patterns of dataset names to leave out.
+    pub exclude: Vec<String>,
+    /// What was promised, the link's own words before those of its tier before those of the source's
+    /// kind.
+    pub objectives: Objectives,
+    /// What is different for single datasets.
+    pub datasets: Vec<DatasetConfig>,
+    /// Reconciliations; not executed yet.
+    pub ledgers: Vec<LedgerConfig>,
+    /// Where it is declared.
+    pub place: Option<Place>,
+}
+
+/// What was promised, each with up to three levels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Objectives {
+    /// Replication lag.
+    pub lag: Option<Levels>,
+    /// Recovery point objective.
+    pub rpo: Option<Levels>,
+    /// Recovery time objective.
+    pub rto: Option<Levels>,
+}
+
+/// What is aimed at, what deserves a look, what is a breach. A plain duration is the breach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levels {
+    /// Aimed at.
+    pub target: Option<Duration>,
+    /// More than this is a warning.
+    pub warning: Option<Duration>,
+    /// More than this is a breach.
+    pub critical: Duration,
+}
+
+impl Objectives {
+    /// The breaches alone.
+    pub fn limits(&self) -> Objective {
+        let limit = |levels: Option<Levels>| levels.map(|levels| levels.critical);
+        Objective { lag: limit(self.lag), rpo: limit(self.rpo), rto: limit(self.rto) }
+    }
+
+    /// These, filled up from others where they are silent.
+    pub(crate) fn or(self, others: Self) -> Self {
+        Self { lag: self.lag.or(others.lag), rpo: self.rpo.or(others.rpo), rto: self.rto.or(others.rto) }
+    }
+}
+
+/// What is different for one dataset.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DatasetConfig {
+    /// Name on the source.
+    pub source_name: String,
+    /// Name on the replica.
+    pub replica_name: String,
+    /// How rows are matched.
+    pub mode: Mode,
+    /// Key columns by source name; empty takes the declared key.
+    pub key: Vec<String>,
+    /// Compared columns by source name; empty takes all.
+    pub columns: Vec<String>,
+    /// Source name to replica name.
+    pub rename: BTreeMap<String, String>,
+    /// A condition in the store's own language, for both sides.
+    pub filter: Option<String>,
+    /// Policies; those not given are strict.
+    pub policies: Policies,
+    /// Whether any policy is given.
+    pub own_policies: bool,
+    /// Where it is declared.
+    pub place: Option<Place>,
+}
+
+/// How rows are matched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// By key where there is one, otherwise whole.
+    #[default]
+    Auto,
+    /// By key; without one nothing is compared.
+    Keyed,
+    /// Whole rows, even where there is a key.
+    Multiset,
+}
+
+/// Reconciliation of figures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerConfig {
+    /// Its name.
+    pub name: String,
+    /// Name of the dataset on the source.
+    pub dataset: String,
+    /// Columns to group by.
+    pub group_by: Vec<String>,
+    /// Whether rows are counted.
+    pub count: bool,
+    /// Columns that are added up.
+    pub sum: Vec<String>,
+    /// Where it is declared.
+    pub place: Option<Place>,
+}
+
+/// What a timer does; not executed yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// How often lag is sampled.
+    pub lag: Option<Duration>,
+    /// How often a snapshot is taken.
+    pub snapshot: Option<Duration>,
+    /// How often everything is compared.
+    pub verify: Option<VerifySchedule>,
+}
+
+/// How often everything is compared, and in how many parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifySchedule {
+    /// Everything once in this time.
+    pub every: Duration,
+    /// In so many parts.
+    pub slices: u32,
+    /// No part takes more than this: a time, a size or a number of rows.
+    pub budget: Option<String>,
+}
+
+/// What of the data may be seen in reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ValuePrivacy {
+    /// Everything.
+    #[default]
+    Show,
+    /// No values.
+    Mask,
+    /// Keyed hashes, equal for equal values.
+    Hash,
+}
+
+impl ValuePrivacy {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Show => "show",
+            Self::Mask => "mask",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+/// A part of the configuration that this version does not carry out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotExecuted {
+    /// What: `ledger "balance by account"`.
+    pub what: String,
+    /// Why, and what to do instead.
+    pub why: String,
+    /// Where it stands.
+    pub place: Option<Place>,
+}
+
+/// Everything that a configuration says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file that was asked for.
+    pub path: PathBuf,
+    /// Where runs and digests are kept.
+    pub state: Option<PathBuf>,
+    /// Where the deployment's digest key is kept.
+    pub digest_key: Option<SecretRef>,
+    /// Stores in the order of their places.
+    pub stores: Vec<StoreConfig>,
+    /// Links in the order of their places.
+    pub links: Vec<LinkConfig>,
+    /// What a timer does.
+    pub schedule: Option<Schedule>,
+    /// What of the data may be seen in reports.
+    pub values: ValuePrivacy,
+    pub(crate) warnings: Vec<crate::ConfigWarning>,
+    pub(crate) with_origins: String,
+    pub(crate) plain: String,
+}
+
+impl Config {
+    /// The store of that name.
+    pub fn store(&self, name: &str) -> Option<&StoreConfig> {
+        self.stores.iter().find(|store| store.name == name)
+    }
+
+    /// The link of that name.
+    pub fn link(&self, name: &str) -> Option<&LinkConfig> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    /// The link name that was probably meant.
+    pub fn nearest_link(&self, name: &str) -> Option<&str> {
+        crate::reader::nearest(name, self.links.iter().map(|link| link.name.as_str()))
+    }
+
+    /// What is unwise. Secret files are looked at now.
+    pub fn warnings(&self) -> Vec<crate::ConfigWarning> {
+        let mut warnings = self.warnings.clone();
+        let passwords = self.stores.iter().flat_map(|store| {
+            let options = store.options.values().filter_map(|value| match value {
+                OptionValue::Secret(secret) => Some(secret),
+                OptionValue::Plain(_) => None,
+            });
+            store.password.iter().chain(options).map(|secret| (secret, store.place.clone()))
+        });
+        for (secret, place) in self.digest_key.iter().map(|key| (key, None)).chain(passwords) {
+            if let Some(message) = secret.warning() {
+                warnings.push(crate::ConfigWarning { message, hint: None, place });
+            }
+        }
+        warnings
+    }
+
+    /// What this version does not carry out of what concerns the link of that name, or of everything
+    /// for `None`. A verification lists these under what it did not check.
+    pub fn not_executed(&self, link: Option<&str>) -> Vec<NotExecuted> {
+        let mut list = Vec::new();
+        for link in self.links.iter().filter(|own| link.is_none_or(|name| own.name == name)) {
+            for ledger in &link.ledgers {
+                list.push(NotExecuted {
+                    what: format!("ledger {:?} of link {:?}", ledger.name, link.name),
+                    why: "this version does not reconcile ledgers; the rows of the dataset are compared".to_owned(),
+                    place: ledger.place.clone(),
+                });
+            }
+            if link.objectives != Objectives::default() {
+                list.push(NotExecuted {
+                    what: format!("objectives of link {:?}", link.name),
+                    why: "this version does not measure lag, RPO or RTO".to_owned(),
+                    place: link.place.clone(),
+                });
+            }
+        }
+        if link.is_none() {
+            self.not_executed_elsewhere(&mut list);
+        }
+        list
+    }
+
+    fn not_executed_elsewhere(&self, list: &mut Vec<NotExecuted>) {
+        for store in self.stores.iter().filter(|store| store.recovery.is_some()) {
+            list.push(NotExecuted {
+                what: format!("recovery of store {:?}", store.name),
+                why: "this version does not read a lost primary".to_owned(),
+                place: store.place.clone(),
+            });
+        }
+        if self.schedule.is_some() {
+            list.push(NotExecuted {
+                what: "[schedule]".to_owned(),
+                why: "this version does nothing by itself: call `paritas verify` from a timer".to_owned(),
+                place: None,
+            });
+        }
+    }
+
+    /// The configuration as it stands after all layers, each value with its origin, without secrets.
+    pub fn show(&self) -> &str {
+        &self.with_origins
+    }
+
+    /// The same without origins: equal for two configurations exactly when they say the same (apart
+    /// from the values of secrets, which it does not contain).
+    pub fn canonical_text(&self) -> &str {
+        &self.plain
+    }
+}
