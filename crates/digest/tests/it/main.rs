@@ -1,0 +1,11 @@
+//! The digest as its users see it: algebra, naming, overload, files, Arrow, known answers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod algebra;
+mod artifact;
+mod logical;
+mod naming;
+mod negotiate;
+mod overload;
+mod support;
+mod vectors;
