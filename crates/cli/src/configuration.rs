@@ -1,46 +1,60 @@
-//! Finding and reading the configuration.
+//! Reading the configuration, and saying what is wrong with it.
 
-use crate::failure::Failure;
-use crate::runs::Config;
+use crate::failure::{Failure, USAGE};
 use crate::session::Session;
-use std::path::PathBuf;
+use paritas_config::{Config, ConfigError, ConfigErrors};
+use std::path::Path;
 
-/// The name that is looked for.
-const FILE_NAME: &str = "paritas.toml";
-
-/// Where the configuration is: `--config`, or the first default place with a file.
-pub fn place(session: &Session) -> Option<PathBuf> {
-    if let Some(path) = &session.config {
-        return Some(path.clone());
-    }
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
-    let user = std::env::var_os("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from).or_else(home);
-    let user = user.map(|folder| folder.join("paritas").join(FILE_NAME));
-    [Some(PathBuf::from(FILE_NAME)), user].into_iter().flatten().find(|path| path.exists())
-}
+/// Code of the error that there is no configuration at all.
+const MISSING: &str = "config.missing_file";
 
 /// Reads the configuration, which has to exist.
 pub fn load(session: &Session) -> Result<Config, Failure> {
-    load_if_any(session)?.ok_or_else(|| {
-        Failure::usage("there is no configuration", "write one with `paritas init`, or name it with `--config FILE`")
-    })
+    let config = paritas_config::load(session.config.as_deref()).map_err(|errors| failure(&errors))?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
 }
 
-/// Reads the configuration if there is one. A configuration that cannot be read is a failure.
+/// Reads the configuration if there is one. One that was named has to exist, and one that cannot be
+/// used is a failure.
 pub fn load_if_any(session: &Session) -> Result<Option<Config>, Failure> {
-    Ok(place(session).map(|path| Config { path }))
+    match load(session) {
+        Ok(config) => Ok(Some(config)),
+        Err(failure) if failure.problem.code == MISSING && session.config.is_none() => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Names of the configured links.
-pub fn link_names(_: &Config) -> Vec<String> {
-    Vec::new()
+pub fn link_names(config: &Config) -> Vec<String> {
+    config.links.iter().map(|link| link.name.clone()).collect()
 }
 
-/// The configured name that was probably meant.
-pub fn nearest<'a>(word: &str, names: &'a [String]) -> Option<&'a str> {
-    /// Words less alike than this are no suggestion.
-    const ALIKE: f64 = 0.75;
-    let alike = |name: &&'a str| strsim::jaro_winkler(word, name);
-    let best = names.iter().map(String::as_str).max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
-    (alike(&best) >= ALIKE).then_some(best)
+/// The file of a configuration, as short as it can be written.
+pub fn shown_path(config: &Config) -> String {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let path: &Path = config.path.strip_prefix(&folder).unwrap_or(&config.path);
+    path.display().to_string()
+}
+
+/// The first mistake in full, the others in one line each.
+fn failure(errors: &ConfigErrors) -> Failure {
+    let first = errors.first();
+    let mut detail: Vec<String> = first.snippet().into_iter().map(str::to_owned).collect();
+    detail.extend(first.detail_text().map(str::to_owned));
+    for other in errors.iter().skip(1) {
+        let hint = other.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        detail.push(format!("also {other}{hint}"));
+    }
+    if errors.left_out() > 0 {
+        detail.push(format!("and {} more", errors.left_out()));
+    }
+    let failure = Failure::new(first.code(), USAGE, ConfigError::to_string(first));
+    let failure = if detail.is_empty() { failure } else { failure.detail(detail.join("\n")) };
+    match first.hint_text() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }

@@ -3,5 +3,6 @@
 mod stub;
 
 pub use stub::{
-    Budget, Config, Error, Monitor, Options, Phase, SideProgress, looks_like_target, verify_links, verify_pair,
+    Budget, Error, Monitor, Options, Phase, SideProgress, StoreCheck, check_stores, looks_like_target, verify_links,
+    verify_pair,
 };

@@ -121,8 +121,14 @@ pub(crate) fn pad(text: &str, columns: usize) -> String {
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.trim_end().split('\n') {
+        let paragraph = escape(paragraph.trim_end_matches('\r'));
+        // What fits is kept as it is, so that a caret below a line stays in its place.
+        if width(&paragraph) <= columns {
+            lines.push(paragraph);
+            continue;
+        }
         let mut line = String::new();
-        for word in escape(paragraph.trim_end_matches('\r')).split(' ') {
+        for word in paragraph.split(' ') {
             if !line.is_empty() && width(&line) + 1 + width(word) > columns {
                 lines.push(std::mem::take(&mut line));
             }

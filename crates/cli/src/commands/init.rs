@@ -9,9 +9,6 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
-/// The file that is written.
-const TEMPLATE: &str = include_str!("init.toml");
-
 /// The document of `--json`.
 #[derive(Debug, Serialize)]
 struct Written {
@@ -40,7 +37,7 @@ fn write(path: &Path, force: bool) -> Result<(), Failure> {
         options.create_new(true)
     };
     let written = options.open(path).and_then(|mut file| {
-        file.write_all(TEMPLATE.as_bytes())?;
+        file.write_all(paritas_config::init_text().as_bytes())?;
         file.sync_all()
     });
     written.map_err(|error| match error.kind() {

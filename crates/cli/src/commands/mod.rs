@@ -9,8 +9,14 @@ mod man;
 mod verify;
 
 use crate::arguments::{BenchCommand, Command, ConfigCommand};
-use crate::failure::Failure;
+use crate::failure::{Failure, INCONCLUSIVE};
 use crate::session::Session;
+
+/// The runtime that connectors need.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|error| Failure::new("internal", INCONCLUSIVE, "cannot start the runtime").detail(error))
+}
 
 /// Carries out a command and returns its exit code.
 pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {

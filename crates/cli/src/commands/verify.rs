@@ -1,15 +1,18 @@
 //! `paritas verify`: configured links, or two stores named by URL or path.
 
 use crate::arguments::{self, Deny, ExitStyle, VerifyArgs};
+use crate::commands::runtime;
 use crate::configuration;
-use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED};
+use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED, USAGE};
 use crate::interrupt::Interrupt;
 use crate::progress::Display;
-use crate::runs::{self, Config, Monitor, Options};
+use crate::runs::{self, Monitor, Options};
 use crate::session::{Session, Style};
+use paritas_config::{Config, ValuePrivacy};
 use paritas_connect::{Context, redact_url};
 use paritas_model::Verdict;
-use paritas_report::{Format, Human, Nagios, RenderOptions, Report, nagios_code};
+use paritas_report::{Format, Human, Nagios, Privacy, RenderOptions, Report, apply_privacy, nagios_code};
+use secrecy::ExposeSecret as _;
 use std::path::Path;
 
 /// What is to be verified.
@@ -24,12 +27,10 @@ enum Chosen {
 /// Verifies and reports; the exit code is that of the contract, or of the style asked for.
 pub fn run(session: &Session, arguments: &VerifyArgs) -> Result<u8, Failure> {
     let chosen = choose(session, arguments)?;
-    let options = options(session, arguments);
+    let privacy = privacy(&chosen)?;
+    let options = options(session, arguments, &chosen);
     let monitor = Monitor::default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new("internal", INCONCLUSIVE, "cannot start the runtime").detail(error))?;
+    let runtime = runtime()?;
     let display = Display::start(session, &monitor);
     let (result, interrupted) = runtime.block_on(async {
         let cx = Context::default().with_parallel(options.parallel);
@@ -48,6 +49,7 @@ pub fn run(session: &Session, arguments: &VerifyArgs) -> Result<u8, Failure> {
         Ok(report) => report,
         Err(error) => return Err(interrupted_failure(error.into(), interrupted)),
     };
+    apply_privacy(&mut report, privacy);
     if interrupted {
         report.exit_code = INTERRUPTED;
     }
@@ -84,11 +86,40 @@ fn print(session: &Session, arguments: &VerifyArgs, report: &Report) -> Result<u
     Ok(session.print(&bytes, code))
 }
 
-fn options(session: &Session, arguments: &VerifyArgs) -> Options {
+/// Names what derives the key of hashed values from the digest key; used for nothing else.
+const PRIVACY_CONTEXT: &str = "paritas report v1: key of hashed values";
+
+/// How values are shown: as the configuration says. Stores named by URL have none.
+fn privacy(chosen: &Chosen) -> Result<Privacy, Failure> {
+    let Chosen::Links { config, .. } = chosen else { return Ok(Privacy::Show) };
+    match config.values {
+        ValuePrivacy::Show => Ok(Privacy::Show),
+        ValuePrivacy::Mask => Ok(Privacy::Mask),
+        ValuePrivacy::Hash => {
+            let Some(secret) = &config.digest_key else {
+                // Hashes without a secret could be tried out.
+                let message = "`values = \"hash\"` in [privacy] needs a digest_key in [paritas]";
+                return Err(Failure::new("config.value", USAGE, message).hint("give one, or write `values = \"mask\"`"));
+            };
+            let secret = secret.resolve().map_err(|error| {
+                let failure = Failure::new(error.code(), USAGE, error.context("digest_key").message());
+                failure.hint("check the reference in [paritas]")
+            })?;
+            let key = blake3::derive_key(PRIVACY_CONTEXT, secret.expose_secret().as_bytes());
+            Ok(Privacy::Hash { key })
+        }
+    }
+}
+
+fn options(session: &Session, arguments: &VerifyArgs, chosen: &Chosen) -> Options {
+    let configured = match chosen {
+        Chosen::Links { config, .. } => config.state.clone(),
+        Chosen::Pair { .. } => None,
+    };
     let defaults = Options::default();
     let size = |asked: Option<u64>, default: usize| asked.map_or(default, |n| usize::try_from(n).unwrap_or(usize::MAX));
     Options {
-        state: session.state.clone(),
+        state: session.state.clone().or(configured),
         max_differences: size(arguments.max_differences, defaults.max_differences),
         budget: arguments.budget,
         parallel: size(arguments.parallel, defaults.parallel),
@@ -144,7 +175,7 @@ fn choose(session: &Session, arguments: &VerifyArgs) -> Result<Chosen, Failure> 
         ([source, replica], [Names::Store, Names::Store], _) => {
             Ok(Chosen::Pair { source: source.clone(), replica: replica.clone() })
         }
-        _ => Err(misnamed(session, what, &kinds, &configured)),
+        (_, _, config) => Err(misnamed(what, &kinds, config.as_ref())),
     }
 }
 
@@ -170,11 +201,11 @@ fn no_digest_of_links(arguments: &VerifyArgs) -> Result<(), Failure> {
 }
 
 /// Says what is wrong about a list of arguments that is neither links nor two stores.
-fn misnamed(session: &Session, what: &[String], kinds: &[Names], configured: &[String]) -> Failure {
+fn misnamed(what: &[String], kinds: &[Names], config: Option<&Config>) -> Failure {
     let of =
         |wanted: Names| what.iter().zip(kinds).find(|(_, kind)| **kind == wanted).map(|(word, _)| redact_url(word));
     if let Some(unknown) = of(Names::Nothing) {
-        return unknown_name(session, &unknown, configured);
+        return unknown_name(&unknown, config);
     }
     if let (Some(link), Some(store)) = (of(Names::Link), of(Names::Store)) {
         let hint = if Path::new(&link).exists() {
@@ -191,16 +222,18 @@ fn misnamed(session: &Session, what: &[String], kinds: &[Names], configured: &[S
     Failure::usage(message, "write `paritas verify SOURCE REPLICA`")
 }
 
-fn unknown_name(session: &Session, unknown: &str, configured: &[String]) -> Failure {
+fn unknown_name(unknown: &str, config: Option<&Config>) -> Failure {
     let failure = |hint: String| Failure::usage(format!("`{unknown}` is neither a configured link nor a store"), hint);
-    if configured.is_empty() {
-        let place = configuration::place(session)
-            .map_or_else(|| "there is no configuration".to_owned(), |path| format!("{} has no links", path.display()));
+    let Some(config) = config.filter(|config| !config.links.is_empty()) else {
+        let place = config.map_or_else(
+            || "there is no configuration".to_owned(),
+            |config| format!("{} has no links", configuration::shown_path(config)),
+        );
         return failure(format!("{place}; check the path, or write a kind in front of it, such as parquet:{unknown}"));
-    }
-    match configuration::nearest(unknown, configured) {
+    };
+    match config.nearest_link(unknown) {
         Some(near) => failure(format!("did you mean `{near}`?")),
-        None => failure(format!("configured links are {}", configured.join(", "))),
+        None => failure(format!("configured links are {}", configuration::link_names(config).join(", "))),
     }
 }
 

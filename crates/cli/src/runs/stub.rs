@@ -1,6 +1,7 @@
 //! Stands in for the engine until it compiles. It verifies nothing and says so.
 #![allow(missing_docs, dead_code)]
 
+use paritas_config::Config;
 use paritas_connect::{Context, Progress};
 use paritas_digest::{DigestKey, Policies};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
@@ -111,10 +112,16 @@ fn missing() -> Error {
     Error { problem, exit_code: 3 }
 }
 
-/// A configuration.
 #[derive(Debug)]
-pub struct Config {
-    pub path: PathBuf,
+pub struct StoreCheck {
+    pub name: String,
+    pub result: Result<String, Problem>,
+    pub limits: Vec<String>,
+}
+
+pub async fn check_stores(_: &Context, config: &Config) -> Vec<StoreCheck> {
+    let check = |name: &String| StoreCheck { name: name.clone(), result: Err(missing().problem), limits: Vec::new() };
+    config.stores.iter().map(|store| check(&store.name)).collect()
 }
 
 pub fn looks_like_target(text: &str) -> bool {
