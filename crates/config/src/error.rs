@@ -4,7 +4,7 @@ use crate::source::{Place, Sources, Span};
 use std::fmt;
 
 /// More mistakes than these are not listed.
-const ERRORS_MAX: usize = 50;
+pub(crate) const ERRORS_MAX: usize = 50;
 
 /// One mistake. Secrets never enter any of its texts.
 #[derive(Debug, Clone, PartialEq, Eq)]

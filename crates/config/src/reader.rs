@@ -1,6 +1,6 @@
 //! Reading values by name and type out of a tree, and telling what is wrong with them.
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ERRORS_MAX};
 use crate::source::{Sources, Span};
 use crate::tree::{Entry, Node, Table, Value};
 use paritas_connect::{SecretRef, is_variable_name};
@@ -25,14 +25,18 @@ impl<'a> Mistakes<'a> {
     }
 
     pub(crate) fn add(&self, span: Span, error: ConfigError) {
-        self.found.borrow_mut().push((span, error.at(self.sources, span)));
+        self.found.borrow_mut().push((span, error));
     }
 
     /// The mistakes in the order of their places.
     pub(crate) fn into_list(self) -> Vec<ConfigError> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(span, _)| *span);
-        found.into_iter().map(|(_, error)| error).collect()
+        let located = |(index, (span, error)): (usize, (Span, ConfigError))| match index {
+            0..ERRORS_MAX => error.at(self.sources, span),
+            _ => error,
+        };
+        found.into_iter().enumerate().map(located).collect()
     }
 }
 

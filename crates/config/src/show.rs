@@ -20,9 +20,14 @@ pub(crate) fn plain_text(table: &Table) -> String {
     write(table, None)
 }
 
+/// The order of the sections; layers may have brought them in any.
+const ORDER: [&str; 7] = ["paritas", "store", "link", "schedule", "privacy", "tier", "kind"];
+
 fn write(table: &Table, sources: Option<&Sources>) -> String {
+    let mut table = table.clone();
+    table.entries.sort_by_key(|entry| ORDER.iter().position(|name| *name == entry.name));
     let mut writer = Writer { text: String::new(), sources };
-    writer.section(&[], table);
+    writer.section(&[], &table);
     writer.text
 }
 

@@ -45,8 +45,8 @@ impl Span {
 struct Source {
     name: String,
     text: String,
-    /// Whether places have lines.
-    lines: bool,
+    /// Where each line begins; empty where places have no lines.
+    line_starts: Vec<usize>,
 }
 
 /// All texts of one configuration, in the order in which they were read.
@@ -58,16 +58,17 @@ pub(crate) struct Sources {
 impl Sources {
     /// Adds a file and returns its number.
     pub(crate) fn add(&mut self, name: &str, text: &str) -> usize {
-        self.push(name, text, true)
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+        self.push(name, text, line_starts)
     }
 
     /// Adds an environment variable and returns its number. Its value is not kept.
     pub(crate) fn add_variable(&mut self, name: &str) -> usize {
-        self.push(&format!("environment variable {name}"), "", false)
+        self.push(&format!("environment variable {name}"), "", Vec::new())
     }
 
-    fn push(&mut self, name: &str, text: &str, lines: bool) -> usize {
-        self.sources.push(Source { name: name.to_owned(), text: text.to_owned(), lines });
+    fn push(&mut self, name: &str, text: &str, line_starts: Vec<usize>) -> usize {
+        self.sources.push(Source { name: name.to_owned(), text: text.to_owned(), line_starts });
         self.sources.len() - 1
     }
 
@@ -78,21 +79,19 @@ impl Sources {
     /// Line and column of the span's start.
     pub(crate) fn place(&self, span: Span) -> Option<Place> {
         let source = self.sources.get(span.file)?;
-        let before = source.text.get(..floor(&source.text, span.start))?;
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Some(Place {
-            file: source.name.clone(),
-            line: if source.lines { before.matches('\n').count() + 1 } else { 0 },
-            column: before.get(line_start..)?.chars().count() + 1,
-        })
+        let start = floor(&source.text, span.start);
+        let line = source.line_starts.partition_point(|line_start| *line_start <= start);
+        let line_start = line.checked_sub(1).and_then(|index| source.line_starts.get(index)).copied().unwrap_or(0);
+        let column = source.text.get(line_start..start)?.chars().count() + 1;
+        Some(Place { file: source.name.clone(), line, column })
     }
 
     /// The line of the span's start with a caret below, without anything secret in it.
     pub(crate) fn snippet(&self, span: Span) -> Option<String> {
         let place = self.place(span)?;
-        let source = self.sources.get(span.file).filter(|source| source.lines)?;
+        let source = self.sources.get(span.file).filter(|source| !source.line_starts.is_empty())?;
         let start = floor(&source.text, span.start);
-        let line_start = source.text.get(..start)?.rfind('\n').map_or(0, |newline| newline + 1);
+        let line_start = *source.line_starts.get(place.line.checked_sub(1)?)?;
         let line = source.text.get(line_start..)?.lines().next()?;
         let marked = (start - line_start).min(line.len());
         let marked_end = (span.end.saturating_sub(line_start)).clamp(marked, line.len());

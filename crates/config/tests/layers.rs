@@ -113,7 +113,7 @@ fn the_configuration_is_shown_with_origins_and_without_secrets() {
             "[store.pg-west]\nregion = \"nowhere\"\noptions = { token = { command = [\"get\", \"c4n4ry\"] } }\n",
         ),
     ])
-    .with("PARITAS_STATE", "elsewhere");
+    .with("PARITAS_STATE", "/elsewhere");
     let text = std::fs::read_to_string(folder.dir.path().join("paritas.toml")).unwrap();
     let text = text.replace("\"checks/tiers.toml\"", "\"checks/tiers.toml\", \"checks/own.toml\"");
     std::fs::write(folder.dir.path().join("paritas.toml"), text).unwrap();

@@ -326,3 +326,55 @@ fn mistakes_are_shown_with_their_line() {
     let render = |text: &&str| parse("paritas.toml", text).expect_err("this must be refused").render();
     insta::assert_snapshot!(texts.iter().map(render).collect::<Vec<_>>().join("\n\n"));
 }
+
+#[rstest]
+#[case::arrays(format!("a = {}", "[".repeat(100_000)))]
+#[case::closed_arrays(format!("a = {}{}", "[".repeat(10_000), "]".repeat(10_000)))]
+#[case::inline_tables(format!("a = {}", "{ a = ".repeat(100_000)))]
+#[case::dotted_keys(format!("{}a = 1", "a.".repeat(200_000)))]
+#[case::headers(format!("[{}a]\nx = 1", "a.".repeat(200_000)))]
+#[case::dotted_in_link(format!("[[link]]\nobjectives.{}a = 1", "a.".repeat(100_000)))]
+#[case::many_links("[[link]]\nname = \"a\"\n".repeat(20_000))]
+#[case::long_line(format!("a = \"{}\"", "x".repeat(1_000_000)))]
+#[case::nul("a\0 = 1".to_owned())]
+#[case::bidi("\u{202e}a = 1".to_owned())]
+#[case::huge_integer("[schedule]\nverify = { every = \"1d\", slices = 999999999999999999999999 }".to_owned())]
+#[case::bare_cr("a = 1\rb = 2".to_owned())]
+fn hostile_texts_are_refused_without_a_panic(#[case] text: String) {
+    let errors = parse("paritas.toml", &text).expect_err("this must be refused");
+    assert!(errors.render().len() < 100_000, "{}", errors.render().len());
+}
+
+/// A deterministic stream of pseudo-random numbers (splitmix64).
+fn numbers(mut seed: u64) -> impl FnMut() -> usize {
+    move || {
+        seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((z ^ (z >> 31)) >> 8).unwrap()
+    }
+}
+
+#[test]
+fn mutated_configurations_never_panic() {
+    let text: Vec<char> = include_str!("full.toml").chars().collect();
+    let mut next = numbers(1);
+    for _ in 0..1_000 {
+        let mut mutated = text.clone();
+        for _ in 0..=next() % 4 {
+            let at = next() % mutated.len();
+            match next() % 4 {
+                0 => mutated.truncate(at.max(1)),
+                1 => mutated[at] = ['"', '[', '{', '=', '.', '\n', '\u{0}', 'é'][next() % 8],
+                2 => drop(mutated.remove(at)),
+                _ => mutated.insert(at, ['"', '[', '}', '=', ',', '\\', '#', '9'][next() % 8]),
+            }
+            if mutated.is_empty() {
+                break;
+            }
+        }
+        let mutated: String = mutated.into_iter().collect();
+        let _ = parse("paritas.toml", &mutated).map_err(|errors| errors.render());
+    }
+}
