@@ -4,7 +4,7 @@ use crate::pair::described;
 use crate::{Error, Result, Target};
 use paritas_connect::{Store, redact_url};
 use paritas_connect_lake::{CsvStore, FilesStore, LakeOptions, Location, ParquetStore};
-use paritas_connect_postgres::PostgresStore;
+use paritas_connect_postgres::{Options as PostgresOptions, PostgresStore};
 use paritas_model::StoreKind;
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -34,10 +34,20 @@ pub(crate) struct Secrets {
 /// Makes the connector for a target. Nothing is contacted yet.
 pub(crate) fn open(target: &Target, secrets: Secrets, named: Option<Named>) -> Result<Opened> {
     let store: Arc<dyn Store> = match target.kind {
-        StoreKind::Postgres => Arc::new(PostgresStore::from_url(&target.location, secrets.password).map_err(usage)?),
-        StoreKind::Files => Arc::new(FilesStore::new(location(target)?, lake_options(target, secrets)?)),
-        StoreKind::Parquet => Arc::new(ParquetStore::new(location(target)?, lake_options(target, secrets)?)),
-        StoreKind::Csv => Arc::new(CsvStore::new(location(target)?, lake_options(target, secrets)?)),
+        StoreKind::Postgres => Arc::new(
+            PostgresStore::from_url(
+                &target.location,
+                PostgresOptions { password: secrets.password, ..PostgresOptions::default() },
+            )
+            .map_err(usage)?,
+        ),
+        StoreKind::Files => {
+            Arc::new(FilesStore::new(location(target)?, lake_options(target, secrets)?).map_err(usage)?)
+        }
+        StoreKind::Parquet => {
+            Arc::new(ParquetStore::new(location(target)?, lake_options(target, secrets)?).map_err(usage)?)
+        }
+        StoreKind::Csv => Arc::new(CsvStore::new(location(target)?, lake_options(target, secrets)?).map_err(usage)?),
         StoreKind::Digest | StoreKind::Memory => {
             let hint = "a digest stands in for the source of an ad-hoc verify only";
             return Err(Error::usage("usage.url", format!("a {} store cannot be opened here", target.kind), hint));

@@ -113,7 +113,8 @@ impl Target {
         let mut kept = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decode_str(&raw.replace('+', "%20")).decode_utf8().map_err(|_| {
+            // A plus sign stays one: only forms, not URLs in general, mean a space by it.
+            let value = percent_decode_str(raw).decode_utf8().map_err(|_| {
                 Error::usage("usage.url", format!("option {name:?} is not UTF-8"), "percent-encode it as UTF-8")
             })?;
             if !target.take(name, &value)? {
