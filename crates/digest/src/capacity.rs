@@ -37,10 +37,15 @@ impl Capacity {
         capacity
     }
 
-    /// How many differing rows it names, with a probability of more than 0.997.
+    /// How many differing rows it names, with a probability of more than 0.9998.
     pub fn differences(self) -> u64 {
-        // A load of 0.65 of the cells; decoding starts to fail between 0.75 and 0.82.
-        u64::from(self.0) * 35 / 16
+        match self.0 {
+            // Small tables fail earlier, because their luck varies more.
+            64 => 118,
+            128 => 259,
+            // A load of 0.65 of all cells; decoding fails for good at 0.73.
+            slots => u64::from(slots) * 35 / 16,
+        }
     }
 
     /// Bytes of a digest of this capacity in memory and, but for its header, in a file.
@@ -108,8 +113,8 @@ mod tests {
     #[test]
     fn the_smallest_sufficient_capacity_is_chosen() {
         assert_eq!(Capacity::for_differences(0), Capacity::MIN);
-        assert_eq!(Capacity::for_differences(140), Capacity::MIN);
-        assert_eq!(Capacity::for_differences(141).slots(), 128);
+        assert_eq!(Capacity::for_differences(118), Capacity::MIN);
+        assert_eq!(Capacity::for_differences(119).slots(), 128);
         assert_eq!(Capacity::for_differences(8_960), Capacity::default());
         assert_eq!(Capacity::for_differences(u64::MAX), Capacity::MAX);
     }

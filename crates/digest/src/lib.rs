@@ -5,6 +5,8 @@
 //! `docs/digest-format.md`.
 
 mod artifact;
+#[doc(hidden)]
+pub mod bench;
 mod block;
 mod buckets;
 mod canon;

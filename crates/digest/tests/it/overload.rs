@@ -64,7 +64,7 @@ fn an_overloaded_sketch_never_names_a_wrong_row() {
 
 #[test]
 fn the_stated_capacity_is_decoded_almost_always() {
-    for (slots, rounds) in [(64, trials() / 4), (512, trials() / 40)] {
+    for (slots, rounds) in [(64, trials() / 4), (128, trials() / 8), (512, trials() / 40)] {
         let capacity = Capacity::from_slots(slots).unwrap();
         let spec = spec(KeyForm::Inline8);
         let failed = (0..rounds).filter(|round| {
@@ -73,8 +73,7 @@ fn the_stated_capacity_is_decoded_almost_always() {
             !decode(&spec, &sums(&spec, capacity, &rows)).complete
         });
         let failed = failed.count() as u64;
-        println!("{slots} slots, {} differences: {failed} of {rounds} not decoded", capacity.differences());
-        assert!(failed * 100 <= rounds, "{slots} slots: {failed} of {rounds} not decoded");
+        assert!(failed * 2_000 <= rounds, "{slots} slots: {failed} of {rounds} not decoded");
     }
 }
 
