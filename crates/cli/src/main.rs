@@ -3,6 +3,7 @@
 mod arguments;
 mod commands;
 mod configuration;
+mod demo;
 mod failure;
 mod interrupt;
 mod logging;

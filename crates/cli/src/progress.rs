@@ -157,7 +157,6 @@ fn fraction(side: &Progress) -> Option<f64> {
 fn describe(dataset: &str, phase: Phase, sides: &SideProgress, rate: Rate) -> String {
     let doing = match phase {
         Phase::Planning => "planning",
-        Phase::Fencing => "waiting for the replica",
         Phase::Digesting => "reading",
         Phase::Locating => "finding rows",
         Phase::Confirming => "reading suspects again",

@@ -1,8 +1,6 @@
 //! What the engine offers, in one place.
 
-mod stub;
-
-pub use stub::{
+pub use paritas_engine::{
     Budget, Error, Monitor, Options, Phase, SideProgress, StoreCheck, check_stores, looks_like_target, verify_links,
     verify_pair,
 };

@@ -60,7 +60,11 @@ impl Board {
     pub(super) fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         for (injected, found) in &self.rows {
             writeln!(out, "  injected  {injected}")?;
-            writeln!(out, "  {}", found.as_ref().map_or("MISSED".to_owned(), |text| format!("found     {:14} {text}", "")))?;
+            writeln!(
+                out,
+                "  {}",
+                found.as_ref().map_or("MISSED".to_owned(), |text| format!("found     {:14} {text}", ""))
+            )?;
         }
         for finding in &self.unexpected {
             writeln!(out, "  NOT INJECTED  {finding}")?;
@@ -77,8 +81,15 @@ pub(super) fn print_links(out: &mut dyn Write, links: &[DemoLink], reports: &[Re
             0 => format!("{} datasets, {} rows", totals.datasets, totals.rows),
             files => format!("{files} files"),
         };
-        let found = if totals.differences == 0 { String::new() } else { format!(", {} differences", totals.differences) };
-        writeln!(out, "      {:<7} {:<34} {what}, {:.2} s{found}", report.verdict.as_str(), link.title, totals.seconds)?;
+        let found =
+            if totals.differences == 0 { String::new() } else { format!(", {} differences", totals.differences) };
+        writeln!(
+            out,
+            "      {:<7} {:<34} {what}, {:.2} s{found}",
+            report.verdict.as_str(),
+            link.title,
+            totals.seconds
+        )?;
         for problem in problems(report) {
             writeln!(out, "              {problem}")?;
         }
@@ -137,7 +148,14 @@ fn flatten(link: &'static str, report: &Report) -> Vec<Finding> {
             Check::Files(files) => findings.extend(files.items.iter().map(|item| {
                 let why = item.why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
                 let text = format!("{}: {}{why}", item.class, item.path);
-                Finding { link, dataset: item.path.clone(), class: "file", values: Vec::new(), columns: Vec::new(), text }
+                Finding {
+                    link,
+                    dataset: item.path.clone(),
+                    class: "file",
+                    values: Vec::new(),
+                    columns: Vec::new(),
+                    text,
+                }
             })),
         }
     }
@@ -159,7 +177,8 @@ fn fits(planted: &Planted, finding: &Finding) -> bool {
         Class::File => Path::new(&fault.dataset).file_name() == Path::new(&finding.dataset).file_name(),
         _ => bare(&fault.dataset) == bare(&finding.dataset),
     };
-    let column = fault.column.as_ref().is_none_or(|column| finding.columns.is_empty() || finding.columns == [column.clone()]);
+    let column =
+        fault.column.as_ref().is_none_or(|column| finding.columns.is_empty() || finding.columns == [column.clone()]);
     planted.link == finding.link
         && same_dataset
         && class == finding.class

@@ -47,7 +47,12 @@ pub(crate) async fn run(folder: &Path, out: &mut (dyn Write + Send)) -> Result<u
     let started = Instant::now();
     writeln!(out, "Two regions, east and west. East is the source, west the replica.\n")?;
     let (mut regions, took) = timed(Regions::start(folder)).await;
-    step(out, 1, &format!("servers and files of both regions: {}", regions.as_ref().map_or("", |r| r.summary())), took)?;
+    step(
+        out,
+        1,
+        &format!("servers and files of both regions: {}", regions.as_ref().map_or("", |r| r.summary())),
+        took,
+    )?;
     let regions = regions.as_mut().map_err(take)?;
     if let Some(why) = &regions.left_out {
         writeln!(out, "      left out: PostgreSQL ({why})")?;
@@ -107,19 +112,24 @@ async fn verify_all(links: &[DemoLink]) -> Result<Vec<Report>> {
     Ok(reports)
 }
 
-fn finish(
-    out: &mut dyn Write,
-    board: &Board,
-    regions: &Regions,
-    saved: &Path,
-    took: Duration,
-) -> io::Result<()> {
+fn finish(out: &mut dyn Write, board: &Board, regions: &Regions, saved: &Path, took: Duration) -> io::Result<()> {
     let verdict = if board.is_exact() { "every injected fault was found, and nothing else" } else { "NOT as expected" };
-    writeln!(out, "\n{} of {} faults found, {} unexpected findings: {verdict}.", board.found(), board.injected(), board.unexpected())?;
+    writeln!(
+        out,
+        "\n{} of {} faults found, {} unexpected findings: {verdict}.",
+        board.found(),
+        board.injected(),
+        board.unexpected()
+    )?;
     writeln!(out, "Whole demo: {:.1} s. The last verification as JSON: {}\n", took.as_secs_f64(), saved.display())?;
     let (east, west) = regions.lakes();
     writeln!(out, "The servers are stopped; the two lakes are still there. Next, try:\n")?;
-    writeln!(out, "  paritas verify 'parquet:{}?key=fill_id' parquet:{}", east.join("fills").display(), west.join("fills").display())?;
+    writeln!(
+        out,
+        "  paritas verify 'parquet:{}?key=fill_id' parquet:{}",
+        east.join("fills").display(),
+        west.join("fills").display()
+    )?;
     writeln!(out, "  paritas verify --json {} {}", east.join("archive").display(), west.join("archive").display())?;
     writeln!(out, "  paritas init        # a commented paritas.toml for your own stores")
 }

@@ -48,7 +48,9 @@ impl Regions {
         };
         lakes.await.map_err(io::Error::other)??;
         let servers_text = match &servers {
-            Some(servers) => format!("PostgreSQL {}, a standby, a logical replica, ", servers.primary.install().version()),
+            Some(servers) => {
+                format!("PostgreSQL {}, a standby, a logical replica, ", servers.primary.install().version())
+            }
             None => String::new(),
         };
         let summary = format!("{servers_text}two lakes, {} rows of a trading ledger", plan.total());
