@@ -1,1 +1,35 @@
-//! The PostgreSQL connector.
+//! The PostgreSQL connector: says where a server is in its log, and hands out rows.
+//!
+//! Rows come as `COPY ... BINARY` streams of one exported snapshot, cut into block ranges. Two
+//! PostgreSQL servers are compared by their own binary values (wire canon), any other store by
+//! Arrow columns (logical canon). Nothing is ever written to a server: sessions are read only, and
+//! no temporary tables or slots are made.
+
+mod bytes;
+mod columns;
+mod conninfo;
+mod copy;
+mod decode;
+mod errors;
+mod facts;
+mod json;
+mod keys;
+mod lookup;
+mod numeric;
+mod passfile;
+mod plan;
+mod positions;
+mod probe;
+mod quote;
+mod raw;
+mod relation;
+mod rewrite;
+mod rows;
+mod scan;
+mod session;
+mod store;
+mod tls;
+mod types;
+mod wire;
+
+pub use store::{Options, PostgresStore};

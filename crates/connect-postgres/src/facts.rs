@@ -1,0 +1,126 @@
+//! What a schema says beyond its columns, as lines that are equal exactly when the facts are.
+//!
+//! Names of constraints and sequences are left out: they may differ without meaning anything. So
+//! are the values that sequences have reached, which move all the time.
+
+use crate::columns::ColumnInfo;
+use crate::quote::{ident, list, literal};
+use crate::relation::Relation;
+use crate::session::{Session, get};
+use crate::types::{Kind, Types};
+use paritas_connect::{Context, Result};
+use tokio_postgres::types::Oid;
+
+/// The facts of a relation, sorted.
+pub(crate) async fn load(
+    session: &Session,
+    cx: &Context,
+    relation: &Relation,
+    columns: &[ColumnInfo],
+    types: &Types,
+) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
+    for column in columns {
+        of_column(column, types, &mut facts);
+    }
+    constraints(session, cx, relation, &mut facts).await?;
+    sequences(session, cx, relation, &mut facts).await?;
+    let mut named: Vec<Oid> = columns.iter().flat_map(|column| types.within(column.type_oid)).collect();
+    named.sort_unstable();
+    named.dedup();
+    enums(session, cx, &named, &mut facts).await?;
+    domains(session, cx, &named, types, &mut facts).await?;
+    facts.sort();
+    facts.dedup();
+    Ok(facts)
+}
+
+/// The line that says what a column's values are made of, where its type's name does not.
+pub(crate) fn shape_prefix(column: &str) -> String {
+    format!("column {} made of ", ident(column))
+}
+
+fn of_column(column: &ColumnInfo, types: &Types, facts: &mut Vec<String>) {
+    let name = ident(&column.name);
+    match (&column.expression, column.generated) {
+        (Some(expression), true) => facts.push(format!("column {name} generated as {expression}")),
+        (Some(expression), false) => facts.push(format!("column {name} default {}", plain_default(expression))),
+        (None, _) => {}
+    }
+    if let Some(identity) = column.identity {
+        facts.push(format!("column {name} identity {identity}"));
+    }
+    if let Some(collation) = &column.collation {
+        facts.push(format!("column {name} collation {collation}"));
+    }
+    if let Some(domain) = &column.domain {
+        facts.push(format!("column {name} domain {domain}"));
+    }
+    if let Some(shape) = types.shape(column.type_oid) {
+        facts.push(format!("{}{shape}", shape_prefix(&column.name)));
+    }
+}
+
+/// A default from a sequence, without that sequence's name.
+fn plain_default(expression: &str) -> &str {
+    if expression.starts_with("nextval('") { "from a sequence" } else { expression }
+}
+
+async fn constraints(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+    let sql = "SELECT pg_get_constraintdef(oid) FROM pg_constraint \
+               WHERE conrelid = $1 AND contype IN ('c', 'f', 'p', 'u', 'x')";
+    for row in session.query(cx, "read the constraints", sql, &[&relation.oid]).await? {
+        facts.push(format!("constraint {}", get::<&str>(&row, 0)?));
+    }
+    Ok(())
+}
+
+async fn sequences(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+    let sql = "SELECT a.attname::text, format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, \
+                 s.seqcache, s.seqcycle \
+               FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid \
+                 JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid \
+               WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass \
+                 AND d.refobjid = $1 AND d.deptype IN ('a', 'i')";
+    for row in session.query(cx, "read the sequences", sql, &[&relation.oid]).await? {
+        let (name, kind): (&str, &str) = (get(&row, 0)?, get(&row, 1)?);
+        let numbers: Result<Vec<i64>> = (2..7).map(|column| get(&row, column)).collect();
+        let cycle = if get(&row, 7)? { "cycle" } else { "no cycle" };
+        let numbers = list(numbers?);
+        facts.push(format!("sequence of {} {kind} (start, step, min, max, cache: {numbers}, {cycle})", ident(name)));
+    }
+    Ok(())
+}
+
+async fn enums(session: &Session, cx: &Context, oids: &[Oid], facts: &mut Vec<String>) -> Result<()> {
+    let sql = "SELECT format_type(enumtypid, NULL), array_agg(enumlabel::text ORDER BY enumsortorder) \
+               FROM pg_enum WHERE enumtypid = ANY($1) GROUP BY enumtypid";
+    for row in session.query(cx, "read the enum labels", sql, &[&oids]).await? {
+        let labels: Vec<String> = get(&row, 1)?;
+        let labels = list(labels.iter().map(|label| literal(label)));
+        facts.push(format!("enum {}: {labels}", get::<&str>(&row, 0)?));
+    }
+    Ok(())
+}
+
+async fn domains(session: &Session, cx: &Context, oids: &[Oid], types: &Types, facts: &mut Vec<String>) -> Result<()> {
+    let wanted: Vec<Oid> = oids
+        .iter()
+        .copied()
+        .filter(|oid| types.get(*oid).is_ok_and(|info| matches!(info.kind, Kind::Domain(..))))
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let sql = "SELECT format_type(t.oid, NULL), format_type(t.typbasetype, t.typtypmod), t.typnotnull, \
+                 coalesce((SELECT string_agg(pg_get_constraintdef(c.oid), ' ' ORDER BY pg_get_constraintdef(c.oid)) \
+                   FROM pg_constraint c WHERE c.contypid = t.oid AND c.contype = 'c'), '') \
+               FROM pg_type t WHERE t.oid = ANY($1)";
+    for row in session.query(cx, "read the domains", sql, &[&wanted]).await? {
+        let (name, base, checks): (&str, &str, &str) = (get(&row, 0)?, get(&row, 1)?, get(&row, 3)?);
+        let filled = if get(&row, 2)? { " NOT NULL" } else { "" };
+        let checks = if checks.is_empty() { String::new() } else { format!(" {checks}") };
+        facts.push(format!("domain {name}: {base}{filled}{checks}"));
+    }
+    Ok(())
+}

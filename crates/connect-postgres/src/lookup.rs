@@ -1,0 +1,282 @@
+//! Rows by key, and rows as people read them.
+
+use crate::bytes::{Reader, put_field, put_null};
+use crate::errors::malformed;
+use crate::keys::{self, KeyValues};
+use crate::plan::{ALIAS, Plan, PlanColumn, Shown};
+use crate::quote;
+use crate::raw::{Raw, RawParam};
+use crate::rewrite::Rewrite;
+use crate::rows::{canonical_image, key_of};
+use crate::session::{Session, get};
+use crate::store::Inner;
+use async_trait::async_trait;
+use paritas_connect::{Context, FetchedField, FetchedRow, Lookup, Result, render_arrow};
+use paritas_digest::Block;
+use paritas_model::Value;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+/// Keys in one statement.
+const KEYS_MAX: usize = 1_000;
+/// Values rendered in one statement.
+const VALUES_MAX: usize = 2_000;
+/// Parameters that the protocol allows in one statement.
+const PARAMETERS_MAX: usize = 60_000;
+
+/// A transaction number that is still running when the row is read: the row is being written.
+/// Its `xmin` then says nothing, because the change may be in the log already and not yet visible.
+const VERSION: &str = "CASE WHEN t.xmax::text <> '0' AND (t.xmax::text::int8 = ANY(snap.running) \
+      OR (t.xmax::text::int8 - snap.upper + 4294967296) % 4294967296 < 2147483648) \
+    THEN NULL ELSE t.xmin::text::int8 END";
+const SNAPSHOT: &str = "(SELECT ARRAY(SELECT (x::text::numeric % 4294967296)::int8 \
+      FROM pg_snapshot_xip(pg_current_snapshot()) AS x) AS running, \
+      (pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296)::int8 AS upper) AS snap";
+
+/// Looks rows up in a view of its own each time.
+#[derive(Debug)]
+pub(crate) struct PgLookup {
+    store: Arc<Inner>,
+    plan: Arc<Plan>,
+}
+
+impl PgLookup {
+    pub(crate) fn new(store: Arc<Inner>, plan: Arc<Plan>) -> Self {
+        Self { store, plan }
+    }
+
+    async fn fetch_all(&self, session: &Session, cx: &Context, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>> {
+        // Keys with NULL in the same places share a condition that an index can serve.
+        let mut by_pattern: BTreeMap<Vec<bool>, Vec<KeyValues>> = BTreeMap::new();
+        for key in keys {
+            let Some(values) = keys::parameters(&self.plan, key)? else { continue };
+            by_pattern.entry(values.iter().map(Option::is_none).collect()).or_default().push(values);
+        }
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for (pattern, keys) in &by_pattern {
+            let filled = pattern.iter().filter(|null| !**null).count();
+            for batch in keys.chunks(KEYS_MAX.min(PARAMETERS_MAX / filled.max(1))) {
+                let rows = self.batch(session, cx, pattern, batch).await?;
+                cx.check()?;
+                self.collect(&rows, &mut seen, &mut found)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// All rows whose key is equal to one of these in the server's eyes.
+    async fn batch(&self, session: &Session, cx: &Context, pattern: &[bool], keys: &[KeyValues]) -> Result<Vec<Row>> {
+        let params: Vec<RawParam> =
+            keys.iter().flatten().flatten().map(|value| RawParam(Some(value.clone()))).collect();
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();
+        let sql = self.statement(pattern, keys.len());
+        session.query(cx, "look rows up by key", &sql, &params).await
+    }
+
+    fn statement(&self, pattern: &[bool], keys: usize) -> String {
+        let columns = || self.plan.key().iter().zip(pattern);
+        let filled: Vec<&PlanColumn> = columns().filter(|(_, null)| !**null).map(|(column, _)| column).collect();
+        let mut conditions: Vec<String> =
+            columns().filter(|(_, null)| **null).map(|(column, _)| format!("{} IS NULL", column.expression)).collect();
+        if !filled.is_empty() {
+            conditions.push(matches(&filled, keys));
+        }
+        conditions.extend(self.plan.condition());
+        let texts = self.plan.columns.iter().filter(|column| needs_text(column));
+        let mut selected: Vec<String> = self.plan.columns.iter().map(|column| column.expression.clone()).collect();
+        if !self.plan.is_logical() {
+            selected.extend(texts.map(|column| format!("({})::text", column.expression)));
+        }
+        let (place, snapshot) = if self.plan.relation.is_stored() {
+            (format!("{ALIAS}.tableoid::int8, {ALIAS}.ctid::text, {VERSION}"), format!(", {SNAPSHOT}"))
+        } else {
+            ("NULL::int8, NULL::text, NULL::int8".to_owned(), String::new())
+        };
+        format!(
+            "SELECT {place}, {} FROM {} AS {ALIAS}{snapshot} WHERE {}",
+            quote::list(selected),
+            self.plan.relation.sql(),
+            conditions.join(" AND ")
+        )
+    }
+
+    fn collect(&self, rows: &[Row], seen: &mut HashSet<(i64, String)>, found: &mut Vec<FetchedRow>) -> Result<()> {
+        for row in rows {
+            // A row may equal two keys that differ in their bytes.
+            if let (Some(table), Some(place)) = (get(row, 0)?, get(row, 1)?)
+                && !seen.insert((table, place))
+            {
+                continue;
+            }
+            let version: Option<i64> = get(row, 2)?;
+            let mut fetched = self.row(row)?;
+            fetched.version = version.and_then(|version| u64::try_from(version).ok());
+            found.push(fetched);
+        }
+        Ok(())
+    }
+
+    fn row(&self, row: &Row) -> Result<FetchedRow> {
+        const FIRST: usize = 3;
+        let mut tuple = Vec::new();
+        for index in 0..self.plan.columns.len() {
+            match get::<Option<Raw<'_>>>(row, FIRST + index)? {
+                Some(Raw(value)) => put_field(&mut tuple, |out| {
+                    out.extend_from_slice(value);
+                    Ok(())
+                })?,
+                None => put_null(&mut tuple),
+            }
+        }
+        if self.plan.is_logical() {
+            let mut decoder = crate::decode::Decoder::new(&self.plan)?;
+            decoder.push(&tuple)?;
+            let batch = decoder.finish()?;
+            return render_arrow(&self.plan.canon, &batch, &[0])?
+                .into_iter()
+                .next()
+                .ok_or_else(|| malformed("a row that got lost"));
+        }
+        let mut texts = Vec::new();
+        let count = self.plan.columns.iter().filter(|column| needs_text(column)).count();
+        for index in 0..count {
+            texts.push(get::<Option<String>>(row, FIRST + self.plan.columns.len() + index)?);
+        }
+        let rewrites: Vec<Rewrite> = self.plan.columns.iter().map(|column| column.rewrite.clone()).collect();
+        let mut image = Vec::new();
+        canonical_image(&rewrites, &tuple, &mut image)?;
+        wire_row(&self.plan, &image, texts)
+    }
+}
+
+#[async_trait]
+impl Lookup for PgLookup {
+    async fn fetch(&self, cx: &Context, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>> {
+        let session = self.store.session(cx).await?;
+        session.batch(cx, "begin a look-up", "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let found = self.fetch_all(&session, cx, keys).await?;
+        session.batch(cx, "end a look-up", "COMMIT").await?;
+        self.store.give_back(session);
+        Ok(found)
+    }
+}
+
+/// `(a, b) IN (VALUES ...)` with the operators of the columns' own types.
+fn matches(columns: &[&PlanColumn], keys: usize) -> String {
+    let mut parameter = 0;
+    let mut value = |column: &PlanColumn| {
+        parameter += 1;
+        column.parameter(parameter)
+    };
+    let tuples: Vec<String> =
+        (0..keys).map(|_| format!("({})", quote::list(columns.iter().map(|column| value(column))))).collect();
+    let names = quote::list((0..columns.len()).map(|index| format!("k{index}")));
+    let pairs = columns.iter().enumerate().map(|(index, column)| {
+        let text = if column.by_text { "::text" } else { "" };
+        format!("{}{text} {} keys.k{index}", column.expression, column.equals)
+    });
+    let pairs: Vec<String> = pairs.collect();
+    format!("EXISTS (SELECT FROM (VALUES {}) AS keys({names}) WHERE {})", tuples.join(", "), pairs.join(" AND "))
+}
+
+fn needs_text(column: &PlanColumn) -> bool {
+    matches!(column.shown, Shown::Bool | Shown::Integer | Shown::Text)
+}
+
+/// A row from its canonical image and the server's texts of those columns that need one.
+fn wire_row(plan: &Plan, image: &[u8], texts: Vec<Option<String>>) -> Result<FetchedRow> {
+    let mut key = Vec::new();
+    key_of(plan.canon.key_form(), plan.canon.key_columns, image, &mut key)?;
+    let mut texts = texts.into_iter();
+    let mut reader = Reader::new(image);
+    let mut fields = Vec::with_capacity(plan.columns.len());
+    for column in &plan.columns {
+        let canonical = reader.field()?;
+        let text = if needs_text(column) { texts.next().flatten() } else { None };
+        let shown = canonical.map_or(Value::Null, |bytes| show(column.shown, bytes, text));
+        fields.push(FetchedField { canonical: canonical.map(<[u8]>::to_vec), shown });
+    }
+    Ok(FetchedRow { found: None, key, fields, place: None, version: None })
+}
+
+fn show(shown: Shown, bytes: &[u8], text: Option<String>) -> Value {
+    match (shown, text) {
+        (Shown::AsIs, _) => std::str::from_utf8(bytes).map_or_else(|_| Value::bytes(bytes), Value::from),
+        (Shown::Bytes, _) | (_, None) => Value::bytes(bytes),
+        (Shown::Bool, Some(text)) => Value::Bool(text == "true"),
+        (Shown::Integer, Some(text)) => text.parse().map_or_else(|_| Value::Text(text), Value::integer),
+        (Shown::Text, Some(text)) => Value::Text(text),
+    }
+}
+
+/// Rows of a scan's own block, with the server's texts for their values.
+pub(crate) async fn render(
+    store: &Inner,
+    cx: &Context,
+    plan: &Plan,
+    block: &Block,
+    rows: &[usize],
+) -> Result<Vec<FetchedRow>> {
+    let block = match block {
+        Block::Arrow(batch) => return render_arrow(&plan.canon, batch, rows),
+        Block::Wire(block) => block,
+    };
+    let images: Result<Vec<&[u8]>> =
+        rows.iter().map(|row| block.image(*row).ok_or_else(|| malformed("a row that does not exist"))).collect();
+    let images = images?;
+    let mut values = Vec::new();
+    for image in &images {
+        let mut reader = Reader::new(image);
+        for column in &plan.columns {
+            if let (Some(value), true) = (reader.field()?, needs_text(column)) {
+                let mut restored = Vec::new();
+                column.rewrite.restore(value, &mut restored)?;
+                values.push((column.sql_type.as_str(), restored));
+            }
+        }
+    }
+    let mut texts = if values.is_empty() {
+        Vec::new()
+    } else {
+        let session = store.session(cx).await?;
+        let texts = texts(&session, cx, values).await?;
+        store.give_back(session);
+        texts
+    }
+    .into_iter();
+    let mut rendered = Vec::with_capacity(images.len());
+    for image in images {
+        let mut own = Vec::new();
+        let mut reader = Reader::new(image);
+        for column in &plan.columns {
+            let value = reader.field()?;
+            if needs_text(column) {
+                own.push(value.and_then(|_| texts.next()));
+            }
+        }
+        rendered.push(wire_row(plan, image, own)?);
+    }
+    Ok(rendered)
+}
+
+/// The server's own text of each binary value.
+async fn texts(session: &Session, cx: &Context, values: Vec<(&str, Vec<u8>)>) -> Result<Vec<String>> {
+    let mut texts = Vec::with_capacity(values.len());
+    for batch in values.chunks(VALUES_MAX) {
+        let selected = batch.iter().enumerate().map(|(index, (kind, _))| format!("(${}::{kind})::text", index + 1));
+        let sql = format!("SELECT unnest(ARRAY[{}])", quote::list(selected));
+        let params: Vec<RawParam> = batch.iter().map(|(_, value)| RawParam(Some(value.clone()))).collect();
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();
+        let rows = session.query(cx, "show values", &sql, &params).await?;
+        for row in &rows {
+            texts.push(get(row, 0)?);
+        }
+        if rows.len() != batch.len() {
+            return Err(malformed("another number of texts than values"));
+        }
+    }
+    Ok(texts)
+}

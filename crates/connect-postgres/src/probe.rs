@@ -1,0 +1,60 @@
+//! What a server says about itself, and what this user will not be able to do.
+
+use crate::positions;
+use crate::quote;
+use crate::session::{Session, get};
+use paritas_connect::{Context, ReplicaRole, Result, StoreIdentity};
+use paritas_model::Known;
+
+/// Names at most in a list of tables that cannot be read.
+const NAMED_MAX: i64 = 5;
+
+pub(crate) async fn identity(session: &Session, cx: &Context) -> Result<StoreIdentity> {
+    let history = positions::history(session, cx).await?;
+    let mut limits = limits(session, cx).await?;
+    limits.extend(history.why().map(ToOwned::to_owned));
+    let names = subscriptions(session, cx).await?;
+    let role = match (session.facts.in_recovery, names.is_empty()) {
+        (true, _) => ReplicaRole::PhysicalReplica,
+        (false, true) => ReplicaRole::Primary,
+        (false, false) => ReplicaRole::LogicalReplica { subscriptions: names },
+    };
+    let version = session.facts.version.split_whitespace().next().unwrap_or_default();
+    let identity = match history {
+        Known::Known(history) => Known::Known(history.system),
+        Known::Unknown { why } => Known::Unknown { why },
+    };
+    Ok(StoreIdentity { version: format!("PostgreSQL {version}"), identity, role, limits })
+}
+
+async fn subscriptions(session: &Session, cx: &Context) -> Result<Vec<String>> {
+    let sql = "SELECT subname::text FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database \
+               WHERE datname = current_database()) ORDER BY 1";
+    let rows = session.query(cx, "look for subscriptions", sql, &[]).await?;
+    rows.iter().map(|row| get(row, 0)).collect()
+}
+
+async fn limits(session: &Session, cx: &Context) -> Result<Vec<String>> {
+    let sql = "SELECT pg_has_role('pg_read_all_stats', 'USAGE'), count(*), \
+                 (array_agg(n.nspname || '.' || c.relname ORDER BY n.nspname, c.relname))[1:5] \
+               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' \
+                 AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' \
+                 AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'))";
+    let row = session.query_one(cx, "check privileges", sql, &[]).await?;
+    let user = quote::ident(&session.facts.user);
+    let mut limits = Vec::new();
+    let unreadable: i64 = get(&row, 1)?;
+    if unreadable > 0 {
+        let names: Vec<String> = get(&row, 2)?;
+        let more = if unreadable > NAMED_MAX { ", ..." } else { "" };
+        limits.push(format!(
+            "{unreadable} tables may not be read ({}{more}): GRANT pg_read_all_data TO {user}, or GRANT SELECT on them",
+            names.join(", ")
+        ));
+    }
+    if !get::<bool>(&row, 0)? {
+        limits.push(format!("statistics of replication are hidden: GRANT pg_monitor TO {user}"));
+    }
+    Ok(limits)
+}

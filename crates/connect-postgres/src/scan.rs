@@ -1,0 +1,277 @@
+//! One consistent view of a table, read in parts: block ranges of plain tables, whole relations
+//! otherwise.
+//!
+//! One transaction exports its snapshot and stays open; the others import it. Rows written after
+//! the snapshot are invisible to all of them, also those on pages added meanwhile, and the last
+//! range of every table is open at its end.
+
+use crate::errors::{classify, missing};
+use crate::lookup::{self, PgLookup};
+use crate::plan::{ALIAS, Plan};
+use crate::positions;
+use crate::relation::{self, Piece};
+use crate::rows::Rows;
+use crate::session::Session;
+use crate::store::Inner;
+use crate::{copy::CopyReader, quote};
+use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
+use paritas_connect::{
+    BlockSink, Context, Error, FailureKind, FetchedRow, Lookup, Result, Scan, ScanRequest, Split, SplitDone,
+};
+use paritas_digest::Block;
+use paritas_model::{Known, Position};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_postgres::error::SqlState;
+
+/// About half a second of reading: a plain COPY moves 130 to 180 MB a second on one core.
+const SPLIT_BYTES: u64 = 64 << 20;
+/// Below this, starting a split costs more than it gains.
+const SPLIT_BYTES_MIN: u64 = 1 << 20;
+/// More splits than this are not worth their bookkeeping.
+const SPLITS_MAX: u64 = 1 << 20;
+
+const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// An open view.
+pub(crate) struct PgScan {
+    store: Arc<Inner>,
+    plan: Arc<Plan>,
+    exporter: tokio::sync::Mutex<Session>,
+    snapshot: String,
+    in_recovery: bool,
+    /// Sessions that have imported the snapshot and do nothing at the moment.
+    ready: Mutex<Vec<Session>>,
+    position: Known<Position>,
+    splits: Vec<Split>,
+    statements: Vec<String>,
+    lookup: PgLookup,
+}
+
+impl fmt::Debug for PgScan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgScan")
+            .field("dataset", &self.plan.relation.shown())
+            .field("splits", &self.splits.len())
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PgScan {
+    /// Opens a view and cuts it into splits.
+    pub(crate) async fn open(store: Arc<Inner>, cx: &Context, request: &ScanRequest) -> Result<Self> {
+        let session = store.connect(cx).await?;
+        let history = positions::history(&session, cx).await?;
+        let before = positions::lsn(&session, cx).await?;
+        session.batch(cx, "begin the view", BEGIN).await?;
+        let row = session.query_one(cx, "export the view", "SELECT pg_export_snapshot()", &[]).await?;
+        let snapshot = crate::session::get(&row, 0)?;
+        let in_recovery = session.facts.in_recovery;
+        let lsn = if in_recovery { before } else { positions::lsn(&session, cx).await? };
+        let plan = Arc::new(Plan::new(&session, cx, request).await?);
+        let pieces = relation::parts(&session, cx, &plan.relation).await?;
+        let cuts = cut(&session, &plan, pieces, cx.parallel())?;
+        cx.progress().expect(cuts.rows, cuts.bytes);
+        let lookup = PgLookup::new(Arc::clone(&store), Arc::clone(&plan));
+        Ok(Self {
+            store,
+            plan,
+            exporter: tokio::sync::Mutex::new(session),
+            snapshot,
+            in_recovery,
+            ready: Mutex::new(Vec::new()),
+            position: positions::known(&history, lsn),
+            splits: cuts.splits,
+            statements: cuts.statements,
+            lookup,
+        })
+    }
+
+    /// A session that sees the view.
+    async fn reader(&self, cx: &Context) -> Result<Session> {
+        loop {
+            let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            match ready {
+                Some(session) if session.is_closed() => {}
+                Some(session) => return Ok(session),
+                None => break,
+            }
+        }
+        // Asking the exporter also keeps the server from ending it for idleness.
+        let alive = self.exporter.lock().await.batch(cx, "ask the view's owner", "SELECT").await;
+        if let Err(error) = alive {
+            return Err(if error.is_transient() { self.lost(error.to_string()) } else { error });
+        }
+        let session = self.store.connect(cx).await?;
+        let sql = format!("{BEGIN}; SET TRANSACTION SNAPSHOT {}", quote::literal(&self.snapshot));
+        cx.bound(async {
+            session.client.batch_execute(&sql).await.map_err(|error| match error.code() {
+                // The file of the snapshot, or the transaction that owns it, is gone.
+                Some(state) if is_gone(state) => self.lost(error.to_string()),
+                _ => classify("import the view", error),
+            })
+        })
+        .await?;
+        Ok(session)
+    }
+
+    /// The view cannot be joined any more; only a new one helps.
+    fn lost(&self, detail: String) -> Error {
+        let code = if self.in_recovery { "store.conflict" } else { "store.unreachable" };
+        let error = Error::new(FailureKind::Transient, code, "the view of the table was lost").detail(detail);
+        if self.in_recovery {
+            error.hint(crate::errors::CONFLICT_HINT)
+        } else {
+            error.hint("the server ended the transaction that held it; the table is read anew")
+        }
+    }
+
+    async fn stream(&self, cx: &Context, session: &Session, sql: &str, sink: &mut dyn BlockSink) -> Result<SplitDone> {
+        let doing = "read rows";
+        let copy = session.client.copy_out(sql).await.map_err(|error| classify(doing, error))?;
+        let mut copy = std::pin::pin!(copy);
+        let mut reader = CopyReader::new(self.plan.columns.len())?;
+        let mut rows = Rows::new(&self.plan)?;
+        let mut done = SplitDone::default();
+        let mut unreported = 0;
+        while let Some(chunk) = copy.try_next().await.map_err(|error| classify(doing, error))? {
+            unreported += chunk.len() as u64;
+            reader.feed(&chunk, &mut |tuple| rows.push(tuple))?;
+            if rows.is_full() {
+                hand_on(cx, &mut rows, sink, &mut done, &mut unreported)?;
+            }
+        }
+        reader.finish()?;
+        hand_on(cx, &mut rows, sink, &mut done, &mut unreported)?;
+        Ok(done)
+    }
+}
+
+fn is_gone(state: &SqlState) -> bool {
+    [SqlState::INVALID_PARAMETER_VALUE, SqlState::UNDEFINED_OBJECT, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE]
+        .contains(state)
+}
+
+/// Gives the collected rows to the sink, which may hash for a while.
+fn hand_on(
+    cx: &Context,
+    rows: &mut Rows,
+    sink: &mut dyn BlockSink,
+    done: &mut SplitDone,
+    unreported: &mut u64,
+) -> Result<()> {
+    cx.check()?;
+    let bytes = std::mem::take(unreported);
+    done.bytes += bytes;
+    let Some(block) = rows.take()? else {
+        cx.progress().add(0, bytes);
+        return Ok(());
+    };
+    let count = block.rows() as u64;
+    tokio::task::block_in_place(|| sink.accept(block))?;
+    done.rows += count;
+    cx.progress().add(count, bytes);
+    Ok(())
+}
+
+#[async_trait]
+impl Scan for PgScan {
+    fn position(&self) -> Known<Position> {
+        self.position.clone()
+    }
+
+    fn splits(&self) -> &[Split] {
+        &self.splits
+    }
+
+    async fn read(&self, cx: &Context, split: &Split, sink: &mut dyn BlockSink) -> Result<SplitDone> {
+        let sql = self.statements.get(split.index).ok_or_else(|| missing("a split of another view"))?;
+        let mut session = self.reader(cx).await?;
+        session.mark_busy();
+        let result = cx.bound(self.stream(cx, &session, sql, sink)).await;
+        if result.is_ok() {
+            session.mark_idle();
+            self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        }
+        // After a failure the session goes with its half-read stream.
+        result
+    }
+
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        (self.plan.canon.key_columns > 0).then_some(&self.lookup)
+    }
+
+    async fn render(&self, cx: &Context, block: &Block, rows: &[usize]) -> Result<Vec<FetchedRow>> {
+        lookup::render(&self.store, cx, &self.plan, block, rows).await
+    }
+}
+
+/// Splits, and the statement of each.
+#[derive(Default)]
+struct Cuts {
+    splits: Vec<Split>,
+    statements: Vec<String>,
+    rows: u64,
+    bytes: u64,
+}
+
+impl Cuts {
+    fn add(&mut self, label: String, rows: u64, statement: String) {
+        self.splits.push(Split { index: self.splits.len(), label, rows_estimate: rows });
+        self.statements.push(statement);
+    }
+}
+
+fn cut(session: &Session, plan: &Plan, pieces: Vec<Piece>, parallel: usize) -> Result<Cuts> {
+    let mut cuts = Cuts {
+        rows: pieces.iter().filter_map(|piece| piece.rows).sum(),
+        bytes: pieces.iter().map(|piece| piece.bytes).sum(),
+        ..Cuts::default()
+    };
+    let single = pieces.len() <= 1;
+    if pieces.iter().any(|piece| !piece.readable) {
+        // Rights on a partitioned table cover its partitions only when they are read through it.
+        if single || pieces.iter().any(|piece| piece.relation.oid == plan.relation.oid) {
+            return Err(relation::denied(session, &plan.relation));
+        }
+        cuts.add(plan.relation.shown(), cuts.rows, statement(plan, &plan.relation.sql(), None));
+        return Ok(cuts);
+    }
+    let share = (cuts.bytes / parallel.max(1) as u64).clamp(SPLIT_BYTES_MIN, SPLIT_BYTES);
+    let share = share.max(cuts.bytes / SPLITS_MAX);
+    for piece in pieces {
+        cut_piece(plan, &piece, share, single, &mut cuts);
+    }
+    Ok(cuts)
+}
+
+/// Cuts one relation into ranges of blocks with about `share` bytes each.
+fn cut_piece(plan: &Plan, piece: &Piece, share: u64, single: bool, cuts: &mut Cuts) {
+    let from = format!("ONLY {}", piece.relation.sql());
+    let rows = piece.rows.unwrap_or(0);
+    let name = if single { String::new() } else { format!("{} ", piece.relation.shown()) };
+    let count = piece.bytes.div_ceil(share.max(1)).clamp(1, piece.blocks.max(1));
+    if !piece.by_block || count == 1 {
+        cuts.add(format!("{name}all rows"), rows, statement(plan, &from, None));
+        return;
+    }
+    for index in 0..count {
+        let (start, end) = (piece.blocks * index / count, piece.blocks * (index + 1) / count);
+        let last = index + 1 == count;
+        let condition = match (index, last) {
+            (0, _) => format!("{ALIAS}.ctid < '({end},0)'::tid"),
+            (_, true) => format!("{ALIAS}.ctid >= '({start},0)'::tid"),
+            (_, false) => format!("{ALIAS}.ctid >= '({start},0)'::tid AND {ALIAS}.ctid < '({end},0)'::tid"),
+        };
+        let end = if last { String::new() } else { end.to_string() };
+        cuts.add(format!("{name}blocks {start}..{end}"), rows / count, statement(plan, &from, Some(&condition)));
+    }
+}
+
+fn statement(plan: &Plan, from: &str, range: Option<&str>) -> String {
+    let conditions: Vec<String> = range.map(ToOwned::to_owned).into_iter().chain(plan.condition()).collect();
+    let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    format!("COPY ({} FROM {from} AS {ALIAS}{condition}) TO STDOUT (FORMAT BINARY)", plan.select())
+}

@@ -1,0 +1,266 @@
+//! Connections: hosts and TLS modes in turn, pinned read-only settings, time-outs from the context.
+
+use crate::conninfo::{ChannelBinding, ConnInfo, Host, SslMode, TargetSession};
+use crate::errors::{classify, is_tls, malformed, refuses_connection};
+use crate::{passfile, tls};
+use paritas_connect::{Context, Error, FailureKind, Result};
+use secrecy::ExposeSecret;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::SslMode as Wanted;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, NoTls, Row, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// The oldest server with ctid range scans.
+const VERSION_MIN: i32 = 140_000;
+/// Waiting for a lock that somebody holds against readers.
+const LOCK_TIMEOUT_MS: u32 = 10_000;
+/// An abandoned transaction of ours is ended by the server after this long.
+const IDLE_TIMEOUT_MS_MAX: u128 = 3_600_000;
+/// The server's time-out comes after our own deadline, which gives the better message.
+const GRACE: Duration = Duration::from_secs(5);
+/// A dead peer is noticed after about a minute even when nobody set a deadline.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// Everything that must not depend on the user's or the server's settings. Nothing is ever
+/// written, text forms are fixed, and row security makes a query fail instead of hiding rows.
+const SETTINGS: &str = "SET default_transaction_read_only = on; SET search_path = pg_catalog; \
+    SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; \
+    SET extra_float_digits = 3; SET bytea_output = 'hex'; SET xmloption = 'content'; \
+    SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET row_security = off; \
+    SET jit = off; SET synchronize_seqscans = off";
+
+/// What a server says about itself when a session begins.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerFacts {
+    /// `server_version`, such as `15.18 (Debian 15.18-0+deb12u1)`.
+    pub(crate) version: String,
+    pub(crate) in_recovery: bool,
+    pub(crate) user: String,
+    /// The user's own search path, existing schemas only, before it was pinned.
+    pub(crate) search_path: Vec<String>,
+}
+
+/// One connection with pinned settings.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) facts: ServerFacts,
+    connection: JoinHandle<()>,
+    busy: bool,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // An idle connection says goodbye when its client is dropped. One in the middle of a stream
+        // would first read that stream to its end.
+        if self.busy {
+            self.connection.abort();
+        }
+    }
+}
+
+/// Connects to the first server that will do.
+pub(crate) async fn connect(info: &ConnInfo, cx: &Context) -> Result<Session> {
+    let wanted: &[TargetSession] = match info.target {
+        TargetSession::PreferStandby => &[TargetSession::Standby, TargetSession::Any],
+        ref one => std::slice::from_ref(one),
+    };
+    let mut last = None;
+    for target in wanted {
+        for host in &info.hosts {
+            cx.check()?;
+            match cx.bound(connect_host(info, host, cx)).await {
+                Ok(session) if suits(*target, &session.facts) => return Ok(session),
+                Ok(session) => last = Some(unsuitable(*target, host, &session.facts)),
+                Err(error) if matches!(error.kind(), FailureKind::Deadline | FailureKind::Cancelled) => {
+                    return Err(error);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(FailureKind::Permanent, "config.url", "no server is named")))
+}
+
+fn suits(target: TargetSession, facts: &ServerFacts) -> bool {
+    match target {
+        TargetSession::Primary => !facts.in_recovery,
+        TargetSession::Standby => facts.in_recovery,
+        TargetSession::Any | TargetSession::PreferStandby => true,
+    }
+}
+
+fn unsuitable(target: TargetSession, host: &Host, facts: &ServerFacts) -> Error {
+    let is = if facts.in_recovery { "a standby" } else { "a primary" };
+    let wanted = if target == TargetSession::Primary { "a primary" } else { "a standby" };
+    let message = format!("{}:{} is {is}, and {wanted} was asked for", host.host, host.port);
+    Error::new(FailureKind::Transient, "store.unreachable", message).hint("check target_session_attrs")
+}
+
+async fn connect_host(info: &ConnInfo, host: &Host, cx: &Context) -> Result<Session> {
+    let doing = || format!("connect to {}:{} as {}", host.host, host.port, info.user);
+    let (first, then) = match info.ssl_mode {
+        // The server never offers TLS on a socket.
+        _ if host.is_socket() => (Wanted::Disable, None),
+        SslMode::Disable => (Wanted::Disable, None),
+        SslMode::Allow => (Wanted::Disable, Some(Wanted::Require)),
+        SslMode::Prefer => (Wanted::Prefer, Some(Wanted::Disable)),
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (Wanted::Require, None),
+    };
+    let (client, connection) = match attempt(info, host, first).await? {
+        Ok(connected) => connected,
+        Err(error) => match then {
+            Some(second) if is_tls(&error) || refuses_connection(&error) => {
+                attempt(info, host, second).await?.map_err(|error| classify(doing(), error))?
+            }
+            _ => return Err(classify(doing(), error)),
+        },
+    };
+    prepare(client, connection, cx).await
+}
+
+type Attempt = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
+
+/// One try with one way of encrypting. The outer error is about certificate files.
+async fn attempt(info: &ConnInfo, host: &Host, wanted: Wanted) -> Result<Attempt> {
+    let config = config(info, host, wanted);
+    if wanted == Wanted::Disable {
+        return Ok(config.connect(NoTls).await.map(|(client, connection)| (client, drive(connection))));
+    }
+    let tls = MakeRustlsConnect::new(tls::client_config(info)?);
+    Ok(config.connect(tls).await.map(|(client, connection)| (client, drive(connection))))
+}
+
+fn drive<S, T>(connection: tokio_postgres::Connection<S, T>) -> JoinHandle<()>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    tokio::spawn(async move {
+        // The next call on the client reports the same failure with its context.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection ended");
+        }
+    })
+}
+
+fn config(info: &ConnInfo, host: &Host, wanted: Wanted) -> Config {
+    let mut config = Config::new();
+    config.host(&host.host).port(host.port).user(&info.user).dbname(&info.dbname);
+    config.application_name(&info.application_name).connect_timeout(info.connect_timeout).ssl_mode(wanted);
+    config.channel_binding(match info.channel_binding {
+        ChannelBinding::Disable => tokio_postgres::config::ChannelBinding::Disable,
+        ChannelBinding::Prefer => tokio_postgres::config::ChannelBinding::Prefer,
+        ChannelBinding::Require => tokio_postgres::config::ChannelBinding::Require,
+    });
+    config.keepalives(info.keepalives).keepalives_idle(info.keepalives_idle.unwrap_or(KEEPALIVE_IDLE));
+    config.keepalives_interval(info.keepalives_interval.unwrap_or(KEEPALIVE_INTERVAL));
+    config.keepalives_retries(KEEPALIVE_RETRIES);
+    if let Some(address) = host.hostaddr {
+        config.hostaddr(address);
+    }
+    if let Some(options) = &info.options {
+        config.options(options);
+    }
+    if let Some(timeout) = info.tcp_user_timeout {
+        config.tcp_user_timeout(timeout);
+    }
+    if let Some(password) = passfile::password(info, host) {
+        config.password(password.expose_secret());
+    }
+    config
+}
+
+/// Reads what the server is and pins the settings, in one round trip.
+async fn prepare(client: Client, connection: JoinHandle<()>, cx: &Context) -> Result<Session> {
+    let sql = format!(
+        "SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('server_version'), \
+         pg_catalog.pg_is_in_recovery(), current_user, pg_catalog.array_to_json(pg_catalog.current_schemas(false)); \
+         {SETTINGS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; {}",
+        timeouts(cx)
+    );
+    let messages = client.simple_query(&sql).await.map_err(|error| classify("begin a session", error))?;
+    let row = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let text = |column| row.and_then(|row| row.get(column)).unwrap_or_default();
+    let number: i32 = text(0).parse().map_err(|_| malformed("no version number"))?;
+    if number < VERSION_MIN {
+        let message = format!("PostgreSQL {} is too old", text(1));
+        return Err(
+            Error::new(FailureKind::Permanent, "store.version", message).hint("Paritas needs PostgreSQL 14 or later")
+        );
+    }
+    let search_path = serde_json::from_str(text(4)).map_err(|error| malformed("no search path").because(error))?;
+    let facts =
+        ServerFacts { version: text(1).to_owned(), in_recovery: text(2) == "t", user: text(3).to_owned(), search_path };
+    Ok(Session { client, facts, connection, busy: false })
+}
+
+/// Settings that keep the server from working for us after the run has ended.
+fn timeouts(cx: &Context) -> String {
+    let left = cx.remaining().map(|left| (left + GRACE).as_millis());
+    let statement = left.unwrap_or(0);
+    let idle = left.unwrap_or(IDLE_TIMEOUT_MS_MAX).min(IDLE_TIMEOUT_MS_MAX);
+    format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {idle}")
+}
+
+impl Session {
+    /// Starts a new use of an open connection: time-outs of this context.
+    pub(crate) async fn renew(&self, cx: &Context) -> Result<()> {
+        self.batch(cx, "begin a call", &timeouts(cx)).await
+    }
+
+    /// Whether the connection has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed() || self.busy
+    }
+
+    /// From now on the connection cannot be used again unless [`Session::idle`] says so.
+    pub(crate) fn mark_busy(&mut self) {
+        self.busy = true;
+    }
+
+    /// The stream was read to its end.
+    pub(crate) fn mark_idle(&mut self) {
+        self.busy = false;
+    }
+
+    /// Runs statements without results.
+    pub(crate) async fn batch(&self, cx: &Context, doing: &str, sql: &str) -> Result<()> {
+        cx.bound(async { self.client.batch_execute(sql).await.map_err(|error| classify(doing, error)) }).await
+    }
+
+    /// Runs a query.
+    pub(crate) async fn query(
+        &self,
+        cx: &Context,
+        doing: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        cx.bound(async { self.client.query(sql, params).await.map_err(|error| classify(doing, error)) }).await
+    }
+
+    /// Runs a query for exactly one row.
+    pub(crate) async fn query_one(
+        &self,
+        cx: &Context,
+        doing: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row> {
+        let rows = self.query(cx, doing, sql, params).await?;
+        rows.into_iter().next().ok_or_else(|| malformed("no row where one must be").context(doing))
+    }
+}
+
+/// Reads a column of a catalog row.
+pub(crate) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, column: usize) -> Result<T> {
+    row.try_get(column).map_err(|error| classify(format!("read column {column} of the catalog"), error))
+}

@@ -1,0 +1,181 @@
+//! The store: a connection string, and one idle session kept for the next call.
+
+use crate::conninfo::ConnInfo;
+use crate::scan::PgScan;
+use crate::session::{self, Session};
+use crate::{columns, facts, probe, relation, wire};
+use async_trait::async_trait;
+use paritas_connect::{Context, Datasets, Description, Positions, Result, Scan, ScanRequest, Store, StoreIdentity};
+use paritas_digest::{Canon, Incompatible, Policies};
+use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
+use secrecy::SecretString;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A PostgreSQL database (14 or later). Nothing is ever written to it.
+#[derive(Clone)]
+pub struct PostgresStore {
+    inner: Arc<Inner>,
+}
+
+/// How a store is opened, beyond its URL.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The password; wins over one in the URL, `PGPASSWORD` and the password file.
+    pub password: Option<SecretString>,
+    /// The name for reports; the URL without credentials unless set.
+    pub name: Option<String>,
+    /// Whether materialized views are datasets as well.
+    pub materialized_views: bool,
+}
+
+/// What scans and look-ups share with the store.
+pub(crate) struct Inner {
+    info: ConnInfo,
+    name: String,
+    materialized_views: bool,
+    idle: Mutex<Option<Session>>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl PostgresStore {
+    /// Takes a `postgres://` or `postgresql://` URL or a `keyword=value` string in libpq's words,
+    /// free of Paritas' own options. Does not connect yet.
+    ///
+    /// # Errors
+    /// `config.url` for a string that is not understood, with the nearest valid parameter.
+    pub fn from_url(url: &str, options: Options) -> Result<Self> {
+        let info = ConnInfo::parse(url, options.password)?;
+        let name = options.name.unwrap_or_else(|| info.display_name());
+        let materialized_views = options.materialized_views;
+        Ok(Self { inner: Arc::new(Inner { info, name, materialized_views, idle: Mutex::new(None) }) })
+    }
+}
+
+impl Inner {
+    /// A session with time-outs for this call: the idle one, or a new connection.
+    pub(crate) async fn session(&self, cx: &Context) -> Result<Session> {
+        cx.check()?;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(session) = idle.filter(|session| !session.is_closed()) {
+            match session.renew(cx).await {
+                Ok(()) => return Ok(session),
+                // It ended while nobody looked; a fresh one says what is wrong, if anything is.
+                Err(error) if error.is_transient() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        session::connect(&self.info, cx).await
+    }
+
+    /// Keeps a session that is outside any transaction for the next call.
+    pub(crate) fn give_back(&self, session: Session) {
+        if !session.is_closed() {
+            *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        }
+    }
+
+    /// A connection of its own, for a transaction that lasts.
+    pub(crate) async fn connect(&self, cx: &Context) -> Result<Session> {
+        session::connect(&self.info, cx).await
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Postgres
+    }
+
+    fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    async fn probe(&self, cx: &Context) -> Result<StoreIdentity> {
+        let session = self.inner.session(cx).await?;
+        let identity = probe::identity(&session, cx).await?;
+        self.inner.give_back(session);
+        Ok(identity)
+    }
+
+    fn positions(&self) -> Option<&dyn Positions> {
+        Some(&*self.inner)
+    }
+
+    fn datasets(&self) -> Option<&dyn Datasets> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Datasets for PostgresStore {
+    async fn list(&self, cx: &Context) -> Result<Vec<Dataset>> {
+        let session = self.inner.session(cx).await?;
+        let names = relation::list(&session, cx, self.inner.materialized_views).await?;
+        self.inner.give_back(session);
+        Ok(names)
+    }
+
+    async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {
+        let session = self.inner.session(cx).await?;
+        let description = describe(&session, cx, dataset).await;
+        self.inner.give_back(session);
+        description
+    }
+
+    fn wire_engine(&self) -> Option<&'static str> {
+        Some(wire::ENGINE)
+    }
+
+    fn wire_canon(
+        &self,
+        source: &Description,
+        replica: &Description,
+        pairs: &[(String, String)],
+        key: &[String],
+        policies: Policies,
+    ) -> Result<Canon, Vec<Incompatible>> {
+        wire::canon(source, replica, pairs, key, policies)
+    }
+
+    async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {
+        Ok(Box::new(PgScan::open(Arc::clone(&self.inner), cx, request).await?))
+    }
+}
+
+async fn describe(session: &Session, cx: &Context, dataset: &Dataset) -> Result<Description> {
+    let relation = relation::resolve(session, cx, dataset).await?;
+    let (infos, types) = columns::load(session, cx, &relation).await?;
+    let key = columns::key(session, cx, &relation).await?;
+    let facts = facts::load(session, cx, &relation, &infos, &types).await?;
+    let parts = relation::parts(session, cx, &relation).await?;
+    let rows: Option<u64> = parts.iter().map(|part| part.rows).sum();
+    let columns = infos
+        .iter()
+        .map(|info| Column {
+            name: info.name.clone(),
+            engine_type: info.engine_type.clone(),
+            logical: columns::logical(&types, info.type_oid, info.modifier),
+            nullable: info.nullable,
+        })
+        .collect();
+    let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
+    let measured = matches!(relation.kind, 'r' | 'p' | 'm');
+    Ok(Description {
+        dataset: Dataset(relation.shown()),
+        schema: Schema { columns, key, facts },
+        rows_estimate: rows.filter(|_| measured).map_or_else(|| Known::unknown("not analysed yet"), Known::Known),
+        bytes_estimate: if measured { Known::Known(bytes) } else { Known::unknown("this relation has no size") },
+    })
+}
