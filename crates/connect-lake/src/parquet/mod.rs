@@ -2,6 +2,7 @@
 
 mod footer;
 mod input;
+mod int96;
 mod merge;
 mod reader;
 mod scan;

@@ -2,6 +2,7 @@
 
 use super::footer::{Opened, guard};
 use super::input::Input;
+use super::int96::Twice;
 use super::scan::{Inner, Part};
 use crate::drive::Emit;
 use crate::failure::{self, DAMAGED_HINT};
@@ -163,6 +164,7 @@ fn read_group(
         Ok(reader) => reader,
         Err(error) => return Err(name_column(opened, plan, index, batch_rows, error)),
     };
+    let mut twice = Twice::new(opened, &plan.roots, index, batch_rows)?;
     let mut rows = 0_u64;
     loop {
         cx.check()?;
@@ -177,7 +179,11 @@ fn read_group(
         if rows > expected {
             return Err(wrong_rows(opened, index, rows, expected, "or more"));
         }
-        emit(plan.batches.batch(first_row + rows - count as u64, count, columns(plan, &batch))?)?;
+        let first = first_row + rows - count as u64;
+        if let Some(twice) = &mut twice {
+            twice.check(opened, &batch, first)?;
+        }
+        emit(plan.batches.batch(first, count, columns(plan, &batch))?)?;
     }
     if rows != expected {
         return Err(wrong_rows(opened, index, rows, expected, "only"));
