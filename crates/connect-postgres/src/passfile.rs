@@ -17,7 +17,11 @@ pub(crate) fn password(info: &ConnInfo, host: &Host) -> Option<SecretString> {
     }
     let path = info.passfile.clone().or_else(default_path)?;
     if !private(&path) {
-        tracing::warn!(path = %path.display(), "password file ignored: others can read it; chmod 0600");
+        // Once: every connection of every split would say it again.
+        static SAID: std::sync::Once = std::sync::Once::new();
+        SAID.call_once(|| {
+            tracing::warn!(path = %path.display(), "password file ignored: others can read it; chmod 0600");
+        });
         return None;
     }
     let text = std::fs::read_to_string(path).ok()?;

@@ -13,11 +13,19 @@ pub(crate) fn logical(field: &ArrowField, parquet: &Type, declared: bool) -> Log
         (Some(Annotation::Json), _) | (None, ConvertedType::JSON) => LogicalType::Json,
         (Some(Annotation::Enum), _) | (None, ConvertedType::ENUM) => LogicalType::Text,
         (Some(Annotation::Uuid), _) => LogicalType::Uuid,
+        _ if is_arrow_uuid(field) => LogicalType::Uuid,
         // Without the writer's schema the reader cannot know which parts of an interval are in use,
         // and would leave out the months.
         (_, ConvertedType::INTERVAL) if !declared => LogicalType::Other("parquet interval".into()),
         _ => of_arrow(field.data_type()),
     }
+}
+
+/// Whether the writer's Arrow schema calls sixteen bytes a UUID. Writers without the annotation of
+/// Parquet say it this way. Source: Arrow's list of canonical extension types.
+fn is_arrow_uuid(field: &ArrowField) -> bool {
+    let named = field.metadata().get("ARROW:extension:name").is_some_and(|name| name == "arrow.uuid");
+    named && matches!(field.data_type(), DataType::FixedSizeBinary(16))
 }
 
 fn of_arrow(kind: &DataType) -> LogicalType {
