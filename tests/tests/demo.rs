@@ -1,0 +1,32 @@
+//! The demo is a proof: exactly the injected faults are found, with and without PostgreSQL.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use paritas_testbed::Scratch;
+use paritas_tests::{command, run};
+
+fn demo(without_postgres: bool) -> String {
+    let scratch = Scratch::new().unwrap();
+    let folder = scratch.path().join("demo");
+    let mut call = command(&["demo", folder.to_str().unwrap()]);
+    if without_postgres {
+        call.env("PARITAS_PGBIN", scratch.path().join("no-servers-here"));
+    }
+    let run = run(call).expect_code(0);
+    assert!(run.stdout.contains("every injected fault was found, and nothing else"), "{run:#?}");
+    assert!(folder.join("report.json").exists());
+    run.stdout
+}
+
+#[test]
+fn the_demo_finds_every_injected_fault_and_nothing_else() {
+    let text = demo(false);
+    assert!(text.contains("PostgreSQL -> logical replica"), "{text}");
+    assert!(!text.contains("left out"), "{text}");
+}
+
+#[test]
+fn without_postgres_the_lakes_are_verified_and_the_demo_says_what_was_left_out() {
+    let text = demo(true);
+    assert!(text.contains("left out: PostgreSQL"), "{text}");
+    assert!(!text.contains("logical replica"), "{text}");
+}
