@@ -26,6 +26,7 @@ pub(crate) enum Rewrite {
     Array(Oid, Box<Rewrite>),
     Composite(Vec<(Oid, Rewrite)>),
     Range(Box<Rewrite>),
+    /// Of ranges with that rewrite.
     Multirange(Box<Rewrite>),
     /// Trailing zeros removed.
     Numeric,
@@ -123,7 +124,7 @@ impl Rewrite {
                 out.extend_from_slice(&count.to_be_bytes());
                 for _ in 0..count {
                     let range = reader.field()?.ok_or_else(|| malformed("a NULL inside a multirange"))?;
-                    put_field(out, |out| walk_range(&mut Reader::new(range), out, of, restore))?;
+                    put_field(out, |out| of.either(range, out, restore))?;
                 }
             }
             _ => {

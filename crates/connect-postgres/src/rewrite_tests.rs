@@ -77,7 +77,7 @@ proptest! {
             Rewrite::Array(25, Box::new(nested.clone())),
             nested,
             Rewrite::Range(Box::new(Rewrite::Numeric)),
-            Rewrite::Multirange(Box::new(Rewrite::Numeric)),
+            Rewrite::Multirange(Box::new(Rewrite::Range(Box::new(Rewrite::Numeric)))),
             Rewrite::Numeric,
             Rewrite::Float4,
             Rewrite::Float8After(5),
