@@ -15,13 +15,8 @@ use paritas_model::Value;
 /// # Errors
 /// `data.unreadable` when a value does not fit its slot, or a row does not exist.
 pub fn render_arrow(canon: &Canon, batch: &RecordBatch, rows: &[usize]) -> Result<Vec<FetchedRow>> {
-    let encoder = encoder(canon, &batch.schema())?;
+    let encoder = Encoder::new(canon, &batch.schema())?;
     rows.iter().map(|row| render_row(canon, &encoder, batch, *row)).collect()
-}
-
-/// The encoder for batches of this schema.
-pub(crate) fn encoder(canon: &Canon, schema: &arrow_schema::Schema) -> Result<Encoder> {
-    Ok(Encoder::new(canon, schema)?)
 }
 
 fn render_row(canon: &Canon, encoder: &Encoder, batch: &RecordBatch, row: usize) -> Result<FetchedRow> {

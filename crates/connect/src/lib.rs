@@ -6,8 +6,10 @@
 mod arrow_rows;
 mod arrow_types;
 mod arrow_value;
+pub mod conformance;
 mod context;
 mod error;
+mod faulty;
 mod memory;
 mod redact;
 mod retry;
@@ -21,6 +23,7 @@ pub use arrow_types::{logical_type, schema_of};
 pub use arrow_value::show_arrow;
 pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result};
+pub use faulty::{Call, Fault, FaultyStore, Rule, When};
 pub use memory::{MemoryStore, MemoryTable};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};

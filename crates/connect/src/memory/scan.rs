@@ -2,14 +2,14 @@
 
 use super::MemoryStore;
 use super::table::batch_bytes;
-use crate::arrow_rows::{encoder, version_of};
+use crate::arrow_rows::version_of;
 use crate::{
     BlockSink, Context, Error, FailureKind, FetchedRow, Lookup, Result, Scan, ScanRequest, Split, SplitDone, deliver,
     render_arrow, show_arrow,
 };
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use paritas_digest::Block;
+use paritas_digest::{Block, Encoder};
 use paritas_model::{Known, Position};
 use std::collections::HashSet;
 
@@ -94,7 +94,7 @@ impl Lookup for MemoryScan {
         let mut found = Vec::new();
         for (projected, whole) in table.project(&self.request)?.iter().zip(table.batches()) {
             cx.check()?;
-            let encoder = encoder(&self.request.canon, &projected.schema())?;
+            let encoder = Encoder::new(&self.request.canon, &projected.schema())?;
             let versions = table.versions(whole);
             for row in 0..projected.num_rows() {
                 if !wanted.contains(encoder.key(projected, row)?.as_slice()) {
