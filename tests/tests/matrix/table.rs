@@ -1,0 +1,154 @@
+//! The table: which fault can occur in which kind of store, and which cells are filled.
+
+use crate::rows::{self, CROSS, LAKE};
+use crate::stage::World;
+
+/// Plants a fault and demands its finding; panics otherwise.
+pub type Cell = fn(&World);
+
+/// The kinds of store, in the order of the columns.
+pub const COLUMNS: [&str; 8] = ["PGp", "PGl", "K", "R", "F", "I", "D", "X"];
+
+/// A row of the table.
+pub struct Fault {
+    pub number: u8,
+    pub name: &'static str,
+    /// For each column `x` where the fault can occur, and `-` where it cannot.
+    pub occurs: &'static str,
+    /// The cells that are filled.
+    pub filled: &'static [(&'static str, Cell)],
+}
+
+const fn fault(number: u8, name: &'static str, occurs: &'static str, filled: &'static [(&'static str, Cell)]) -> Fault {
+    Fault { number, name, occurs, filled }
+}
+
+pub const FAULTS: [Fault; 28] = [
+    fault(
+        1,
+        "lost insert",
+        "-xxxxxxx",
+        &[("F", |w| rows::lost_insert(w, &LAKE)), ("X", |w| rows::lost_insert(w, &CROSS))],
+    ),
+    fault(
+        2,
+        "lost update",
+        "-xxxxxxx",
+        &[("F", |w| rows::lost_update(w, &LAKE)), ("X", |w| rows::lost_update(w, &CROSS))],
+    ),
+    fault(
+        3,
+        "lost delete (row comes back)",
+        "-xxxxxxx",
+        &[("F", |w| rows::lost_delete(w, &LAKE)), ("X", |w| rows::lost_delete(w, &CROSS))],
+    ),
+    fault(
+        4,
+        "phantom row, only on the copy",
+        "-xxxxxxx",
+        &[("F", |w| rows::phantom(w, &LAKE)), ("X", |w| rows::phantom(w, &CROSS))],
+    ),
+    fault(
+        5,
+        "exact duplicate row, twice and in pairs (XOR-blind)",
+        "-xx-xxxx",
+        &[("F", |w| rows::duplicates(w, &LAKE)), ("X", |w| rows::duplicates(w, &CROSS))],
+    ),
+    fault(
+        6,
+        "values swapped between two rows, column sums unchanged",
+        "-xxxxxxx",
+        &[("F", |w| rows::swapped(w, &LAKE)), ("X", |w| rows::swapped(w, &CROSS))],
+    ),
+    fault(7, "one bit flipped in a value", "xxxxxxxx", &[]),
+    fault(8, "one bit flipped in a page, file or segment on disk", "xxxxxxxx", &[]),
+    fault(9, "value truncated (varchar, TOAST, 64 KiB, large)", "-xxxxxxx", &[]),
+    fault(10, "file, segment or tail truncated", "x-xxxxxx", &[]),
+    fault(11, "order changed where order means something", "--xxxx-x", &[]),
+    fault(12, "NULL, empty and missing exchanged", "-xxxxxxx", &[]),
+    fault(13, "precision lost (scale, f64 to f32, us to ms)", "-xxxxxxx", &[]),
+    fault(14, "time-zone or DST shift", "-xxxxxxx", &[]),
+    fault(15, "encoding, normalisation, collation (latin1, NFC/NFD, -0.0, NaN, key order in JSON)", "-xxxxxxx", &[]),
+    fault(16, "column dropped, added, renamed, reordered, widened", "-xx-xxxx", &[]),
+    fault(17, "defaults, generated columns, sequences, TTL drift", "-x-x-xxx", &[]),
+    fault(18, "partial replication (table, partition, topic, slot, prefix left out)", "-xxxxxxx", &[]),
+    fault(19, "stuck replica: heartbeat fine, nothing applied", "xxxxxxxx", &[]),
+    fault(20, "stale read: old snapshot served as new", "xxxxxxxx", &[]),
+    fault(21, "lag beyond the objective; 0 shown on an idle primary", "xxxx-xxx", &[]),
+    fault(22, "split brain, other timeline, epoch, run id, cluster id", "xxxx-xxx", &[]),
+    fault(23, "batch replayed", "-xxxxxxx", &[]),
+    fault(24, "applied out of order", "-xxx-xxx", &[]),
+    fault(25, "transaction torn across tables or partitions", "-xxx-xxx", &[]),
+    fault(26, "clocks one hour apart (lag must not come from clocks)", "xxxxxxxx", &[]),
+    fault(27, "history gone (retention, compaction, vacuum, expiry)", "xxxxxxxx", &[]),
+    fault(28, "metadata lies (manifest, statistics, row count, etag)", "-xxxxxxx", &[]),
+];
+
+/// What stands in a cell.
+fn mark(fault: &Fault, column: usize) -> &'static str {
+    let filled = fault.filled.iter().any(|(name, _)| *name == COLUMNS[column]);
+    match (fault.occurs.as_bytes()[column], filled) {
+        (b'x', true) => "x",
+        (b'x', false) => "planned",
+        (b'-', false) => "-",
+        _ => panic!("fault {} cannot occur in {}", fault.number, COLUMNS[column]),
+    }
+}
+
+/// How many cells can occur, and how many of them are filled.
+pub fn counts() -> (usize, usize) {
+    let occurs = FAULTS.iter().map(|fault| fault.occurs.matches('x').count()).sum();
+    (occurs, FAULTS.iter().map(|fault| fault.filled.len()).sum())
+}
+
+/// The table in Markdown.
+pub fn markdown() -> String {
+    let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
+    let mut text = line([&["#", "fault"], &COLUMNS[..]].concat());
+    text += &line(vec!["---"; COLUMNS.len() + 2]);
+    for fault in &FAULTS {
+        let number = fault.number.to_string();
+        let marks = (0..COLUMNS.len()).map(|column| mark(fault, column));
+        text += &line([number.as_str(), fault.name].into_iter().chain(marks).collect());
+    }
+    text
+}
+
+/// The whole page.
+pub fn page() -> String {
+    let (occurs, filled) = counts();
+    format!("{INTRODUCTION}\n{}\n{filled} of {occurs} cells are filled.\n{CLOSING}", markdown())
+}
+
+const INTRODUCTION: &str = "\
+# The fault matrix
+
+What can go wrong between two regions, and where Paritas is proven to find it. This page is written by
+`tests/tests/matrix`, and a test demands that it is up to date (`UPDATE=1 cargo test -p paritas-tests
+--test matrix` writes it).
+
+Every filled cell is a function in that folder. It makes an honest pair of stores, demands that it
+verifies, plants one fault on real files and real servers, runs the binary as a user would, and demands
+the verdict, the exit code, the class, the place (key, column and values, or file), and that nothing else
+is reported. Most cells plant several variants of their fault.
+
+Columns: **PGp** PostgreSQL physical replica, **PGl** PostgreSQL logical replica, **K** Kafka mirror,
+**R** Redis replica, **F** files (rows of Parquet and CSV files in another layout, and files byte by
+byte), **I** Iceberg, **D** Delta, **X** two kinds of store (PostgreSQL, Parquet and CSV, facing each other
+in both directions).
+
+- `x`: detected, named and located, by a test
+- `planned`: the fault can occur there, and no test plants it yet
+- `-`: the fault cannot occur there
+";
+
+const CLOSING: &str = "
+What some cells mean where the words allow more than one reading:
+
+- 11: rows of tables and files are a multiset. A changed order is found where files are compared as
+  files, and must not be reported where rows are compared.
+- 19, 20, 27: a store that lags, is stale or has expired shows as rows or files that are lost, extra
+  or changed. Time is not judged here.
+- 26: modification times and session time zones an hour apart must not change any verdict.
+- 28: statistics that lie must not change the verdict; row counts that lie are damage.
+";
