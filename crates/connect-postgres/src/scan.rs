@@ -233,7 +233,7 @@ fn cut(session: &Session, plan: &Plan, pieces: Vec<Piece>, parallel: usize) -> R
     let single = pieces.len() <= 1;
     if pieces.iter().any(|piece| !piece.readable) {
         // Rights on a partitioned table cover its partitions only when they are read through it.
-        if single || pieces.iter().any(|piece| piece.relation.oid == plan.relation.oid) {
+        if pieces.iter().any(|piece| !piece.readable && piece.relation.oid == plan.relation.oid) {
             return Err(relation::denied(session, &plan.relation));
         }
         cuts.add(plan.relation.shown(), cuts.rows, statement(plan, &plan.relation.sql(), None));

@@ -54,28 +54,34 @@ const CASES: &[(&str, &str, &str, &[&str])] = &[
     ("name", "'tab'", "'tab'::text", &["'tac'"]),
     ("citext", "'ABC'", "'ABC'::text", &["'abc'"]),
     ("bytea", "'\\x00ff'", "decode('AP8=', 'base64')", &["'\\x00'", "''", "NULL"]),
-    ("bytea", "convert_to(repeat('q', 2000000), 'UTF8')", "decode(repeat('71', 2000000), 'hex')", &[
-        "convert_to(repeat('q', 1999999) || 'r', 'UTF8')",
-        "convert_to(repeat('q', 65536), 'UTF8')",
-    ]),
+    (
+        "bytea",
+        "convert_to(repeat('q', 2000000), 'UTF8')",
+        "decode(repeat('71', 2000000), 'hex')",
+        &["convert_to(repeat('q', 1999999) || 'r', 'UTF8')", "convert_to(repeat('q', 65536), 'UTF8')"],
+    ),
     ("bit(5)", "B'10101'", "'10101'", &["B'10100'"]),
     ("varbit", "B'1010'", "'1010'", &["B'10100'", "B'101'", "B''"]),
     ("date", "'2000-02-29'", "'2000-03-01'::date - 1", &["'2000-02-28'", "'infinity'", "'-infinity'"]),
     ("date", "'0044-03-15 BC'", "make_date(-44, 3, 15)", &["'0044-03-15'"]),
     ("time", "'24:00'", "'24:00:00'", &["'00:00'", "'23:59:59.999999'"]),
     ("timetz", "'12:00+02'", "'12:00:00+02:00'", &["'10:00+00'", "'12:00+01'"]),
-    ("timestamp", "'2026-03-29 02:30:00.000001'", "'2026-03-29 02:30'::timestamp + '1 us'", &[
-        "'2026-03-29 02:30:00.000002'",
-        "'2026-03-29 02:30'",
-        "'infinity'",
-    ]),
+    (
+        "timestamp",
+        "'2026-03-29 02:30:00.000001'",
+        "'2026-03-29 02:30'::timestamp + '1 us'",
+        &["'2026-03-29 02:30:00.000002'", "'2026-03-29 02:30'", "'infinity'"],
+    ),
     ("timestamptz", "'2026-10-25 02:30+02'", "'2026-10-25 00:30Z'", &["'2026-10-25 02:30+01'", "'-infinity'"]),
     ("timestamptz", "'0044-03-15 12:00 BC Z'", "'0044-03-15 14:00 BC +02'", &["'0044-03-15 12:00 Z'"]),
     ("interval", "'1 mon'", "'1 month'", &["'30 days'", "'720 hours'", "'31 days'"]),
     ("interval day to second(3)", "'1 day 00:00:00.123'", "'1 day 0.1231 s'", &["'24:00:00.123'"]),
-    ("uuid", "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "'a0eebc999c0b4ef8bb6d6bb9bd380a11'", &[
-        "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12'",
-    ]),
+    (
+        "uuid",
+        "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'",
+        "'a0eebc999c0b4ef8bb6d6bb9bd380a11'",
+        &["'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12'"],
+    ),
     ("json", "'{\"a\": 1}'", "'{\"a\": 1}'", &["'{\"a\":1}'", "'{\"a\": 2}'", "'null'", "NULL"]),
     ("jsonb", "'{\"b\":1,\"a\":2}'", "'{ \"a\" : 2, \"b\":1 }'", &["'{\"a\":2,\"b\":1.0}'", "'null'", "NULL", "'{}'"]),
     ("jsonpath", "'$.a'", "'$.\"a\"'", &["'$.b'"]),
@@ -108,16 +114,26 @@ const CASES: &[(&str, &str, &str, &[&str])] = &[
     ("prices", "'{1.5}'", "ARRAY[1.50000000]", &["'{1.6}'"]),
     ("int4[]", "'{1,NULL,3}'", "ARRAY[1, NULL, 3]", &["'{1,3}'", "'[0:2]={1,NULL,3}'", "'{{1,NULL,3}}'", "'{1,2,3}'"]),
     // The flag that there may be NULLs stays set after the NULL is overwritten.
-    ("int4[]", "'{1,2}'", "(SELECT a FROM (SELECT array_replace('{1,NULL}'::int4[], NULL, 2) AS a) x)", &["'{1,NULL}'"]),
+    (
+        "int4[]",
+        "'{1,2}'",
+        "(SELECT a FROM (SELECT array_replace('{1,NULL}'::int4[], NULL, 2) AS a) x)",
+        &["'{1,NULL}'"],
+    ),
     ("text[]", "'{\"\",NULL}'", "ARRAY['', NULL]", &["'{NULL,\"\"}'", "'{\"NULL\",NULL}'", "'{}'", "NULL"]),
     ("text[][]", "'{{a,b},{c,d}}'", "ARRAY[ARRAY['a','b'], ARRAY['c','d']]", &["'{{a,b,c,d}}'", "'{a,b,c,d}'"]),
     ("place", "ROW('x', 1, 'ok')", "'(x,1,ok)'", &["ROW('x', 1, 'sad')", "ROW('x', NULL, 'ok')", "ROW('', 1, 'ok')"]),
     ("place[]", "ARRAY[ROW('x', 1, 'ok')::place]", "'{\"(x,1,ok)\"}'", &["'{}'"]),
-    ("house", "ROW(ROW('x', 1, 'ok'), '{1,NULL}', 2)", "'(\"(x,1,ok)\",\"{1,NULL}\",2.00000000)'", &[
-        "ROW(ROW('x', 1, 'sad'), '{1,NULL}', 2)",
-        "ROW(ROW('x', 1, 'ok'), '{1}', 2)",
-        "ROW(ROW('x', 1, 'ok'), '{1,NULL}', 3)",
-    ]),
+    (
+        "house",
+        "ROW(ROW('x', 1, 'ok'), '{1,NULL}', 2)",
+        "'(\"(x,1,ok)\",\"{1,NULL}\",2.00000000)'",
+        &[
+            "ROW(ROW('x', 1, 'sad'), '{1,NULL}', 2)",
+            "ROW(ROW('x', 1, 'ok'), '{1}', 2)",
+            "ROW(ROW('x', 1, 'ok'), '{1,NULL}', 3)",
+        ],
+    ),
     ("int4range", "'[1,5)'", "'[1,4]'", &["'[1,5]'", "'empty'", "'[1,)'", "'(,)'"]),
     ("numrange", "'[1.0,2)'", "numrange(1.0, 2)", &["'[1.00,2)'", "'(1.0,2)'"]),
     ("tstzrange", "'[2026-01-01Z,)'", "'[2026-01-01 01:00+01,)'", &["'[2026-01-01Z,infinity)'"]),
@@ -200,8 +216,10 @@ async fn rendered_and_fetched_rows_show_the_servers_own_text() {
     let (left, _) = databases().await;
     for (number, (kind, value, _, _)) in CASES.iter().enumerate() {
         let table = format!("r{number}");
-        left.run(&format!("CREATE TABLE {table} (id int PRIMARY KEY, v {kind}); INSERT INTO {table} VALUES (7, {value})"))
-            .await;
+        left.run(&format!(
+            "CREATE TABLE {table} (id int PRIMARY KEY, v {kind}); INSERT INTO {table} VALUES (7, {value})"
+        ))
+        .await;
         let canon = canon_of(&left.store, &left.describe(&table).await, STRICT);
         let scan = left.store.open(&cx(), &request(&table, canon)).await.unwrap();
         let all = read_all(&*scan).await.unwrap();
