@@ -5,12 +5,15 @@
 
 mod datasets;
 mod error;
+mod job;
+mod keep;
 mod links;
 mod options;
 mod pair;
 mod record;
 mod registry;
 mod stored;
+mod tables;
 mod target;
 
 pub use error::{Error, Result};

@@ -1,10 +1,10 @@
 //! Verifying configured links.
 
 use crate::error::problem_of;
-use crate::pair::{Job, Override, run_of, verify_job};
+use crate::job::{Job, Override, verify_job};
+use crate::keep::Keeper;
 use crate::registry::{self, Named};
 use crate::{Error, Monitor, Options, Result, Target};
-use jiff::Timestamp;
 use paritas_config::{Config, DatasetConfig, LinkConfig, Mode, OptionValue, StoreConfig};
 use paritas_connect::Context;
 use paritas_digest::DigestKey;
@@ -24,7 +24,7 @@ pub async fn verify_links(
     options: &Options,
     monitor: &Monitor,
 ) -> Result<Report> {
-    let started = Timestamp::now();
+    let keeper = Keeper::begin(options, config.state.as_deref());
     let chosen = chosen_links(config, names)?;
     let options = Options { digest_key: digest_key(config, options)?, ..options.clone() };
     let mut jobs = Vec::new();
@@ -37,10 +37,12 @@ pub async fn verify_links(
             links.push(not_reached(&job, &problem_of(&error)));
             continue;
         }
-        links.push(verify_job(cx, job, &options, monitor).await);
+        links.push(verify_job(cx, job, &options, monitor, &keeper).await);
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
-    Ok(Report::new(run_of(started, Some(checksum)), links, options.deny_warnings))
+    let report = Report::new(keeper.run(Some(checksum)), links, options.deny_warnings);
+    keeper.report(cx, &report);
+    Ok(report)
 }
 
 fn chosen_links<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a LinkConfig>> {

@@ -1,9 +1,8 @@
 //! From outcomes of `paritas-verify` to the report.
 
 use crate::error::problem_of;
-use crate::pair::Compared;
 use paritas_connect::FileEntry;
-use paritas_model::{Class, Known, Position, Verdict};
+use paritas_model::{Class, Known, Position, Region, Store, StoreKind, Verdict};
 use paritas_report::{
     BothSides, FileDifference, FileFacts, FilesCheck, ParityCheck, Positions, Problem, RowCounts, SchemaCheck,
     SchemaDifference,
@@ -11,6 +10,13 @@ use paritas_report::{
 use paritas_verify::rows::Origin;
 use paritas_verify::{Plan, SchemaDelta, files, rows};
 use std::time::Duration;
+
+/// Names of the two datasets at hand.
+#[derive(Debug)]
+pub(crate) struct Compared<'a> {
+    pub(crate) source_name: &'a str,
+    pub(crate) replica_name: &'a str,
+}
 
 /// The schema check of a dataset.
 pub(crate) fn schema(dataset: &str, deltas: &[SchemaDelta]) -> SchemaCheck {
@@ -154,4 +160,9 @@ pub(crate) fn sided(origin: Origin, mut problem: Problem) -> Problem {
     };
     problem.message = format!("{side}{}", problem.message);
     problem
+}
+
+/// The name of a store in reports.
+pub(crate) fn described(name: &str, kind: StoreKind, region: Option<String>) -> Store {
+    Store { name: name.to_owned(), kind, region: region.map(Region) }
 }

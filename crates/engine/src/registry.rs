@@ -1,6 +1,6 @@
 //! The one place that knows every connector: from a target to an opened store.
 
-use crate::pair::described;
+use crate::record::described;
 use crate::{Error, Result, Target};
 use paritas_connect::{Store, redact_url};
 use paritas_connect_lake::{CsvStore, FilesStore, LakeOptions, Location, ParquetStore};

@@ -1,8 +1,7 @@
 //! A stored digest in place of a source that may be gone.
 
 use crate::error::problem_of;
-use crate::pair::{Compared, described};
-use crate::record;
+use crate::record::{self, Compared, described};
 use crate::registry;
 use crate::{Error, Monitor, Options, Result, Target};
 use paritas_connect::Context;

@@ -1,0 +1,183 @@
+//! One link, from opened stores to its part of the report: who the stores are, and which checks fit.
+
+use crate::error::problem_of;
+use crate::keep::Keeper;
+use crate::record;
+use crate::registry::Opened;
+use crate::tables;
+use crate::{Budget, Monitor, Options};
+use paritas_connect::{Context, Progress, ReplicaRole, StoreIdentity};
+use paritas_model::{Known, Tier, Verdict};
+use paritas_report::{Check, LinkReport, NotChecked, Problem};
+use paritas_verify::rows::{Origin, Phase};
+use paritas_verify::{Choice, Side, files};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is to be verified between two stores.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) name: String,
+    pub(crate) tier: Option<Tier>,
+    pub(crate) source: Opened,
+    pub(crate) replica: Opened,
+    /// Patterns of datasets to take; empty takes all.
+    pub(crate) include: Vec<String>,
+    /// Patterns of datasets to leave out.
+    pub(crate) exclude: Vec<String>,
+    /// Choices for single datasets, by source name.
+    pub(crate) overrides: Vec<Override>,
+    /// Parts of the configuration that this version does not carry out.
+    pub(crate) not_checked: Vec<NotChecked>,
+}
+
+/// What is different for one dataset of a link.
+#[derive(Debug, Clone)]
+pub(crate) struct Override {
+    pub(crate) source_name: String,
+    pub(crate) replica_name: String,
+    pub(crate) choice: Choice,
+}
+
+/// Both sides of a job, ready to be read.
+#[derive(Debug)]
+pub(crate) struct Sides {
+    pub(crate) source: Side,
+    pub(crate) replica: Side,
+    /// Whether the replica follows the source.
+    pub(crate) live: bool,
+}
+
+/// A job under way, with everything that its checks need.
+#[derive(Debug)]
+pub(crate) struct Work<'a> {
+    pub(crate) job: &'a Job,
+    pub(crate) sides: Sides,
+    pub(crate) options: &'a Options,
+    pub(crate) monitor: &'a Monitor,
+    pub(crate) keeper: &'a Keeper,
+}
+
+/// A failure and the side it came from.
+pub(crate) type Failure = (Origin, Problem);
+
+/// Carries out one job. Whatever goes wrong is in the link's report.
+pub(crate) async fn verify_job(
+    cx: &Context,
+    job: Job,
+    options: &Options,
+    monitor: &Monitor,
+    keeper: &Keeper,
+) -> LinkReport {
+    let mut link = LinkReport {
+        name: job.name.clone(),
+        tier: job.tier,
+        verdict: Verdict::Unknown,
+        source: job.source.described.clone(),
+        replica: job.replica.described.clone(),
+        checks: Vec::new(),
+        not_checked: job.not_checked.clone(),
+    };
+    let mut work = Work { job: &job, sides: sides(cx, &job, options), options, monitor, keeper };
+    match identify(&work.sides).await {
+        Ok(live) => {
+            work.sides.live = live;
+            let (source, replica) = (&work.sides.source.store, &work.sides.replica.store);
+            match (source.datasets(), replica.datasets(), source.files(), replica.files()) {
+                (Some(_), Some(_), _, _) => tables::verify(&work, &mut link).await,
+                (_, _, Some(_), Some(_)) => link.checks.push(verify_files(&work).await),
+                _ => link.checks.push(Check::Parity(record::not_begun(&link.name, nothing_in_common(&job)))),
+            }
+        }
+        Err((origin, problem)) => {
+            link.checks.push(Check::Parity(record::not_begun(&link.name, record::sided(origin, problem))));
+        }
+    }
+    link.verdict = LinkReport::combined(&link.checks);
+    link
+}
+
+/// Both sides with the limits of the run.
+fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
+    let cx = match options.budget {
+        Some(Budget::Time(time)) => cx.clone().with_timeout(time),
+        _ => cx.clone(),
+    };
+    let cx = cx.with_parallel(options.parallel);
+    let budget = Arc::new(match options.budget {
+        Some(Budget::Rows(rows)) => paritas_verify::Budget::new(Some(rows), None),
+        Some(Budget::Bytes(bytes)) => paritas_verify::Budget::new(None, Some(bytes)),
+        _ => paritas_verify::Budget::default(),
+    });
+    let side = |opened: &Opened| {
+        let mut side = Side::new(Arc::clone(&opened.store), cx.clone());
+        side.budget = Arc::clone(&budget);
+        side
+    };
+    Sides { source: side(&job.source), replica: side(&job.replica), live: false }
+}
+
+/// One side with counters that somebody watches.
+pub(crate) fn watched(side: &Side, progress: &Arc<Progress>) -> Side {
+    let mut side = side.clone();
+    side.cx = side.cx.with_progress(Arc::clone(progress));
+    side
+}
+
+fn nothing_in_common(job: &Job) -> Problem {
+    let (ours, theirs) = (job.source.described.kind, job.replica.described.kind);
+    Problem {
+        code: "usage.kinds".to_owned(),
+        message: format!("a {ours} store and a {theirs} store have nothing that can be compared"),
+        detail: None,
+        hint: Some("name files as a dataset with parquet:PATH or csv:PATH".to_owned()),
+    }
+}
+
+/// Asks both stores who they are, and whether one follows the other.
+async fn identify(sides: &Sides) -> Result<bool, Failure> {
+    let probe = |side: &Side| {
+        let side = side.clone();
+        async move { side.cx.bound(side.store.probe(&side.cx)).await }
+    };
+    let (ours, theirs) = tokio::join!(probe(&sides.source), probe(&sides.replica));
+    let ours = ours.map_err(|error| (Origin::Source, problem_of(&error)))?;
+    let theirs = theirs.map_err(|error| (Origin::Replica, problem_of(&error)))?;
+    for (side, identity) in [(&sides.source, &ours), (&sides.replica, &theirs)] {
+        tracing::info!(store = side.store.name(), version = identity.version, role = ?identity.role, "connected");
+        for limit in &identity.limits {
+            tracing::warn!(store = side.store.name(), "{limit}");
+        }
+    }
+    facing(sides, &ours, &theirs)
+}
+
+fn facing(sides: &Sides, ours: &StoreIdentity, theirs: &StoreIdentity) -> Result<bool, Failure> {
+    let streams = sides.source.store.positions().is_some() && sides.replica.store.positions().is_some();
+    let one_history = matches!((&ours.identity, &theirs.identity), (Known::Known(a), Known::Known(b)) if a == b);
+    if ours.role == ReplicaRole::PhysicalReplica && theirs.role == ReplicaRole::Primary && one_history {
+        let problem = Problem {
+            code: "usage.direction".to_owned(),
+            message: "source and replica are the wrong way round".to_owned(),
+            detail: Some("the source is a standby of the replica, which takes the writes".to_owned()),
+            hint: Some("name the primary first: paritas verify PRIMARY STANDBY".to_owned()),
+        };
+        return Err((Origin::Comparison, problem));
+    }
+    Ok(streams
+        && match theirs.role {
+            ReplicaRole::PhysicalReplica => one_history,
+            ReplicaRole::LogicalReplica { .. } => sides.source.store.kind() == sides.replica.store.kind(),
+            ReplicaRole::Primary | ReplicaRole::Independent => false,
+        })
+}
+
+async fn verify_files(work: &Work<'_>) -> Check {
+    let counters = work.monitor.begin("files");
+    work.monitor.enter(Phase::Digesting);
+    let started = Instant::now();
+    let source = watched(&work.sides.source, &counters.source);
+    let replica = watched(&work.sides.replica, &counters.replica);
+    let outcome = files::verify(&source, &replica, work.options.max_differences).await;
+    Check::Files(record::files("files", outcome, started.elapsed()))
+}

@@ -1,0 +1,204 @@
+//! The datasets of a link: which face each other, and what is said about each pair.
+
+use crate::datasets::{self, Facing, Facings};
+use crate::error::problem_of;
+use crate::job::{Failure, Job, Sides, Work, watched};
+use crate::record::{self, Compared};
+use paritas_connect::{Description, Error, Progress};
+use paritas_digest::{Policies, schema_fingerprint};
+use paritas_model::{Dataset, Known};
+use paritas_report::{Check, LinkReport, NotChecked, Problem};
+use paritas_verify::rows::{self, Origin};
+use paritas_verify::{Choice, Matching, Plan, PlanError, Side, compare_schemas};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Verifies every pair of datasets that the link takes.
+pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
+    let Work { job, sides, .. } = work;
+    let facings = match face(job, sides).await {
+        Ok(facings) => facings,
+        Err((origin, problem)) => {
+            let what = job.source.target.datasets.first().cloned().unwrap_or_else(|| "datasets".to_owned());
+            link.checks.push(Check::Parity(record::not_begun(&what, record::sided(origin, problem))));
+            return;
+        }
+    };
+    let taken = |dataset: &Dataset| {
+        let any = |patterns: &[String]| patterns.iter().any(|pattern| datasets::matches(pattern, &dataset.0));
+        (job.include.is_empty() || any(&job.include)) && !any(&job.exclude)
+    };
+    for (list, on_source) in [(&facings.source_only, true), (&facings.replica_only, false)] {
+        for dataset in list.iter().filter(|dataset| taken(dataset)) {
+            link.checks.push(Check::Schema(record::one_sided(&dataset.0, on_source)));
+        }
+    }
+    for facing in &facings.pairs {
+        if !taken(&facing.source) {
+            let why = "left out by include and exclude of the link".to_owned();
+            link.not_checked.push(NotChecked { what: facing.source.0.clone(), why });
+            continue;
+        }
+        if let Err(error) = sides.source.cx.check() {
+            let why = error.message().to_owned();
+            link.checks.push(Check::Parity(record::not_begun(&facing.source.0, problem_of(&error))));
+            link.not_checked.push(NotChecked { what: facing.source.0.clone(), why });
+            continue;
+        }
+        verify_facing(work, facing, link).await;
+    }
+    if link.checks.is_empty() {
+        let problem = Problem {
+            code: "dataset.none".to_owned(),
+            message: "there is no dataset to verify".to_owned(),
+            detail: None,
+            hint: Some("check include and exclude of the link, or name a table with ?table=".to_owned()),
+        };
+        link.checks.push(Check::Parity(record::not_begun("datasets", problem)));
+    }
+}
+
+/// Lists both sides and pairs their datasets.
+async fn face(job: &Job, sides: &Sides) -> Result<Facings, Failure> {
+    let list = |side: &Side| {
+        let side = side.clone();
+        async move {
+            let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
+            side.cx.bound(datasets.list(&side.cx)).await
+        }
+    };
+    let (ours, theirs) = tokio::join!(list(&sides.source), list(&sides.replica));
+    let ours = ours.map_err(|error| (Origin::Source, problem_of(&error)))?;
+    let theirs = theirs.map_err(|error| (Origin::Replica, problem_of(&error)))?;
+    let (source, replica) = (&job.source.target.datasets, &job.replica.target.datasets);
+    if source.is_empty() && replica.is_empty() {
+        let mut facings = datasets::all(&ours, &theirs);
+        for chosen in &job.overrides {
+            let renamed = |pair: &Facing| pair.source.0 == chosen.source_name;
+            facings.pairs.retain(|pair| !renamed(pair));
+            facings.source_only.retain(|dataset| dataset.0 != chosen.source_name);
+            facings.replica_only.retain(|dataset| dataset.0 != chosen.replica_name);
+            let (source, replica) = (Dataset(chosen.source_name.clone()), Dataset(chosen.replica_name.clone()));
+            facings.pairs.push(Facing { source, replica });
+        }
+        facings.pairs.sort();
+        return Ok(facings);
+    }
+    datasets::named(source, replica, &ours, &theirs).map_err(|message| {
+        let hint = Some("name the same number of tables on both sides, in the order in which they belong".to_owned());
+        let code = "usage.url".to_owned();
+        (Origin::Comparison, Problem { code, message, detail: None, hint })
+    })
+}
+
+/// The choice for a dataset: its own part of the configuration, or the options of both URLs.
+fn choice_for(job: &Job, facing: &Facing, policies: Policies) -> Choice {
+    if let Some(own) = job.overrides.iter().find(|own| own.source_name == facing.source.0) {
+        return own.choice.clone();
+    }
+    let (ours, theirs) = (&job.source.target, &job.replica.target);
+    let mut rename = theirs.rename.clone();
+    rename.extend(ours.rename.clone());
+    let back = |names: &[String]| -> Vec<String> {
+        let source_name = |name: &String| rename.iter().find(|(_, r)| *r == name).map_or(name, |(s, _)| s).clone();
+        names.iter().map(source_name).collect()
+    };
+    let either = |ours: &[String], theirs: &[String]| if ours.is_empty() { back(theirs) } else { ours.to_vec() };
+    Choice {
+        key: either(&ours.key, &theirs.key),
+        columns: either(&ours.columns, &theirs.columns),
+        rename,
+        matching: Matching::default(),
+        source_filter: ours.filter.clone(),
+        replica_filter: theirs.filter.clone(),
+        policies,
+    }
+}
+
+/// Describes a dataset on both sides; one that only one side has is a difference of its own.
+async fn describe(sides: &Sides, facing: &Facing, link: &mut LinkReport) -> Option<(Description, Description)> {
+    let describe = |side: &Side, dataset: &Dataset| {
+        let (side, dataset) = (side.clone(), dataset.clone());
+        async move {
+            let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
+            side.cx.bound(datasets.describe(&side.cx, &dataset)).await
+        }
+    };
+    let (ours, theirs) =
+        tokio::join!(describe(&sides.source, &facing.source), describe(&sides.replica, &facing.replica));
+    let missing = |error: &Error| error.code() == "dataset.missing";
+    let (check, why) = match (ours, theirs) {
+        (Ok(ours), Ok(theirs)) => return Some((ours, theirs)),
+        (Ok(_), Err(error)) if missing(&error) => {
+            (Check::Schema(record::one_sided(&facing.source.0, true)), "missing on the replica".to_owned())
+        }
+        (Err(error), Ok(_)) if missing(&error) => {
+            (Check::Schema(record::one_sided(&facing.replica.0, false)), "missing on the source".to_owned())
+        }
+        (Err(error), _) => {
+            let problem = record::sided(Origin::Source, problem_of(&error));
+            (Check::Parity(record::not_begun(&facing.source.0, problem)), error.message().to_owned())
+        }
+        (_, Err(error)) => {
+            let problem = record::sided(Origin::Replica, problem_of(&error));
+            (Check::Parity(record::not_begun(&facing.source.0, problem)), error.message().to_owned())
+        }
+    };
+    link.checks.push(check);
+    link.not_checked.push(NotChecked { what: format!("rows of {}", facing.source.0), why });
+    None
+}
+
+/// Schema and rows of one pair of datasets.
+async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) {
+    let counters = work.monitor.begin(&facing.source.0);
+    let started = Instant::now();
+    let Some((ours, theirs)) = describe(&work.sides, facing, link).await else { return };
+    let choice = choice_for(work.job, facing, work.options.policies);
+    let (source, replica) = (&work.sides.source, &work.sides.replica);
+    let (Some(source_rows), Some(replica_rows)) = (source.store.datasets(), replica.store.datasets()) else {
+        return;
+    };
+    let deltas = compare_schemas(&ours.schema, &theirs.schema, &choice, source.store.kind() == replica.store.kind());
+    link.checks.push(Check::Schema(record::schema(&facing.source.0, &deltas)));
+    let plan = match Plan::new((source_rows, &ours), (replica_rows, &theirs), &choice) {
+        Ok(plan) => plan,
+        Err(error) => return not_planned(facing, error, link),
+    };
+    for (column, why) in &plan.left_out {
+        let what = format!("column {column} of {}", facing.source.0);
+        link.not_checked.push(NotChecked { what, why: why.clone() });
+    }
+    let ready = |side: &Side, progress: &Arc<Progress>, description: &Description| {
+        let known = |estimate: &Known<u64>| estimate.value().copied().unwrap_or(0);
+        progress.expect(known(&description.rows_estimate), known(&description.bytes_estimate));
+        watched(side, progress)
+    };
+    let outcome = rows::verify(&rows::Request {
+        dataset: &facing.source.0,
+        source: &ready(source, &counters.source, &ours),
+        replica: &ready(replica, &counters.replica, &theirs),
+        plan: &plan,
+        schema: schema_fingerprint(&ours.schema),
+        live: work.sides.live,
+        key: &work.options.digest_key,
+        capacity: work.options.capacity,
+        items_max: work.options.max_differences,
+        settle: work.options.settle,
+        watch: &|phase| work.monitor.enter(phase),
+    })
+    .await;
+    if let Some(digest) = &outcome.digest {
+        work.keeper.digest(&link.name, &facing.source.0, digest, &mut link.not_checked);
+    }
+    let names = Compared { source_name: &facing.source.0, replica_name: &facing.replica.0 };
+    link.checks.push(Check::Parity(record::parity(&names, &plan, outcome, started.elapsed())));
+}
+
+fn not_planned(facing: &Facing, error: PlanError, link: &mut LinkReport) {
+    let why = error.message.clone();
+    let PlanError { code, message, detail, hint } = error;
+    let problem = Problem { code: code.to_owned(), message, detail, hint };
+    link.checks.push(Check::Parity(record::not_begun(&facing.source.0, problem)));
+    link.not_checked.push(NotChecked { what: format!("rows of {}", facing.source.0), why });
+}
