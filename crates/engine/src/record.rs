@@ -72,7 +72,9 @@ pub(crate) fn not_begun(dataset: &str, problem: Problem) -> ParityCheck {
 
 /// The parity check of a dataset.
 pub(crate) fn parity(compared: &Compared<'_>, plan: &Plan, outcome: rows::Outcome, took: Duration) -> ParityCheck {
-    let verdict = outcome.verdict();
+    // A column that both sides have and that could not be compared keeps everything from passing.
+    let open = if plan.incomparable.is_empty() { Verdict::Pass } else { Verdict::Unknown };
+    let verdict = Verdict::combine([outcome.verdict(), open]);
     let problem = outcome.problem.as_ref().map(|(origin, error)| sided(*origin, problem_of(error)));
     let rows = RowCounts {
         source: outcome.source_rows,

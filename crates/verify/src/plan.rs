@@ -66,6 +66,9 @@ pub struct Plan {
     pub key: Vec<String>,
     /// Columns that exist but are not compared, with the reason.
     pub left_out: Vec<(String, String)>,
+    /// Those of them that both sides have and whose types cannot be compared. Nobody chose to leave
+    /// them out, so with any of them nothing can pass.
+    pub incomparable: Vec<String>,
 }
 
 /// Why there is nothing to compare.
@@ -111,6 +114,7 @@ impl Plan {
                 return Err(PlanError::new("dataset.key", message, hint));
             }
         }
+        let mut incomparable = Vec::new();
         let canon = loop {
             if pairs.is_empty() {
                 return Err(PlanError::new(
@@ -121,7 +125,10 @@ impl Plan {
             }
             match agree_on_canon(source, replica, &pairs, &key, choice.policies) {
                 Ok(canon) => break canon,
-                Err(problems) => drop_incompatible(&problems, &key, choice, &mut pairs, &mut left_out)?,
+                Err(problems) => {
+                    drop_incompatible(&problems, &key, choice, &mut pairs, &mut left_out)?;
+                    incomparable.extend(problems.into_iter().map(|problem| problem.column));
+                }
             }
         };
         let canon = Arc::new(canon);
@@ -139,6 +146,7 @@ impl Plan {
             canon,
             key,
             left_out,
+            incomparable,
         })
     }
 }
@@ -250,6 +258,13 @@ fn pair_columns(source: &Schema, replica: &Schema, choice: &Choice) -> Result<Pa
             return Err(PlanError::new("dataset.columns", message, nearest_hint(column, source)));
         }
     }
+    let mut renamed_to = BTreeSet::new();
+    for (from, to) in &choice.rename {
+        if !renamed_to.insert(to.as_str()) {
+            let message = format!("cannot rename {from:?} to {to:?}: another column is renamed to it as well");
+            return Err(PlanError::new("dataset.columns", message, "rename every column to a column of its own"));
+        }
+    }
     let (mut pairs, mut left_out) = (Vec::new(), Vec::new());
     let mut taken = BTreeSet::new();
     for column in &source.columns {
@@ -258,7 +273,13 @@ fn pair_columns(source: &Schema, replica: &Schema, choice: &Choice) -> Result<Pa
             continue;
         }
         let own = choice.rename.get(&column.name).unwrap_or(&column.name);
-        if replica.column(own).is_some() {
+        let given_away = !choice.rename.contains_key(&column.name) && renamed_to.contains(own.as_str());
+        if given_away && choice.columns.contains(&column.name) {
+            let message = format!("the replica's column {own:?} is already compared with another column");
+            return Err(PlanError::new("dataset.columns", message, "rename this column as well, or leave it out"));
+        } else if given_away {
+            left_out.push((column.name.clone(), "another column is renamed to its name".to_owned()));
+        } else if replica.column(own).is_some() {
             taken.insert(own.as_str());
             pairs.push((column.name.clone(), own.clone()));
         } else if choice.columns.contains(&column.name) {

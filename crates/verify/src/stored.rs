@@ -1,13 +1,14 @@
 //! Comparing a stored digest with a live replica: the source may be gone.
 
-use crate::locate::rows_of;
+use crate::locate::{Wanted, rows_of};
 use crate::matching::Mismatch;
 use crate::naming::{difference, unseen};
-use crate::rows::{Origin, Outcome, Phase};
+use crate::rows::{Failure, Origin, Outcome, Phase, incomparable};
 use crate::{Plan, Side};
 use paritas_connect::{ColumnPair, Error, FailureKind, FetchedRow, Result, ScanRequest};
 use paritas_digest::{Digest, DigestKey, Found, FoundKey, HeaderFacts, KeyForm, Spec, compare};
-use paritas_model::{Class, Dataset, Difference, Proof};
+use paritas_model::{Class, Dataset, Difference, Known, Position, Proof};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -66,23 +67,26 @@ pub async fn verify(request: &Request<'_>) -> Result<(Plan, Outcome)> {
         replica: scan_request,
         canon,
         left_out: Vec::new(),
+        incomparable: Vec::new(),
     };
     let mut outcome = Outcome::default();
-    if let Err(error) = run(request, &spec, &plan, &mut outcome).await {
+    if let Err(failure) = run(request, &spec, &plan, &mut outcome).await {
         outcome.complete = false;
-        outcome.problem = Some((Origin::Replica, error));
+        outcome.problem = Some(failure);
     }
     Ok((plan, outcome))
 }
 
-async fn run(request: &Request<'_>, spec: &Arc<Spec>, plan: &Plan, outcome: &mut Outcome) -> Result<()> {
+async fn run(request: &Request<'_>, spec: &Arc<Spec>, plan: &Plan, outcome: &mut Outcome) -> Result<(), Failure> {
+    let at_replica = |error| (Origin::Replica, error);
     let header = &request.digest.header;
     outcome.source_rows = Some(header.rows);
     outcome.source_position = Some(header.position.clone());
     outcome.notes.push(format!("the source is the digest taken at {}", header.taken_at));
     (request.watch)(Phase::Digesting);
-    let scan = request.replica.open(&plan.replica).await?;
-    let read = request.replica.digest(scan, &plan.replica, spec, request.digest.sums.capacity()).await?;
+    let scan = request.replica.open(&plan.replica).await.map_err(at_replica)?;
+    let capacity = request.digest.sums.capacity();
+    let read = request.replica.digest(scan, &plan.replica, spec, capacity).await.map_err(at_replica)?;
     outcome.replica_rows = Some(read.sums.rows());
     outcome.replica_bytes = read.bytes;
     outcome.replica_position = Some(read.scan.position());
@@ -91,14 +95,15 @@ async fn run(request: &Request<'_>, spec: &Arc<Spec>, plan: &Plan, outcome: &mut
         position: read.scan.position(),
         store: request.replica.store.name().to_owned(),
     };
-    let comparison = compare(request.digest, &Digest::new(spec, facts, read.sums.clone()))
-        .map_err(|error| Error::new(FailureKind::Permanent, "digest.incomparable", error.to_string()))?;
+    let comparison =
+        compare(request.digest, &Digest::new(spec, facts, read.sums.clone())).map_err(|error| incomparable(&error))?;
     outcome.equal = comparison.equal;
     outcome.complete = comparison.equal || comparison.complete;
     outcome.proven_unequal = !comparison.equal;
     if comparison.equal {
         return Ok(());
     }
+    outcome.notes.extend(position_note(&header.position, &read.scan.position()));
     if !comparison.complete {
         let estimate = comparison.estimate.value().map_or_else(|| "more".to_owned(), |n| format!("about {n}"));
         outcome.notes.push(format!(
@@ -114,11 +119,11 @@ async fn run(request: &Request<'_>, spec: &Arc<Spec>, plan: &Plan, outcome: &mut
     outcome.items_truncated = found.len() > request.items_max;
     found.truncate(request.items_max);
     (request.watch)(Phase::Locating);
-    let wanted: Vec<FoundKey> = found.iter().filter(|f| f.class != Class::Lost).map(|f| f.key.clone()).collect();
-    let rows = rows_of(request.replica, &*read.scan, spec, &wanted).await;
-    let (rows, failed) = match rows {
+    let keys: Vec<FoundKey> = found.iter().filter(|f| f.class != Class::Lost).map(|f| f.key.clone()).collect();
+    let wanted = Wanted { shown: keys.iter().cloned().collect(), keys };
+    let (rows, failed) = match rows_of(request.replica, &*read.scan, spec, &wanted).await {
         Ok(rows) => (rows, None),
-        Err(error) => (Vec::new(), Some(error)),
+        Err(error) => (Vec::new(), Some((Origin::Replica, error))),
     };
     let mut by_key: HashMap<FoundKey, FetchedRow> = HashMap::new();
     for row in rows {
@@ -128,6 +133,24 @@ async fn run(request: &Request<'_>, spec: &Arc<Spec>, plan: &Plan, outcome: &mut
     }
     outcome.items.extend(found.iter().map(|one| item(spec, one, by_key.get(&one.key))));
     failed.map_or(Ok(()), Err)
+}
+
+/// What the two positions mean for the differences; `None` where they agree or mean nothing.
+fn position_note(digest: &Known<Position>, replica: &Known<Position>) -> Option<String> {
+    let (digest, replica) = digest.value().zip(replica.value())?;
+    match digest.order(replica) {
+        Some(Ordering::Equal) => None,
+        Some(Ordering::Less) => Some(format!(
+            "the digest was taken at {digest} and the replica is at {replica}: rows written in between differ as well"
+        )),
+        Some(Ordering::Greater) => Some(format!(
+            "the replica is at {replica}, before the digest's position {digest}: what was written in between is missing"
+        )),
+        None => Some(format!(
+            "the replica has left the history in which the digest was taken (at {digest}): rows written since differ \
+             as well"
+        )),
+    }
 }
 
 /// What can be said of a row whose source is gone: its key, and what the replica holds.
