@@ -92,8 +92,7 @@ async fn the_ledger_is_the_same_in_parquet_and_csv() {
     for table in ledger::TABLES {
         let folder = tempdir().unwrap();
         let (a, b) = (folder.path().join("parquet"), folder.path().join("csv"));
-        let options = ledger::ParquetOptions { uuid: ledger::UuidAs::Text, ..Default::default() };
-        ledger::write_parquet(table, &plan, &a, &options).unwrap();
+        ledger::write_parquet(table, &plan, &a, &ledger::ParquetOptions::default()).unwrap();
         ledger::write_csv(table, &plan, &b, &ledger::CsvOptions { files: 3, ..Default::default() }).unwrap();
         let (typed, text) = (parquet(&a), csv(&b));
         let (one, two) = (schema(&typed).await.unwrap(), schema(&text).await.unwrap());

@@ -9,7 +9,7 @@ use arrow_schema::{Field, Schema};
 use paritas_connect::{Context, Error, Result};
 use paritas_model::Column;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::Encoding;
+use parquet::basic::{ConvertedType, Encoding};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetStatisticsPolicy, RowGroupMetaData};
 use parquet::schema::types::Type;
@@ -89,7 +89,11 @@ fn load(input: &Input) -> Result<ArrowReaderMetadata, ParquetError> {
     let parquet = plain.parquet_schema().root_schema().get_fields();
     let mut changed = false;
     let fields = schema.fields().iter().enumerate().map(|(index, field)| {
-        let small = parquet.get(index).is_some_and(|kind| kind.is_primitive()) && small_dictionary(&plain, index);
+        // The decoder keeps the values of any other column as bytes, whatever it is asked for.
+        let text = |kind: &Arc<Type>| {
+            kind.is_primitive() && kind.get_basic_info().converted_type() == ConvertedType::UTF8
+        };
+        let small = parquet.get(index).is_some_and(text) && small_dictionary(&plain, index);
         match parquet.get(index).and_then(|kind| types::wanted(field, kind, small)) {
             Some(wanted) => {
                 changed = true;

@@ -1,6 +1,7 @@
 //! One schema for many files.
 
 use super::footer::Shape;
+use super::types;
 use crate::partition::Partition;
 use paritas_connect::{Error, FailureKind, Result};
 use paritas_model::{Column, LogicalType, Schema};
@@ -28,8 +29,11 @@ pub(crate) fn merge(shapes: &[Shape], partition: &Partition) -> Result<Schema> {
                         *count += 1;
                     }
                     let Some(merged) = columns.get_mut(at) else { continue };
-                    if !known && merged.logical != column.logical {
-                        return Err(mismatch(shapes, first, number, merged, column));
+                    if !known {
+                        let Some(logical) = types::unified(&merged.logical, &column.logical) else {
+                            return Err(mismatch(shapes, first, number, merged, column));
+                        };
+                        merged.logical = logical;
                     }
                     merged.nullable |= column.nullable;
                 }

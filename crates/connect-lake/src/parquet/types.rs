@@ -13,6 +13,12 @@ pub(crate) fn logical(field: &ArrowField, parquet: &Type, declared: bool) -> Log
         (Some(Annotation::Json), _) | (None, ConvertedType::JSON) => LogicalType::Json,
         (Some(Annotation::Enum), _) | (None, ConvertedType::ENUM) => LogicalType::Text,
         (Some(Annotation::Uuid), _) => LogicalType::Uuid,
+        _ if extension(field) == Some("arrow.uuid") && *field.data_type() == DataType::FixedSizeBinary(16) => {
+            LogicalType::Uuid
+        }
+        _ if extension(field) == Some("arrow.json") && of_arrow(field.data_type()) == LogicalType::Text => {
+            LogicalType::Json
+        }
         _ if is_arrow_uuid(field) => LogicalType::Uuid,
         // Without the writer's schema the reader cannot know which parts of an interval are in use,
         // and would leave out the months.
@@ -26,6 +32,22 @@ pub(crate) fn logical(field: &ArrowField, parquet: &Type, declared: bool) -> Log
 fn is_arrow_uuid(field: &ArrowField) -> bool {
     let named = field.metadata().get("ARROW:extension:name").is_some_and(|name| name == "arrow.uuid");
     named && matches!(field.data_type(), DataType::FixedSizeBinary(16))
+}
+
+/// The meaning that a writer of Arrow declared, where Parquet has no word for it.
+fn extension(field: &ArrowField) -> Option<&str> {
+    field.metadata().get("ARROW:extension:name").map(String::as_str)
+}
+
+/// One type for a column that two files spell differently and mean alike; nothing if they do not.
+pub(crate) fn unified(a: &LogicalType, b: &LogicalType) -> Option<LogicalType> {
+    match (a, b) {
+        _ if a == b => Some(a.clone()),
+        (LogicalType::Null, other) | (other, LogicalType::Null) => Some(other.clone()),
+        (LogicalType::Uuid, LogicalType::FixedBytes { length: 16 })
+        | (LogicalType::FixedBytes { length: 16 }, LogicalType::Uuid) => Some(LogicalType::Uuid),
+        _ => None,
+    }
 }
 
 fn of_arrow(kind: &DataType) -> LogicalType {
