@@ -223,21 +223,28 @@ pub enum Policy {
 const POLICY_HINT: &str = "known are decimal=exact|value, float=bits|canonical, json=bytes|canonical, \
                            zone=strict|assume-utc, image=compact|wide";
 
+/// Every policy as it is written.
+const POLICIES: [(&str, Policy); 10] = [
+    ("decimal=exact", Policy::Decimal(DecimalPolicy::Exact)),
+    ("decimal=value", Policy::Decimal(DecimalPolicy::Value)),
+    ("float=bits", Policy::Float(FloatPolicy::Bits)),
+    ("float=canonical", Policy::Float(FloatPolicy::Canonical)),
+    ("json=bytes", Policy::Json(JsonPolicy::Bytes)),
+    ("json=canonical", Policy::Json(JsonPolicy::Canonical)),
+    ("zone=strict", Policy::Zone(ZonePolicy::Strict)),
+    ("zone=assume-utc", Policy::Zone(ZonePolicy::AssumeUtc)),
+    ("image=compact", Policy::Image(ImagePolicy::Compact)),
+    ("image=wide", Policy::Image(ImagePolicy::Wide)),
+];
+
 fn policy(text: &str) -> Result<Policy, ParseQuantityError> {
-    let policy = match text {
-        "decimal=exact" => Policy::Decimal(DecimalPolicy::Exact),
-        "decimal=value" => Policy::Decimal(DecimalPolicy::Value),
-        "float=bits" => Policy::Float(FloatPolicy::Bits),
-        "float=canonical" => Policy::Float(FloatPolicy::Canonical),
-        "json=bytes" => Policy::Json(JsonPolicy::Bytes),
-        "json=canonical" => Policy::Json(JsonPolicy::Canonical),
-        "zone=strict" => Policy::Zone(ZonePolicy::Strict),
-        "zone=assume-utc" => Policy::Zone(ZonePolicy::AssumeUtc),
-        "image=compact" => Policy::Image(ImagePolicy::Compact),
-        "image=wide" => Policy::Image(ImagePolicy::Wide),
-        _ => return Err(ParseQuantityError { what: "policy", text: text.to_owned(), hint: POLICY_HINT }),
-    };
-    Ok(policy)
+    let error = || ParseQuantityError { what: "policy", text: text.to_owned(), hint: POLICY_HINT };
+    POLICIES.iter().find(|(written, _)| *written == text).map(|(_, policy)| *policy).ok_or_else(error)
+}
+
+/// A policy as it is written on the command line.
+pub fn policy_text(policy: Policy) -> &'static str {
+    POLICIES.iter().find(|(_, known)| *known == policy).map_or("", |(written, _)| written)
 }
 
 /// Puts declared policies together; the last one of a kind wins.

@@ -154,8 +154,9 @@ fn signal(child: &Child, name: &str) {
 #[test]
 fn an_interrupt_ends_the_run_with_a_report_and_code_130() {
     let folder = Folder::new();
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
     for name in ["INT", "TERM"] {
+        // A server for each, or a connection of the first run would be taken for the second.
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let (mut child, _open) = waiting(&folder, &server);
         signal(&child, name);
         let mut text = String::new();

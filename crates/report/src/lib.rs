@@ -18,9 +18,9 @@ pub use document::{
     Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference,
 };
 pub use format::{Format, RenderOptions};
-pub use human::{Human, write_problem};
+pub use human::{Called, Human, write_problem};
 pub use json::Json;
 pub use nagios::{Nagios, nagios_code, nagios_error};
 pub use privacy::{Privacy, apply_privacy};
 pub use summary::{Totals, elapsed_seconds};
-pub use text::{counted, escape, grouped};
+pub use text::{counted, escape, grouped, shell_word};

@@ -165,7 +165,7 @@ pub fn counted(number: u64, noun: &str) -> String {
 }
 
 /// A word for a POSIX shell; `None` when it holds something that cannot be shown safely.
-pub(crate) fn shell_word(text: &str) -> Option<String> {
+pub fn shell_word(text: &str) -> Option<String> {
     if text.chars().any(is_hostile) {
         return None;
     }

@@ -9,7 +9,7 @@ use paritas_report::{Check, Format, Human, RenderOptions, Report, SchemaDifferen
 
 fn text(report: &Report, options: RenderOptions) -> String {
     let mut out = Vec::new();
-    Human.write(report, &options, &mut out).unwrap();
+    Human::default().write(report, &options, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -93,7 +93,7 @@ fn masking_leaves_no_value() {
     let mut report = trading();
     apply_privacy(&mut report, Privacy::Mask);
     assert!(all_values(&report).iter().all(|value| value == "***"));
-    let text = written(&Human, &report);
+    let text = written(&Human::default(), &report);
     assert!(text.contains("amount: *** → ***"), "{text}");
 }
 

@@ -11,7 +11,9 @@ use crate::session::{Session, Style};
 use paritas_config::{Config, ValuePrivacy};
 use paritas_connect::{Context, redact_url};
 use paritas_model::Verdict;
-use paritas_report::{Format, Human, Nagios, Privacy, RenderOptions, Report, apply_privacy, nagios_code};
+use paritas_report::{
+    Called, Format, Human, Nagios, Privacy, RenderOptions, Report, apply_privacy, nagios_code, shell_word,
+};
 use secrecy::ExposeSecret as _;
 use std::path::Path;
 
@@ -71,7 +73,7 @@ fn print(session: &Session, arguments: &VerifyArgs, report: &Report) -> Result<u
     };
     let options = RenderOptions { max_items, ..session.render_options() };
     let (format, code): (&dyn Format, u8) = match session.style {
-        Style::Human => (&Human, report.exit_code),
+        Style::Human => (&Human { called: called(session, arguments, report) }, report.exit_code),
         Style::Json => (&session.json(), report.exit_code),
         // An interrupted run proves nothing beyond what it found.
         Style::Nagios if report.exit_code == INTERRUPTED && report.verdict != Verdict::Fail => {
@@ -84,6 +86,23 @@ fn print(session: &Session, arguments: &VerifyArgs, report: &Report) -> Result<u
         .write(report, &options, &mut bytes)
         .map_err(|error| Failure::new("output.failed", INCONCLUSIVE, "cannot write the report").detail(error))?;
     Ok(session.print(&bytes, code))
+}
+
+/// What the next command has to repeat. Passwords are not repeated.
+fn called(session: &Session, arguments: &VerifyArgs, report: &Report) -> Called {
+    let word = |text: &str| shell_word(&redact_url(text)).unwrap_or_else(|| "…".to_owned());
+    let mut options = Vec::new();
+    if let (Some(config), Some(_)) = (&session.config, &report.run.config) {
+        options.extend(["-c".to_owned(), word(&config.display().to_string())]);
+    }
+    for policy in &arguments.policy {
+        options.extend(["--policy".to_owned(), arguments::policy_text(*policy).to_owned()]);
+    }
+    if let Some(capacity) = arguments.capacity {
+        options.push(format!("--capacity {capacity}"));
+    }
+    let ad_hoc = report.run.config.is_none();
+    Called { options, stores: arguments.what.iter().filter(|_| ad_hoc).map(|store| word(store)).collect() }
 }
 
 /// Names what derives the key of hashed values from the digest key; used for nothing else.

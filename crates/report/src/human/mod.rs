@@ -20,8 +20,21 @@ const PASSING_MAX: usize = 20;
 const NOT_CHECKED_MAX: usize = 20;
 
 /// Plain text, in colour if asked.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Human;
+#[derive(Debug, Clone, Default)]
+pub struct Human {
+    /// How the command was called, for the next command in the last line.
+    pub called: Called,
+}
+
+/// What a report does not say about the command that made it. Everything is safe to print and quoted
+/// for a shell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Called {
+    /// Options that the next command needs as well, such as `-c FILE`.
+    pub options: Vec<String>,
+    /// Source and replica as they were given; a report holds only their names.
+    pub stores: Vec<String>,
+}
 
 impl Format for Human {
     fn name(&self) -> &str {
@@ -35,7 +48,7 @@ impl Format for Human {
             [only] => link(&mut page, only)?,
             several => links(&mut page, several)?,
         }
-        if let Some(command) = next::command(report, options) {
+        if let Some(command) = next::command(report, &self.called, options) {
             page.line(0, &format!("{} {command}", page.paint(Paint::Dim, "next:")))?;
         }
         Ok(())
@@ -74,9 +87,7 @@ fn links(page: &mut Page<'_>, links: &[LinkReport]) -> io::Result<()> {
 
 /// The body of one link.
 fn link(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
-    // The name of an ad-hoc link is made of both stores already.
-    let named = link.name == format!("{} -> {}", link.source.name, link.replica.name);
-    if (link.verdict != Verdict::Pass && !named) || page.verbose() {
+    if link.verdict != Verdict::Pass || page.verbose() {
         store(page, "source ", &link.source)?;
         store(page, "replica", &link.replica)?;
     }

@@ -1,14 +1,15 @@
 //! The next command that makes sense.
 
+use super::Called;
 use crate::text::shell_word;
 use crate::{Check, LinkReport, Problem, RenderOptions, Report};
 use paritas_model::{DifferenceCounts, Verdict};
 
 /// A command line to type next, or nothing when there is nothing left to do.
-pub(super) fn command(report: &Report, options: &RenderOptions) -> Option<String> {
+pub(super) fn command(report: &Report, called: &Called, options: &RenderOptions) -> Option<String> {
     let wrong: Vec<&LinkReport> =
         report.links.iter().filter(|link| matches!(link.verdict, Verdict::Fail | Verdict::Unknown)).collect();
-    let again = verify_again(report, &wrong)?;
+    let again = verify_again(report, called, &wrong)?;
     let checks = || wrong.iter().flat_map(|link| &link.checks);
     let configured = report.run.config.is_some();
     if checks().filter_map(problem).any(|problem| problem.code.starts_with("store.")) {
@@ -30,14 +31,22 @@ pub(super) fn command(report: &Report, options: &RenderOptions) -> Option<String
 }
 
 /// The command that verifies what does not pass again; `None` when everything passes.
-fn verify_again(report: &Report, wrong: &[&LinkReport]) -> Option<String> {
-    let first = wrong.first()?;
-    let words: Option<Vec<String>> = if report.run.config.is_some() {
-        wrong.iter().map(|link| shell_word(&link.name)).collect()
+fn verify_again(report: &Report, called: &Called, wrong: &[&LinkReport]) -> Option<String> {
+    if wrong.is_empty() {
+        return None;
+    }
+    let mut words = vec!["paritas verify".to_owned()];
+    words.extend(called.options.iter().cloned());
+    if report.run.config.is_none() {
+        // Keys and other options are not part of a store's name: without them it is another question.
+        if called.stores.is_empty() {
+            return Some("the same command again".to_owned());
+        }
+        words.extend(called.stores.iter().cloned());
     } else {
-        [&first.source.name, &first.replica.name].into_iter().map(|name| shell_word(name)).collect()
-    };
-    Some(format!("paritas verify {}", words.map_or_else(|| "…".to_owned(), |words| words.join(" "))))
+        words.extend(wrong.iter().map(|link| shell_word(&link.name).unwrap_or_else(|| "…".to_owned())));
+    }
+    Some(words.join(" "))
 }
 
 fn problem(check: &Check) -> Option<&Problem> {
