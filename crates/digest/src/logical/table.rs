@@ -138,6 +138,10 @@ fn is_encoded(data_type: &DataType) -> bool {
 fn encoded(array: &dyn Array) -> Result<Option<(&ArrayRef, Vec<u32>)>, Misfit> {
     if let Some(dictionary) = array.as_any_dictionary_opt() {
         let values = dictionary.values();
+        if values.is_empty() {
+            // Every row is NULL, and there is nothing that keys could be normalized to.
+            return Ok(Some((values, vec![NULL_ROW; array.len()])));
+        }
         let keys = dictionary.normalized_keys();
         let nulls = dictionary.keys().nulls();
         let rows = keys.iter().enumerate().map(|(row, key)| match nulls {
@@ -160,4 +164,23 @@ fn runs<T: RunEndIndexType>(array: &dyn Array) -> Result<Option<(&ArrayRef, Vec<
     let runs = array.as_run_opt::<T>().ok_or(Misfit::Type)?;
     let rows = (0..array.len()).map(|row| runs.get_physical_index(row) as u32).collect();
     Ok(Some((runs.values(), rows)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use arrow_array::{DictionaryArray, StringArray};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_dictionary_without_values_has_only_null_rows() {
+        let keys = arrow_array::Int32Array::from(vec![None, None]);
+        let array = DictionaryArray::new(keys, Arc::new(StringArray::from(Vec::<&str>::new())));
+        let (values, rows) = match encoded(&array) {
+            Ok(Some(found)) => found,
+            _ => panic!("not seen as encoded"),
+        };
+        assert_eq!((values.len(), rows), (0, vec![NULL_ROW, NULL_ROW]));
+    }
 }
