@@ -90,9 +90,8 @@ fn load(input: &Input) -> Result<ArrowReaderMetadata, ParquetError> {
     let mut changed = false;
     let fields = schema.fields().iter().enumerate().map(|(index, field)| {
         // The decoder keeps the values of any other column as bytes, whatever it is asked for.
-        let text = |kind: &Arc<Type>| {
-            kind.is_primitive() && kind.get_basic_info().converted_type() == ConvertedType::UTF8
-        };
+        let text =
+            |kind: &Arc<Type>| kind.is_primitive() && kind.get_basic_info().converted_type() == ConvertedType::UTF8;
         let small = parquet.get(index).is_some_and(text) && small_dictionary(&plain, index);
         match parquet.get(index).and_then(|kind| types::wanted(field, kind, small)) {
             Some(wanted) => {
