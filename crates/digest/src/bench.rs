@@ -6,7 +6,7 @@ use crate::{Block, DigestError, Spec, Sums, hash};
 
 /// Hashes rows of `stride` bytes each.
 pub fn hash_rows(key: &[u8; 32], rows: &[u8], stride: usize, take: impl FnMut(usize, &[u8; 32])) {
-    hash::Lanes::new(*key).hash_each(rows.chunks_exact(stride).enumerate(), take);
+    hash::Lanes::new(*key).hash_equal(stride, rows.chunks_exact(stride).enumerate(), take);
 }
 
 /// Rows whose hashes are known.
@@ -32,4 +32,19 @@ pub fn hashed_rows(spec: &Spec, block: &Block) -> Result<HashedRows, DigestError
 /// Adds hashed rows to buckets and sketch.
 pub fn add(sums: &mut Sums, rows: &HashedRows) {
     rows.0.chunks(CHUNK_ROWS).for_each(|items| sums.add_items(items));
+}
+
+/// Writes the row images of a block and nothing else.
+///
+/// # Errors
+/// As [`crate::Digester::add`].
+pub fn images_only(spec: &Spec, block: &Block) -> Result<(), DigestError> {
+    let Block::Arrow(batch) = block else { return Ok(()) };
+    let imager = crate::logical::Imager::new(spec, batch, Parts::All)?;
+    let mut scratch = crate::logical::ImagerScratch::default();
+    for start in (0..block.rows()).step_by(CHUNK_ROWS) {
+        imager.encode(start..block.rows().min(start + CHUNK_ROWS), &mut scratch)?;
+        std::hint::black_box(&scratch);
+    }
+    Ok(())
 }

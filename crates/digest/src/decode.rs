@@ -53,11 +53,13 @@ pub(crate) fn decode_with(spec: Option<&Spec>, form: KeyForm, width: usize, delt
     let dirty = delta.dirty();
     let estimate = estimate(delta, &dirty);
     let rules = Rules { spec, form, width, blind: delta.blind };
-    let (mut found, emptied, unexplained) = match form {
+    let (mut peeled, emptied, unexplained) = match form {
         KeyForm::Inline16 => peel::<8>(&rules, delta, &dirty),
         KeyForm::Inline8 | KeyForm::Fingerprint | KeyForm::WholeRow => peel::<6>(&rules, delta, &dirty),
     };
-    found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    // In the order of the keys: inline before fingerprints, each by its bytes.
+    peeled.sort_unstable_by_key(|(peeled, _)| (rules.is_fingerprint(peeled), u128::from_be_bytes(rules.bytes(peeled))));
+    let found: Vec<Found> = peeled.iter().map(|(peeled, count)| rules.name(peeled, *count)).collect();
     let complete = emptied && unexplained == 0;
     let estimate = match complete {
         true => Known::Known(found.len() as u64),
@@ -83,7 +85,7 @@ struct Peeled {
 
 /// Removes pure cells until none is left. Returns what they held, whether the tables are empty now,
 /// and how many buckets remain unexplained.
-fn peel<const WORDS: usize>(rules: &Rules<'_>, delta: &Sums, dirty: &BucketSet) -> (Vec<Found>, bool, u32) {
+fn peel<const WORDS: usize>(rules: &Rules<'_>, delta: &Sums, dirty: &BucketSet) -> (Vec<(Peeled, u64)>, bool, u32) {
     let mut tables = Tables::<WORDS>::new(delta);
     let mut books = Books::new(delta);
     let mut found = Vec::new();
@@ -109,7 +111,7 @@ fn peel<const WORDS: usize>(rules: &Rules<'_>, delta: &Sums, dirty: &BucketSet) 
             }
         }
         books.strike(Place::new(peeled.place).bucket(), cell[0], cell[1]);
-        found.push(rules.name(&peeled, cell[0]));
+        found.push((peeled, cell[0]));
     }
     let emptied = tables.cells.iter().all(|cell| cell.iter().all(|word| *word == 0));
     let unexplained = dirty.iter().filter(|bucket| !books.balanced(*bucket)).count();
@@ -199,12 +201,23 @@ impl Rules<'_> {
         padding_is_zero && hash_agrees
     }
 
-    fn name(&self, peeled: &Peeled, count: u64) -> Found {
+    fn is_fingerprint(&self, peeled: &Peeled) -> bool {
         let inline = matches!(self.form, KeyForm::Inline8 | KeyForm::Inline16);
-        let key = if inline && !self.blind && peeled.place & FINGERPRINT_BIT == 0 {
-            FoundKey::Inline(name_bytes(peeled).into_iter().take(self.width).collect())
-        } else {
-            FoundKey::Fingerprint(fingerprint(peeled.place, peeled.name[0]))
+        !inline || self.blind || peeled.place & FINGERPRINT_BIT != 0
+    }
+
+    fn bytes(&self, peeled: &Peeled) -> [u8; 16] {
+        match self.is_fingerprint(peeled) {
+            true => fingerprint(peeled.place, peeled.name[0]),
+            false => name_bytes(peeled),
+        }
+    }
+
+    fn name(&self, peeled: &Peeled, count: u64) -> Found {
+        let bytes = self.bytes(peeled);
+        let key = match self.is_fingerprint(peeled) {
+            true => FoundKey::Fingerprint(bytes),
+            false => FoundKey::Inline(bytes.into_iter().take(self.width).collect()),
         };
         // Counts are differences modulo 2^64; as signed numbers they are exact below 2^63 rows.
         let signed = count as i64;

@@ -75,6 +75,7 @@ impl Lanes {
         mut take: impl FnMut(usize, &Hash),
     ) {
         let mut queues: [Queue<'a>; LANE_MAX / BLOCK] = std::array::from_fn(|_| Queue::default());
+        let mut out = [0; BATCH * 32];
         for (index, message) in messages {
             let blocks = message.len() / BLOCK;
             let whole = message.len() % BLOCK == 0;
@@ -82,24 +83,53 @@ impl Lanes {
                 Some(queue) if self.batched && whole => {
                     queue.push(index, message);
                     if queue.len == BATCH {
-                        self.flush(queue, blocks, &mut take);
+                        self.flush(queue, blocks, &mut out, &mut take);
                     }
                 }
                 _ => take(index, &self.hash_one(message)),
             }
         }
         for (queue, blocks) in queues.iter_mut().zip(1..) {
-            self.flush(queue, blocks, &mut take);
+            self.flush(queue, blocks, &mut out, &mut take);
         }
     }
 
-    fn flush(&self, queue: &mut Queue<'_>, blocks: usize, take: &mut impl FnMut(usize, &Hash)) {
+    /// As [`Lanes::hash_each`] for messages of one length, without sorting them.
+    pub(crate) fn hash_equal<'a>(
+        &self,
+        length: usize,
+        messages: impl Iterator<Item = (usize, &'a [u8])>,
+        mut take: impl FnMut(usize, &Hash),
+    ) {
+        let blocks = length / BLOCK;
+        let lanes_fit = self.batched && length % BLOCK == 0 && (1..=LANE_MAX / BLOCK).contains(&blocks);
+        let mut queue = Queue::default();
         let mut out = [0; BATCH * 32];
+        for (index, message) in messages {
+            if !lanes_fit || message.len() != length {
+                take(index, &self.hash_one(message));
+                continue;
+            }
+            queue.push(index, message);
+            if queue.len == BATCH {
+                self.flush(&mut queue, blocks, &mut out, &mut take);
+            }
+        }
+        self.flush(&mut queue, blocks, &mut out, &mut take);
+    }
+
+    fn flush(
+        &self,
+        queue: &mut Queue<'_>,
+        blocks: usize,
+        out: &mut [u8; BATCH * 32],
+        take: &mut impl FnMut(usize, &Hash),
+    ) {
         let messages = queue.messages.get(..queue.len).unwrap_or_default();
         if messages.is_empty() {
             return;
         }
-        batch(self, blocks, messages, &mut out);
+        batch(self, blocks, messages, out);
         for (index, hash) in queue.indices.iter().zip(out.as_chunks::<32>().0).take(queue.len) {
             take(*index, hash);
         }

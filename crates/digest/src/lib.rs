@@ -23,8 +23,10 @@ mod locate;
 mod logical;
 mod negotiate;
 mod rows;
+mod self_test;
 mod spec;
 mod sums;
+mod trace;
 
 pub use artifact::{ArtifactError, HEADER_BYTES_MAX};
 pub use block::{Block, RowBlock};
@@ -43,5 +45,7 @@ pub use error::{DigestError, HeaderDelta, Incomparable};
 pub use keys::{DigestKey, KeyId};
 pub use locate::Locator;
 pub use negotiate::Incompatible;
+pub use self_test::{is_batched, self_test};
 pub use spec::{KeyHash, Spec};
 pub use sums::Sums;
+pub use trace::{RowTrace, trace};

@@ -101,7 +101,7 @@ impl<'a> BlockHasher<'a> {
                     item.name = words_of(key);
                 }
                 let messages = rows.enumerate().map(|(i, row)| (i, block.padded_key(row)));
-                self.spec.key_lanes.hash_each(messages, |i, hash| place_inline(items, i, hash));
+                self.spec.key_lanes.hash_equal(BLOCK, messages, |i, hash| place_inline(items, i, hash));
             }
             Source::Arrow(imager) => {
                 keys.resize(CHUNK_ROWS * BLOCK, 0);
@@ -114,7 +114,7 @@ impl<'a> BlockHasher<'a> {
                     }
                 }
                 let messages = keys.chunks_exact(BLOCK).take(items.len()).enumerate();
-                self.spec.key_lanes.hash_each(messages, |i, hash| place_inline(items, i, hash));
+                self.spec.key_lanes.hash_equal(BLOCK, messages, |i, hash| place_inline(items, i, hash));
                 for (row, key) in imager.null_keys(rows, images)? {
                     if let Some(item) = items.get_mut(row) {
                         (item.place, item.name) = by_fingerprint(&self.spec.null_lanes.hash_one(&key));
@@ -155,7 +155,8 @@ impl<'a> BlockHasher<'a> {
                 self.spec.row_lanes.hash_each(images, take);
             }
             Source::Arrow(imager) => {
-                self.spec.row_lanes.hash_each(chosen.map(|(i, row)| (i, imager.image(images, *row))), take);
+                let images = chosen.map(|(i, row)| (i, imager.image(images, *row)));
+                self.spec.row_lanes.hash_equal(imager.image_len(), images, take);
             }
         }
     }
@@ -166,6 +167,7 @@ pub(crate) fn is_in(only: &BucketSet, item: &Item) -> bool {
 }
 
 /// Lane `index` of a hash: eight bytes, little-endian.
+#[inline]
 pub(crate) fn lane(hash: &Hash, index: usize) -> u64 {
     hash.as_chunks::<8>().0.get(index).map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
@@ -181,10 +183,14 @@ fn by_fingerprint(hash: &Hash) -> (u64, [u64; 2]) {
 }
 
 /// Up to 16 key bytes as two little-endian words.
+#[inline]
 pub(crate) fn words_of(key: &[u8]) -> [u64; 2] {
+    if let Ok(bytes) = <[u8; 8]>::try_from(key) {
+        return [u64::from_le_bytes(bytes), 0];
+    }
     let mut bytes = [0; 16];
-    for (byte, from) in bytes.iter_mut().zip(key) {
-        *byte = *from;
+    if let Some(start) = bytes.get_mut(..key.len()) {
+        start.copy_from_slice(key);
     }
     let word = u128::from_le_bytes(bytes);
     [word as u64, (word >> 64) as u64]

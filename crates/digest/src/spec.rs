@@ -87,10 +87,6 @@ impl Spec {
     pub(crate) fn key_width(&self) -> usize {
         self.key_width
     }
-
-    pub(crate) fn is_inline(&self) -> bool {
-        matches!(self.key_form, KeyForm::Inline8 | KeyForm::Inline16)
-    }
 }
 
 fn check_canon(canon: &Canon) -> Result<(), DigestError> {

@@ -160,6 +160,11 @@ impl<'a> Imager<'a> {
         }
     }
 
+    /// Bytes of every image.
+    pub(crate) fn image_len(&self) -> usize {
+        self.stride
+    }
+
     /// The image of a row of the chunk.
     pub(crate) fn image<'s>(&self, scratch: &'s ImagerScratch, row: usize) -> &'s [u8] {
         scratch.images.get(row * self.stride..(row + 1) * self.stride).unwrap_or_default()
