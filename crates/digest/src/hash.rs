@@ -78,7 +78,7 @@ impl Lanes {
         let mut out = [0; BATCH * 32];
         for (index, message) in messages {
             let blocks = message.len() / BLOCK;
-            let whole = message.len() % BLOCK == 0;
+            let whole = message.len().is_multiple_of(BLOCK);
             match queues.get_mut(blocks.wrapping_sub(1)) {
                 Some(queue) if self.batched && whole => {
                     queue.push(index, message);
@@ -102,7 +102,7 @@ impl Lanes {
         mut take: impl FnMut(usize, &Hash),
     ) {
         let blocks = length / BLOCK;
-        let lanes_fit = self.batched && length % BLOCK == 0 && (1..=LANE_MAX / BLOCK).contains(&blocks);
+        let lanes_fit = self.batched && length.is_multiple_of(BLOCK) && (1..=LANE_MAX / BLOCK).contains(&blocks);
         let mut queue = Queue::default();
         let mut out = [0; BATCH * 32];
         for (index, message) in messages {
