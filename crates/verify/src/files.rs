@@ -43,6 +43,10 @@ impl Outcome {
     pub fn verdict(&self) -> Verdict {
         match () {
             () if self.counts.proven() > 0 => Verdict::Fail,
+            // A copy that cannot be read because it is damaged is not a faithful copy.
+            () if matches!(&self.problem, Some((Origin::Replica, error)) if error.kind() == FailureKind::Damaged) => {
+                Verdict::Fail
+            }
             () if self.problem.is_some() || self.counts.unsettled() > 0 || self.source.0 == 0 => Verdict::Unknown,
             () => Verdict::Pass,
         }
@@ -55,13 +59,17 @@ pub async fn verify(source: &Side, replica: &Side, items_max: usize) -> Outcome 
         let side = side.clone();
         async move {
             let files = side.store.files().ok_or_else(|| Error::unsupported("files"))?;
-            side.cx.bound(files.manifest(&side.cx)).await
+            side.again("list and hash files", || files.manifest(&side.cx)).await
         }
     };
     let (ours, theirs) = futures_util::future::join(read(source), read(replica)).await;
     let mut outcome = Outcome::default();
     match (ours, theirs) {
-        (Ok(ours), Ok(theirs)) => compare(&ours, &theirs, items_max, &mut outcome),
+        (Ok(ours), Ok(theirs)) => compare(ours, theirs, items_max, &mut outcome),
+        // As with rows: a damaged replica is a finding and wins over a fault of the source.
+        (Err(_), Err(error)) if error.kind() == FailureKind::Damaged => {
+            outcome.problem = Some((Origin::Replica, error));
+        }
         (Err(error), _) => outcome.problem = Some((Origin::Source, error)),
         (_, Err(error)) => outcome.problem = Some((Origin::Replica, error)),
     }
@@ -72,12 +80,15 @@ pub async fn verify(source: &Side, replica: &Side, items_max: usize) -> Outcome 
     outcome
 }
 
-/// Merges two sorted listings.
-fn compare(source: &FileManifest, replica: &FileManifest, items_max: usize, outcome: &mut Outcome) {
+/// Merges two listings.
+fn compare(mut source: FileManifest, mut replica: FileManifest, items_max: usize, outcome: &mut Outcome) {
+    // Listings come sorted; in any other order equal files would pass each other by.
+    source.files.sort_by(|a, b| a.path.cmp(&b.path));
+    replica.files.sort_by(|a, b| a.path.cmp(&b.path));
     let total = |manifest: &FileManifest| {
         (manifest.files.len() as u64, manifest.files.iter().map(|file| file.size_bytes).sum::<u64>())
     };
-    (outcome.source, outcome.replica) = (total(source), total(replica));
+    (outcome.source, outcome.replica) = (total(&source), total(&replica));
     let (mut ours, mut theirs) = (source.files.iter().peekable(), replica.files.iter().peekable());
     loop {
         let order = match (ours.peek(), theirs.peek()) {
@@ -108,6 +119,9 @@ fn judge(source: Option<&FileEntry>, replica: Option<&FileEntry>) -> Option<File
         (Some(_), None) => (Some(Class::Lost), None),
         (None, Some(_)) => (Some(Class::Extra), None),
         (Some(a), Some(b)) => match (&a.blake3, &b.blake3) {
+            (_, Known::Unknown { why }) if b.damaged => {
+                (Some(Class::Changed), Some(format!("damaged on the replica: {why}")))
+            }
             (Known::Known(x), Known::Known(y)) if x == y && a.size_bytes == b.size_bytes => return None,
             (Known::Known(_), Known::Known(_)) => {
                 let why = match b.size_bytes.cmp(&a.size_bytes) {
@@ -137,7 +151,7 @@ mod tests {
 
     fn compared(source: Vec<FileEntry>, replica: Vec<FileEntry>) -> Outcome {
         let mut outcome = Outcome::default();
-        compare(&FileManifest { files: source }, &FileManifest { files: replica }, 10, &mut outcome);
+        compare(FileManifest { files: source }, FileManifest { files: replica }, 10, &mut outcome);
         outcome
     }
 

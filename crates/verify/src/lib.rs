@@ -8,12 +8,19 @@ pub mod files;
 pub mod rows;
 pub mod stored;
 
+mod budget;
+mod columns;
 mod confirm;
+mod fence;
+mod judge;
 mod locate;
 mod matching;
 mod naming;
 mod plan;
+mod schemas;
 mod side;
 
-pub use plan::{Choice, Matching, Plan, PlanError, SchemaDelta, compare_schemas};
-pub use side::{Budget, Retry, Side};
+pub use budget::Budget;
+pub use plan::{Choice, Matching, Plan, PlanError};
+pub use schemas::{SchemaDelta, compare_schemas};
+pub use side::{Retry, Side};

@@ -1,14 +1,23 @@
 //! Finding the rows behind differences: by key where the store can, otherwise in a second pass.
 
 use crate::Side;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use paritas_connect::{BlockSink, Context, FetchedRow, Result, Scan};
-use paritas_digest::{Block, FoundKey, Locator, Spec};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use paritas_connect::{BlockSink, Context, Error, FailureKind, FetchedRow, Result, Scan};
+use paritas_digest::{Block, FoundKey, Locator, RowBlock, Spec};
+use paritas_model::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
-use tokio::runtime::Handle;
 
 /// Keys asked for in one call of a lookup.
 const FETCH_BATCH: usize = 1_000;
+
+/// Keys to find, and of which of them the values are wanted for people.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) keys: Vec<FoundKey>,
+    /// Rows of other keys come without values for people: they are only counted.
+    pub(crate) shown: HashSet<FoundKey>,
+}
 
 /// The rows with these keys on one side: as they are now where the store is read by key, or in the
 /// pinned view where it is read through. Every row carries its `found` key.
@@ -16,19 +25,24 @@ pub(crate) async fn rows_of(
     side: &Side,
     scan: &dyn Scan,
     spec: &Arc<Spec>,
-    wanted: &[FoundKey],
+    wanted: &Wanted,
 ) -> Result<Vec<FetchedRow>> {
     if scan.lookup().is_none() {
-        return scan_for(side, scan, spec, wanted).await;
+        return scan_for(side, scan, spec, &wanted.keys, Some(&wanted.shown)).await;
     }
     let (inline, hidden): (Vec<FoundKey>, Vec<FoundKey>) =
-        wanted.iter().cloned().partition(|key| matches!(key, FoundKey::Inline(_)));
+        wanted.keys.iter().cloned().partition(|key| matches!(key, FoundKey::Inline(_)));
     let keys: Vec<Vec<u8>> = inline.iter().filter_map(inline_bytes).collect();
-    let mut rows = fetch(side, scan, &keys).await?;
-    for row in &mut rows {
-        row.found = Some(FoundKey::Inline(row.key.clone()));
+    let mut rows = Vec::new();
+    for batch in keys.chunks(FETCH_BATCH) {
+        for mut row in fetch(side, scan, batch).await? {
+            let found = FoundKey::Inline(row.key.clone());
+            hide_unless(&wanted.shown, &found, &mut row);
+            row.found = Some(found);
+            rows.push(row);
+        }
     }
-    rows.extend(scan_for(side, scan, spec, &hidden).await?);
+    rows.extend(scan_for(side, scan, spec, &hidden, Some(&wanted.shown)).await?);
     Ok(rows)
 }
 
@@ -36,37 +50,38 @@ pub(crate) async fn rows_of(
 /// bytes (a case-insensitive key) are dropped.
 pub(crate) async fn fetch(side: &Side, scan: &dyn Scan, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>> {
     let Some(lookup) = scan.lookup() else {
-        return Ok(Vec::new());
+        return Err(Error::unsupported("reading rows by key"));
     };
-    let asked: std::collections::HashSet<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    let asked: HashSet<&[u8]> = keys.iter().map(Vec::as_slice).collect();
     let mut rows = Vec::new();
     for batch in keys.chunks(FETCH_BATCH) {
         side.cx.check()?;
-        let found = side.cx.bound(lookup.fetch(&side.cx, batch)).await?;
+        let found = side.again("read rows by key", || lookup.fetch(&side.cx, batch)).await?;
         rows.extend(found.into_iter().filter(|row| asked.contains(row.key.as_slice())));
     }
     Ok(rows)
 }
 
-/// Reads the whole view again and keeps the wanted rows.
+/// Reads the whole view again and keeps the wanted rows; with `shown`, rows of other keys without
+/// their values for people.
 pub(crate) async fn scan_for(
     side: &Side,
     scan: &dyn Scan,
     spec: &Arc<Spec>,
     wanted: &[FoundKey],
+    shown: Option<&HashSet<FoundKey>>,
 ) -> Result<Vec<FetchedRow>> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let locator = Locator::new(Arc::clone(spec), wanted);
-    let runtime = Handle::current();
     let hits: Vec<Vec<FetchedRow>> = stream::iter(scan.splits())
         .map(|split| {
-            let (locator, runtime) = (&locator, &runtime);
+            let locator = &locator;
             async move {
-                let fresh = || LocateSink { locator, scan, cx: &side.cx, runtime, rows: Vec::new() };
+                let fresh = || LocateSink { locator, scan, cx: &side.cx, shown, rows: Vec::new(), later: Vec::new() };
                 let (sink, _) = side.read_split(scan, split, fresh).await?;
-                Ok::<_, paritas_connect::Error>(sink.rows)
+                sink.finish(side).await
             }
         })
         .buffer_unordered(side.cx.parallel())
@@ -83,13 +98,25 @@ pub(crate) fn inline_bytes(key: &FoundKey) -> Option<Vec<u8>> {
     }
 }
 
+/// Takes the values for people out of a row that is only counted.
+fn hide_unless(shown: &HashSet<FoundKey>, found: &FoundKey, row: &mut FetchedRow) {
+    if !shown.contains(found) {
+        row.place = None;
+        for field in &mut row.fields {
+            field.shown = Value::Null;
+        }
+    }
+}
+
 /// Keeps the wanted rows of the blocks that come by.
 struct LocateSink<'a> {
     locator: &'a Locator,
     scan: &'a dyn Scan,
     cx: &'a Context,
-    runtime: &'a Handle,
+    shown: Option<&'a HashSet<FoundKey>>,
     rows: Vec<FetchedRow>,
+    /// Rows that the store needs time to render, each list with the keys they were wanted for.
+    later: Vec<(Block, Vec<(usize, FoundKey)>)>,
 }
 
 impl BlockSink for LocateSink<'_> {
@@ -98,14 +125,61 @@ impl BlockSink for LocateSink<'_> {
         if matches.is_empty() {
             return Ok(());
         }
+        if let Block::Wire(rows) = &block {
+            // Their store may ask its server to render them: better once for the whole split.
+            let (block, matches) = only(rows, matches);
+            self.later.push((Block::Wire(block), matches));
+            return Ok(());
+        }
+        // Rendered at once where the store has all it takes, because only here the block still is
+        // whole: keeping blocks would keep every row around a hit in memory.
         let indices: Vec<usize> = matches.iter().map(|(row, _)| *row).collect();
-        // Rendered at once, because only here the block still is whole: keeping blocks until the
-        // end of the split would keep every column of every row around a hit in memory.
-        let rendered = self.runtime.block_on(self.scan.render(self.cx, &block, &indices))?;
+        match self.scan.render(self.cx, &block, &indices).now_or_never() {
+            Some(rendered) => self.keep(rendered?, matches),
+            None => {
+                self.later.push((block, matches));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl LocateSink<'_> {
+    async fn finish(mut self, side: &Side) -> Result<Vec<FetchedRow>> {
+        for (block, matches) in std::mem::take(&mut self.later) {
+            let indices: Vec<usize> = matches.iter().map(|(row, _)| *row).collect();
+            let rendered = side.again("render rows", || self.scan.render(&side.cx, &block, &indices)).await?;
+            self.keep(rendered, matches)?;
+        }
+        Ok(self.rows)
+    }
+
+    fn keep(&mut self, rendered: Vec<FetchedRow>, matches: Vec<(usize, FoundKey)>) -> Result<()> {
+        if rendered.len() != matches.len() {
+            let message = format!("{} rows were asked for and {} rendered", matches.len(), rendered.len());
+            return Err(Error::new(FailureKind::Permanent, "data.truncated", message));
+        }
         for (mut row, (_, found)) in rendered.into_iter().zip(matches) {
+            if let Some(shown) = self.shown {
+                hide_unless(shown, &found, &mut row);
+            }
             row.found = Some(found);
             self.rows.push(row);
         }
         Ok(())
     }
+}
+
+/// The matching rows of a block as a block of their own.
+fn only(rows: &RowBlock, matches: Vec<(usize, FoundKey)>) -> (RowBlock, Vec<(usize, FoundKey)>) {
+    let mut block = RowBlock::default();
+    let mut kept = Vec::with_capacity(matches.len());
+    for (row, found) in matches {
+        // Matches are rows of this very block.
+        if let (Some(image), Some(key)) = (rows.image(row), rows.key(row)) {
+            kept.push((block.len(), found));
+            block.push(image, key);
+        }
+    }
+    (block, kept)
 }

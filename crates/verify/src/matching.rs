@@ -3,7 +3,7 @@
 use paritas_connect::FetchedRow;
 use paritas_digest::FoundKey;
 use paritas_model::Class;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One differing row, with what each side holds.
 #[derive(Debug, Clone)]
@@ -16,6 +16,9 @@ pub(crate) struct Mismatch {
 
 /// Rows by key: key bytes, or the fingerprint where the whole row is the key.
 pub(crate) type Groups = BTreeMap<Vec<u8>, Vec<FetchedRow>>;
+
+/// The canonical values of a row: what makes two rows equal.
+pub(crate) type Values<'a> = Vec<Option<&'a [u8]>>;
 
 /// Sorts rows into groups of one key.
 pub(crate) fn group(rows: Vec<FetchedRow>) -> Groups {
@@ -34,19 +37,26 @@ pub(crate) fn group_id(row: &FetchedRow) -> Vec<u8> {
     }
 }
 
+/// The canonical values of a row.
+pub(crate) fn values(row: &FetchedRow) -> Values<'_> {
+    row.fields.iter().map(|field| field.canonical.as_deref()).collect()
+}
+
+/// How often each of some values occurs.
+pub(crate) fn tally<T: std::hash::Hash + Eq>(items: impl IntoIterator<Item = T>) -> HashMap<T, u64> {
+    let mut counts = HashMap::new();
+    for item in items {
+        *counts.entry(item).or_insert(0) += 1;
+    }
+    counts
+}
+
 /// What differs between the rows of one key. Equal rows cancel one by one; with a key, what is left
 /// on both sides is a change, otherwise it is lost or extra. Equal leftovers are counted together.
+/// The result does not depend on the order of the rows.
 pub(crate) fn mismatches(source: &[FetchedRow], replica: &[FetchedRow], keyed: bool) -> Vec<Mismatch> {
-    let mut replica_left: Vec<&FetchedRow> = replica.iter().collect();
-    let mut source_left: Vec<&FetchedRow> = Vec::new();
-    for row in source {
-        match replica_left.iter().position(|other| same_values(row, other)) {
-            Some(index) => {
-                replica_left.swap_remove(index);
-            }
-            None => source_left.push(row),
-        }
-    }
+    let mut source_left = leftovers(source, replica);
+    let mut replica_left = leftovers(replica, source);
     let changed = if keyed { source_left.len().min(replica_left.len()) } else { 0 };
     let mut result = Vec::new();
     for (row, other) in source_left.drain(..changed).zip(replica_left.drain(..changed)) {
@@ -62,31 +72,43 @@ pub(crate) fn mismatches(source: &[FetchedRow], replica: &[FetchedRow], keyed: b
     result
 }
 
-/// Whether two rows hold the same values.
-pub(crate) fn same_values(a: &FetchedRow, b: &FetchedRow) -> bool {
-    a.fields.len() == b.fields.len() && a.fields.iter().zip(&b.fields).all(|(x, y)| x.canonical == y.canonical)
+/// Rows for which `others` has no equal, sorted by value.
+fn leftovers<'a>(rows: &'a [FetchedRow], others: &[FetchedRow]) -> Vec<&'a FetchedRow> {
+    let mut cancel = tally(others.iter().map(values));
+    let mut left: Vec<&FetchedRow> = Vec::new();
+    for row in rows {
+        match cancel.get_mut(&values(row)) {
+            Some(equal @ 1..) => *equal -= 1,
+            _ => left.push(row),
+        }
+    }
+    left.sort_by_cached_key(|row| values(row));
+    left
 }
 
-/// Whether two sets of rows are the same, including that none was written in between.
+/// Equal neighbours together with how many there are.
+fn counted(sorted: Vec<&FetchedRow>) -> Vec<(&FetchedRow, u64)> {
+    let mut result: Vec<(&FetchedRow, u64)> = Vec::new();
+    for row in sorted {
+        match result.last_mut() {
+            Some((other, copies)) if values(other) == values(row) => *copies += 1,
+            _ => result.push((row, 1)),
+        }
+    }
+    result
+}
+
+/// Whether two readings are the same rows, including that none was written in between.
 pub(crate) fn unchanged(before: &[FetchedRow], after: &[FetchedRow]) -> bool {
-    before.len() == after.len()
-        && before.iter().all(|row| after.iter().any(|other| same_values(row, other) && row.version == other.version))
+    fn written(row: &FetchedRow) -> (Values<'_>, Option<u64>) {
+        (values(row), row.version)
+    }
+    before.len() == after.len() && tally(before.iter().map(written)) == tally(after.iter().map(written))
 }
 
 /// Whether two sets of rows hold the same values the same number of times.
 pub(crate) fn equal(a: &[FetchedRow], b: &[FetchedRow]) -> bool {
-    a.len() == b.len() && mismatches(a, b, false).is_empty()
-}
-
-fn counted(rows: Vec<&FetchedRow>) -> Vec<(&FetchedRow, u64)> {
-    let mut result: Vec<(&FetchedRow, u64)> = Vec::new();
-    for row in rows {
-        match result.iter_mut().find(|(other, _)| same_values(row, other)) {
-            Some((_, copies)) => *copies += 1,
-            None => result.push((row, 1)),
-        }
-    }
-    result
+    a.len() == b.len() && tally(a.iter().map(values)) == tally(b.iter().map(values))
 }
 
 #[cfg(test)]
@@ -102,6 +124,10 @@ mod tests {
         FetchedRow { found: None, key: vec![key], fields, place: None, version: Some(u64::from(value)) }
     }
 
+    fn rows(values: &[u8]) -> Vec<FetchedRow> {
+        values.iter().map(|value| row(9, *value)).collect()
+    }
+
     #[rstest]
     #[case::equal(&[1], &[1], &[])]
     #[case::changed(&[1], &[2], &[(Class::Changed, 1)])]
@@ -111,12 +137,12 @@ mod tests {
     #[case::two_copies_lost(&[1, 1, 1], &[1], &[(Class::Lost, 2)])]
     #[case::changed_and_copied(&[1], &[2, 2], &[(Class::Changed, 1), (Class::Extra, 1)])]
     #[case::order_does_not_matter(&[1, 2], &[2, 1], &[])]
+    #[case::apart(&[1, 2, 1], &[3], &[(Class::Changed, 1), (Class::Lost, 1), (Class::Lost, 1)])]
     fn rows_of_one_key_are_held_against_each_other(
         #[case] source: &[u8],
         #[case] replica: &[u8],
         #[case] expected: &[(Class, u64)],
     ) {
-        let rows = |values: &[u8]| values.iter().map(|v| row(9, *v)).collect::<Vec<_>>();
         let found = mismatches(&rows(source), &rows(replica), true);
         assert_eq!(found.iter().map(|m| (m.class, m.copies)).collect::<Vec<_>>(), expected);
     }
@@ -128,10 +154,24 @@ mod tests {
     }
 
     #[test]
+    fn many_copies_under_one_key_take_no_quadratic_time() {
+        let many = vec![row(1, 1); 200_000];
+        let found = mismatches(&many, many.get(..199_999).unwrap_or_default(), true);
+        assert_eq!(found.iter().map(|m| (m.class, m.copies)).collect::<Vec<_>>(), [(Class::Lost, 1)]);
+    }
+
+    #[test]
     fn a_row_written_back_to_its_old_values_is_not_unchanged() {
         let mut again = row(1, 1);
         again.version = Some(7);
         assert!(!unchanged(&[row(1, 1)], &[again]));
         assert!(unchanged(&[row(1, 1)], &[row(1, 1)]));
+    }
+
+    #[test]
+    fn one_copy_replaced_by_another_row_is_not_unchanged() {
+        assert!(!unchanged(&rows(&[1, 1]), &rows(&[1, 2])));
+        assert!(!unchanged(&rows(&[1, 2]), &rows(&[1, 1])));
+        assert!(unchanged(&rows(&[1, 2]), &rows(&[2, 1])));
     }
 }

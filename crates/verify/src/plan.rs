@@ -1,9 +1,10 @@
-//! What is compared with what: columns, key, canon, and the differences between two schemas.
+//! What is compared with what: columns, key, canon.
 
+use crate::columns::{choose_key, pair_columns};
 use paritas_connect::{ColumnPair, Datasets, Description, ScanRequest};
 use paritas_digest::{Canon, Incompatible, Policies};
-use paritas_model::{Dataset, Schema};
-use std::collections::{BTreeMap, BTreeSet};
+use paritas_model::Dataset;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How rows of both sides are matched.
@@ -35,22 +36,6 @@ pub struct Choice {
     pub replica_filter: Option<String>,
     /// Policies.
     pub policies: Policies,
-}
-
-/// One difference between two schemas.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SchemaDelta {
-    /// What differs: `column amount`, `key`, or a fact.
-    pub what: String,
-    /// On the source.
-    pub source: Option<String>,
-    /// On the replica.
-    pub replica: Option<String>,
-    /// Whether it keeps the replica from holding the same data (a column, a type, a key) rather
-    /// than describing it otherwise (a constraint, a default).
-    pub data: bool,
-    /// Whether rows can still be compared in spite of it.
-    pub comparable: bool,
 }
 
 /// A comparison that can be carried out.
@@ -86,7 +71,7 @@ pub struct PlanError {
 }
 
 impl PlanError {
-    fn new(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code, message: message.into(), detail: None, hint: Some(hint.into()) }
     }
 }
@@ -197,172 +182,4 @@ fn drop_incompatible(
         return Err(error);
     }
     Ok(())
-}
-
-fn choose_key(source: &Schema, replica: &Schema, choice: &Choice) -> Result<Vec<String>, PlanError> {
-    if choice.matching == Matching::WholeRow {
-        return Ok(Vec::new());
-    }
-    if !choice.key.is_empty() {
-        let mut seen = BTreeSet::new();
-        for column in &choice.key {
-            if !seen.insert(column) {
-                let message = format!("key column {column:?} is named twice");
-                return Err(PlanError::new("dataset.key", message, "name every key column once"));
-            }
-            if source.column(column).is_none() {
-                return Err(PlanError::new(
-                    "dataset.key",
-                    format!("there is no column {column:?} on the source"),
-                    nearest_hint(column, source),
-                ));
-            }
-        }
-        return Ok(choice.key.clone());
-    }
-    let back: BTreeMap<&str, &str> = choice.rename.iter().map(|(s, r)| (r.as_str(), s.as_str())).collect();
-    let from_replica = || -> Vec<String> {
-        replica.key.iter().map(|name| (*back.get(name.as_str()).unwrap_or(&name.as_str())).to_owned()).collect()
-    };
-    let declared = if source.key.is_empty() { from_replica() } else { source.key.clone() };
-    let usable = declared.iter().all(|column| {
-        let own = choice.rename.get(column).unwrap_or(column);
-        let chosen = choice.columns.is_empty() || choice.columns.contains(column);
-        chosen && source.column(column).is_some() && replica.column(own).is_some()
-    });
-    if choice.matching == Matching::Keyed && (!usable || declared.is_empty()) {
-        let hint = "name key columns with key = [...], or allow whole rows with mode = \"auto\"";
-        return Err(PlanError::new("dataset.key", "there is no key that both sides have", hint));
-    }
-    // Without a usable key whole rows are compared: weaker in naming, not in proof.
-    Ok(if usable { declared } else { Vec::new() })
-}
-
-/// Pairs of (source, replica) columns, and columns left out with their reasons.
-type Pairing = (Vec<(String, String)>, Vec<(String, String)>);
-
-fn pair_columns(source: &Schema, replica: &Schema, choice: &Choice) -> Result<Pairing, PlanError> {
-    for (from, to) in &choice.rename {
-        if source.column(from).is_none() {
-            let message = format!("cannot rename {from:?}: there is no such column on the source");
-            return Err(PlanError::new("dataset.columns", message, nearest_hint(from, source)));
-        }
-        if replica.column(to).is_none() {
-            let message = format!("cannot rename {from:?} to {to:?}: there is no such column on the replica");
-            return Err(PlanError::new("dataset.columns", message, nearest_hint(to, replica)));
-        }
-    }
-    for column in &choice.columns {
-        if source.column(column).is_none() {
-            let message = format!("there is no column {column:?} on the source");
-            return Err(PlanError::new("dataset.columns", message, nearest_hint(column, source)));
-        }
-    }
-    let mut renamed_to = BTreeSet::new();
-    for (from, to) in &choice.rename {
-        if !renamed_to.insert(to.as_str()) {
-            let message = format!("cannot rename {from:?} to {to:?}: another column is renamed to it as well");
-            return Err(PlanError::new("dataset.columns", message, "rename every column to a column of its own"));
-        }
-    }
-    let (mut pairs, mut left_out) = (Vec::new(), Vec::new());
-    let mut taken = BTreeSet::new();
-    for column in &source.columns {
-        if !choice.columns.is_empty() && !choice.columns.contains(&column.name) {
-            left_out.push((column.name.clone(), "not among the chosen columns".to_owned()));
-            continue;
-        }
-        let own = choice.rename.get(&column.name).unwrap_or(&column.name);
-        let given_away = !choice.rename.contains_key(&column.name) && renamed_to.contains(own.as_str());
-        if given_away && choice.columns.contains(&column.name) {
-            let message = format!("the replica's column {own:?} is already compared with another column");
-            return Err(PlanError::new("dataset.columns", message, "rename this column as well, or leave it out"));
-        } else if given_away {
-            left_out.push((column.name.clone(), "another column is renamed to its name".to_owned()));
-        } else if replica.column(own).is_some() {
-            taken.insert(own.as_str());
-            pairs.push((column.name.clone(), own.clone()));
-        } else if choice.columns.contains(&column.name) {
-            let message = format!("there is no column {own:?} on the replica");
-            return Err(PlanError::new("dataset.columns", message, nearest_hint(own, replica)));
-        } else {
-            left_out.push((column.name.clone(), "not on the replica".to_owned()));
-        }
-    }
-    if choice.columns.is_empty() {
-        let extra = replica.columns.iter().filter(|column| !taken.contains(column.name.as_str()));
-        left_out.extend(extra.map(|column| (column.name.clone(), "not on the source".to_owned())));
-    }
-    Ok((pairs, left_out))
-}
-
-fn nearest_hint(name: &str, schema: &Schema) -> String {
-    let same = |column: &&paritas_model::Column| column.name.eq_ignore_ascii_case(name);
-    if let Some(column) = schema.columns.iter().find(same) {
-        return format!("did you mean {:?}? Names are compared with their case", column.name);
-    }
-    const NAMES_SHOWN_MAX: usize = 20;
-    let names: Vec<&str> = schema.columns.iter().take(NAMES_SHOWN_MAX).map(|column| column.name.as_str()).collect();
-    format!("the columns are: {}", names.join(", "))
-}
-
-/// Everything in which two schemas differ. `same_engine` tells whether engine types and facts can
-/// be held against each other; otherwise types are compared by meaning.
-pub fn compare_schemas(source: &Schema, replica: &Schema, choice: &Choice, same_engine: bool) -> Vec<SchemaDelta> {
-    let mut deltas = Vec::new();
-    let mut taken = BTreeSet::new();
-    let chosen = |name: &str| choice.columns.is_empty() || choice.columns.iter().any(|column| column == name);
-    for column in source.columns.iter().filter(|column| chosen(&column.name)) {
-        let own = choice.rename.get(&column.name).unwrap_or(&column.name);
-        let what = format!("column {}", column.name);
-        let Some(other) = replica.column(own) else {
-            let source = Some(column.engine_type.clone());
-            deltas.push(SchemaDelta { what, source, replica: None, data: true, comparable: false });
-            continue;
-        };
-        taken.insert(own.as_str());
-        let untyped = [&column.logical, &other.logical].iter().any(|l| **l == paritas_model::LogicalType::Untyped);
-        let same = match same_engine {
-            true => column.engine_type == other.engine_type,
-            false => untyped || column.logical == other.logical,
-        };
-        if !same {
-            let (source, replica) = (Some(column.engine_type.clone()), Some(other.engine_type.clone()));
-            // Between engines the canon decides whether the types can meet; it says so by itself.
-            deltas.push(SchemaDelta { what, source, replica, data: same_engine, comparable: true });
-        } else if same_engine && column.nullable != other.nullable {
-            let word = |nullable: bool| Some(if nullable { "nullable" } else { "not null" }.to_owned());
-            let (source, replica) = (word(column.nullable), word(other.nullable));
-            deltas.push(SchemaDelta { what, source, replica, data: false, comparable: true });
-        }
-    }
-    if choice.columns.is_empty() {
-        for column in replica.columns.iter().filter(|column| !taken.contains(column.name.as_str())) {
-            let (what, replica) = (format!("column {}", column.name), Some(column.engine_type.clone()));
-            deltas.push(SchemaDelta { what, source: None, replica, data: true, comparable: false });
-        }
-    }
-    if same_engine {
-        compare_keys_and_facts(source, replica, choice, &mut deltas);
-    }
-    deltas
-}
-
-fn compare_keys_and_facts(source: &Schema, replica: &Schema, choice: &Choice, deltas: &mut Vec<SchemaDelta>) {
-    let renamed: Vec<&String> = source.key.iter().map(|name| choice.rename.get(name).unwrap_or(name)).collect();
-    if !renamed.iter().copied().eq(replica.key.iter()) {
-        let show = |key: &[String]| (!key.is_empty()).then(|| key.join(", "));
-        let (source, replica) = (show(&source.key), show(&replica.key));
-        deltas.push(SchemaDelta { what: "key".to_owned(), source, replica, data: false, comparable: true });
-    }
-    let (ours, theirs): (BTreeSet<_>, BTreeSet<_>) = (source.facts.iter().collect(), replica.facts.iter().collect());
-    let fact = |what: &String, on_source: bool| SchemaDelta {
-        what: what.clone(),
-        source: on_source.then(|| "present".to_owned()),
-        replica: (!on_source).then(|| "present".to_owned()),
-        data: false,
-        comparable: true,
-    };
-    deltas.extend(ours.difference(&theirs).map(|what| fact(what, true)));
-    deltas.extend(theirs.difference(&ours).map(|what| fact(what, false)));
 }

@@ -1,10 +1,11 @@
 //! One side of a comparison: opening a view, digesting its splits in parallel, trying again.
 
+use crate::Budget;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use paritas_connect::{BlockSink, Context, Error, FailureKind, Result, Scan, ScanRequest, Split, SplitDone, Store};
 use paritas_digest::{Block, BucketSet, Capacity, Digester, Spec, Sums};
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How often a split is read again after a transient failure, and how long to wait in between.
@@ -19,34 +20,6 @@ pub struct Retry {
 impl Default for Retry {
     fn default() -> Self {
         Self { attempts_max: 5, pause: Duration::from_millis(100) }
-    }
-}
-
-/// A limit on what both sides together may read. Shared by all sinks of a run.
-#[derive(Debug, Default)]
-pub struct Budget {
-    rows_max: Option<u64>,
-    bytes_max: Option<u64>,
-    rows: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Budget {
-    /// A budget of that many rows and bytes; `None` is unlimited.
-    pub fn new(rows_max: Option<u64>, bytes_max: Option<u64>) -> Self {
-        Self { rows_max, bytes_max, ..Self::default() }
-    }
-
-    /// Counts what was read, and fails once more was read than allowed.
-    fn charge(&self, rows: u64, bytes: u64) -> Result<()> {
-        let rows = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
-        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let over = |used: u64, max: Option<u64>| max.is_some_and(|max| used > max);
-        if over(rows, self.rows_max) || over(bytes, self.bytes_max) {
-            return Err(Error::new(FailureKind::Deadline, "run.budget", "the budget is spent")
-                .hint("raise --budget, or verify fewer datasets at a time"));
-        }
-        Ok(())
     }
 }
 
@@ -72,6 +45,8 @@ pub(crate) struct SideDigest {
     pub(crate) sums: Sums,
     /// Bytes read.
     pub(crate) bytes: u64,
+    /// Whether the view that was handed in was lost, so that another, newer one was read.
+    pub(crate) reopened: bool,
 }
 
 /// Reading a whole view anew after its snapshot was lost, at most.
@@ -86,14 +61,22 @@ impl Side {
     /// Pins a view.
     pub(crate) async fn open(&self, request: &ScanRequest) -> Result<Box<dyn Scan>> {
         let datasets = self.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
+        self.again("open a view", || datasets.open(&self.cx, request)).await
+    }
+
+    /// Does something that may be tried again, within the deadline and the cancel of this side.
+    pub(crate) async fn again<T, F>(&self, what: &str, work: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let mut pause = self.retry.pause;
         let mut attempt = 1;
         loop {
-            match self.cx.bound(datasets.open(&self.cx, request)).await {
+            match self.cx.bound(work()).await {
                 Err(error) if error.is_transient() && attempt < self.retry.attempts_max => {
-                    tracing::info!(store = self.store.name(), %error, attempt, "open failed, trying again");
+                    tracing::info!(store = self.store.name(), %error, attempt, what, "failed, trying again");
                     self.pause(pause).await?;
-                    pause *= 2;
+                    pause = pause.saturating_mul(2);
                     attempt += 1;
                 }
                 other => return other,
@@ -113,7 +96,7 @@ impl Side {
         let mut view = 1;
         loop {
             match self.digest_view(&*scan, spec, capacity, None).await {
-                Ok((sums, bytes)) => return Ok(SideDigest { scan, sums, bytes }),
+                Ok((sums, bytes)) => return Ok(SideDigest { scan, sums, bytes, reopened: view > 1 }),
                 Err(error) if error.is_transient() && view < VIEWS_MAX => {
                     tracing::warn!(store = self.store.name(), %error, view, "view lost, opening another");
                     drop(scan);
@@ -183,7 +166,7 @@ impl Side {
                 Err(error) if error.is_transient() && attempt < self.retry.attempts_max => {
                     tracing::info!(store = self.store.name(), split = split.label, %error, attempt, "reading again");
                     self.pause(pause).await?;
-                    pause *= 2;
+                    pause = pause.saturating_mul(2);
                 }
                 Err(error) => return Err(error.context(&split.label)),
             }
@@ -191,7 +174,8 @@ impl Side {
         Err(Error::cancelled())
     }
 
-    async fn pause(&self, pause: Duration) -> Result<()> {
+    /// Waits, within the deadline and the cancel of this side.
+    pub(crate) async fn pause(&self, pause: Duration) -> Result<()> {
         self.cx
             .bound(async {
                 tokio::time::sleep(pause).await;

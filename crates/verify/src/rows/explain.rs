@@ -1,230 +1,159 @@
-//! Behind the differing keys: rows, values, proof, counts.
+//! Behind the differing keys of two views that do not change: rows, values, counts.
 
+use super::passes::Scans;
 use super::{Failure, Origin, Outcome, Phase, Request};
-use crate::confirm::{Pair, confirm};
-use crate::locate::{inline_bytes, rows_of, scan_for};
-use crate::matching::{Mismatch, group_id, mismatches};
+use crate::locate::{Wanted, rows_of};
+use crate::matching::{Mismatch, mismatches};
 use crate::naming::{difference, unseen};
-use crate::side::SideDigest;
 use paritas_connect::FetchedRow;
 use paritas_digest::{Found, FoundKey, KeyForm, Spec};
-use paritas_model::{Class, DifferenceCounts, Known, Proof};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use paritas_model::{Class, DifferenceCounts, Proof};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Most suspects that are read again on a live link.
-const CONFIRMED_MAX: usize = 100_000;
-
-/// Names, confirms and counts what was found.
-pub(super) async fn explain(
+/// Names and counts what was found. On a live link whose source never stood still, all of it is
+/// unproven.
+pub(super) async fn explain_at_rest(
     request: &Request<'_>,
     spec: &Arc<Spec>,
-    source: &SideDigest,
-    replica: &SideDigest,
+    scans: Scans<'_>,
     mut found: Vec<Found>,
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
     found.sort_by(|a, b| a.key.cmp(&b.key));
-    let lookups = source.scan.lookup().is_some() && replica.scan.lookup().is_some();
-    if request.live && lookups && spec.key_form() != KeyForm::WholeRow {
-        return explain_live(request, spec, source, replica, found, outcome).await;
-    }
-    let proof = if request.live && !quiet(request, outcome).await { Proof::Unproven } else { Proof::Proven };
+    let proof = if outcome.proven_unequal { Proof::Proven } else { Proof::Unproven };
     if proof == Proof::Unproven {
         outcome.notes.push(
-            "the source was written while it was read, and rows without a key cannot be read again one by one: \
-             verify again when writes pause, or declare a key with ?key="
+            "the source was written whenever both sides were read, and rows without a key cannot be read again one \
+             by one: verify again when writes pause, or declare a key with ?key="
                 .to_owned(),
         );
     }
-    let mut counts = DifferenceCounts::default();
+    // What the sums say, in case the rows cannot be read again.
     for one in &found {
-        counts.add(one.class, proof, one.copies);
+        outcome.counts.add(one.class, proof, one.copies);
     }
-    outcome.counts = counts;
     (request.watch)(Phase::Locating);
-    outcome.items_truncated = found.len() > request.items_max;
-    found.truncate(request.items_max);
-    let (ours, theirs) = match read_again(request, spec, source, replica, &found).await {
-        Ok(both) => both,
-        Err(failure) => {
-            let note = "the row could not be read again";
-            outcome.items.extend(found.iter().map(|one| unseen(spec.canon(), one, proof, note)));
-            return Err(failure);
+    match read_again(request, spec, scans, &found).await {
+        Ok((ours, theirs)) => {
+            outcome.counts = DifferenceCounts::default();
+            list(request, spec, &found, &by_found(ours), &by_found(theirs), proof, outcome);
+            Ok(())
         }
-    };
-    list_items(spec, &found, ours, theirs, proof, outcome);
-    if !outcome.items_truncated {
-        // With copies under one key the rows themselves tell more than the sums: a change and a
-        // lost copy add up to one loss there.
-        outcome.counts = DifferenceCounts::default();
-        for item in &outcome.items {
-            outcome.counts.add(item.class, proof, item.copies);
+        Err(failure) => {
+            outcome.items_truncated = found.len() > request.items_max;
+            let listed = found.iter().take(request.items_max);
+            let note = "the row could not be read again";
+            outcome.items.extend(listed.map(|one| unseen(spec.canon(), one, proof, note)));
+            Err(failure)
         }
     }
-    Ok(())
 }
 
 /// The rows behind the found keys on both sides.
 async fn read_again(
     request: &Request<'_>,
     spec: &Arc<Spec>,
-    source: &SideDigest,
-    replica: &SideDigest,
+    (source, replica): Scans<'_>,
     found: &[Found],
 ) -> Result<(Vec<FetchedRow>, Vec<FetchedRow>), Failure> {
     let whole_row = spec.key_form() == KeyForm::WholeRow;
-    // Copies of a row may be on both sides, so with a key every key is looked for on both. A whole
-    // row is equal to itself wherever it is, so the side that has more of it is enough.
-    let wanted = |not: Class| -> Vec<FoundKey> {
-        found.iter().filter(|one| !whole_row || one.class != not).map(|one| one.key.clone()).collect()
+    let listed = found.get(..request.items_max).unwrap_or(found);
+    let wanted = |not: Class| -> Wanted {
+        // A whole row is equal to itself wherever it is: the side that has more of it is enough, and
+        // only for rows that are listed. With a key, copies may be on both sides, and only the rows
+        // themselves tell a change and a lost copy from one loss: all are read, to count them right.
+        let keys: Vec<FoundKey> = match whole_row {
+            true => listed.iter().filter(|one| one.class != not).map(|one| one.key.clone()).collect(),
+            false => found.iter().map(|one| one.key.clone()).collect(),
+        };
+        Wanted { keys, shown: listed.iter().map(|one| one.key.clone()).collect() }
     };
     let (on_source, on_replica) = (wanted(Class::Extra), wanted(Class::Lost));
     let (ours, theirs) = futures_util::future::join(
-        rows_of(request.source, &*source.scan, spec, &on_source),
-        rows_of(request.replica, &*replica.scan, spec, &on_replica),
+        rows_of(request.source, source, spec, &on_source),
+        rows_of(request.replica, replica, spec, &on_replica),
     )
     .await;
     Ok((ours.map_err(|error| (Origin::Source, error))?, theirs.map_err(|error| (Origin::Replica, error))?))
 }
 
-/// One item per mismatch, and one per found key whose rows do not show a difference any more.
-fn list_items(
+type ByFound = HashMap<FoundKey, Vec<FetchedRow>>;
+
+fn by_found(rows: Vec<FetchedRow>) -> ByFound {
+    let mut map = ByFound::new();
+    for row in rows {
+        if let Some(found) = row.found.clone() {
+            map.entry(found).or_default().push(row);
+        }
+    }
+    map
+}
+
+/// Counts every mismatch and lists as many as asked for. Where the rows do not add up to what the
+/// sums say, they are not the rows that were digested: then the sums are believed.
+fn list(
+    request: &Request<'_>,
     spec: &Spec,
     found: &[Found],
-    ours: Vec<FetchedRow>,
-    theirs: Vec<FetchedRow>,
+    ours: &ByFound,
+    theirs: &ByFound,
     proof: Proof,
     outcome: &mut Outcome,
 ) {
     let keyed = spec.key_form() != KeyForm::WholeRow;
-    let by_found = |rows: Vec<FetchedRow>| {
-        let mut map = HashMap::<FoundKey, Vec<FetchedRow>>::new();
-        for row in rows {
-            if let Some(found) = row.found.clone() {
-                map.entry(found).or_default().push(row);
-            }
+    for (index, one) in found.iter().enumerate() {
+        let rows = |side: &'_ ByFound| -> Vec<FetchedRow> { side.get(&one.key).cloned().unwrap_or_default() };
+        let (ours, theirs) = (rows(ours), rows(theirs));
+        let mismatches = if keyed { mismatches(&ours, &theirs, true) } else { whole_row(one, &ours, &theirs) };
+        let shown = index < request.items_max;
+        if mismatches.is_empty() || net(&mismatches) != signed(one) {
+            outcome.counts.add(one.class, proof, one.copies);
+            let note = "the row was written again while it was looked at";
+            push(request, outcome, shown.then(|| unseen(spec.canon(), one, proof, note)));
+            continue;
         }
-        map
-    };
-    let (ours, theirs) = (by_found(ours), by_found(theirs));
-    for one in found {
-        let (ours, theirs) = (ours.get(&one.key), theirs.get(&one.key));
-        let empty = Vec::new();
-        let (ours, theirs) = (ours.unwrap_or(&empty), theirs.unwrap_or(&empty));
-        let list = if keyed { mismatches(ours, theirs, true) } else { whole_row(one, ours, theirs) };
-        if list.is_empty() {
-            outcome.items.push(unseen(spec.canon(), one, proof, "the row was written again while it was looked at"));
+        for mismatch in &mismatches {
+            outcome.counts.add(mismatch.class, proof, mismatch.copies);
+            push(request, outcome, shown.then(|| difference(spec.canon(), mismatch, proof)));
         }
-        outcome.items.extend(list.iter().map(|mismatch| difference(spec.canon(), mismatch, proof)));
     }
 }
 
-/// Without a key, the digest's own count of copies is the difference.
+fn push(request: &Request<'_>, outcome: &mut Outcome, item: Option<paritas_model::Difference>) {
+    match item {
+        Some(item) if outcome.items.len() < request.items_max => outcome.items.push(item),
+        _ => outcome.items_truncated = true,
+    }
+}
+
+/// Rows on the source less rows on the replica, as the mismatches have it.
+fn net(mismatches: &[Mismatch]) -> i128 {
+    mismatches.iter().map(|mismatch| of_class(mismatch.class, mismatch.copies)).sum()
+}
+
+/// The same, as the sums have it.
+fn signed(found: &Found) -> i128 {
+    of_class(found.class, found.copies)
+}
+
+fn of_class(class: Class, copies: u64) -> i128 {
+    match class {
+        Class::Lost => copies.into(),
+        Class::Extra => -i128::from(copies),
+        Class::Changed => 0,
+    }
+}
+
+/// Without a key, the digest's own count of copies is the difference. The row itself is found where
+/// there are more of it.
 fn whole_row(found: &Found, ours: &[FetchedRow], theirs: &[FetchedRow]) -> Vec<Mismatch> {
-    let first = |rows: &[FetchedRow]| rows.first().cloned();
     let (source, replica) = match found.class {
-        Class::Lost => (first(ours), None),
-        _ => (None, first(theirs)),
+        Class::Lost => (ours.first().cloned(), None),
+        _ => (None, theirs.first().cloned()),
     };
     if source.is_none() && replica.is_none() {
         return Vec::new();
     }
     vec![Mismatch { class: found.class, copies: found.copies, source, replica }]
-}
-
-/// Whether the source has not moved since the replica's fence, so that both views show one state.
-async fn quiet(request: &Request<'_>, outcome: &Outcome) -> bool {
-    let (Some(fence), Some(stream)) = (&outcome.fence, request.source.store.positions()) else {
-        return false;
-    };
-    let Some(Known::Known(view)) = &outcome.source_position else {
-        return false;
-    };
-    match request.source.cx.bound(stream.current(&request.source.cx)).await {
-        Ok(now) => view.value == fence.value && now.value == fence.value && now.lineage == fence.lineage,
-        Err(_) => false,
-    }
-}
-
-async fn explain_live(
-    request: &Request<'_>,
-    spec: &Arc<Spec>,
-    source: &SideDigest,
-    replica: &SideDigest,
-    found: Vec<Found>,
-    outcome: &mut Outcome,
-) -> Result<(), Failure> {
-    (request.watch)(Phase::Locating);
-    let (keys, missing) = suspect_keys(request, spec, source, replica, &found).await?;
-    if missing > 0 {
-        outcome.counts.unverifiable = outcome.counts.unverifiable.saturating_add(missing);
-        outcome.notes.push(format!("{missing} differing rows could not be found again by their key"));
-    }
-    (request.watch)(Phase::Confirming);
-    let (now, later) = keys.split_at(keys.len().min(CONFIRMED_MAX));
-    let pair = Pair { source: (request.source, &*source.scan), replica: (request.replica, &*replica.scan) };
-    let confirmed = match confirm(&pair, now.to_vec(), request.settle).await {
-        Ok(confirmed) => confirmed,
-        Err(error) => {
-            // What the digests found stays in the report, without proof.
-            for one in &found {
-                outcome.counts.add(one.class, Proof::Unproven, one.copies);
-            }
-            let listed = found.iter().take(request.items_max);
-            let note = "the row could not be read again";
-            outcome.items.extend(listed.map(|one| unseen(spec.canon(), one, Proof::Unproven, note)));
-            outcome.items_truncated = found.len() > request.items_max;
-            return Err((Origin::Comparison, error));
-        }
-    };
-    if confirmed.arrived > 0 {
-        outcome.notes.push(format!("{} rows were in flight when first read and have arrived", confirmed.arrived));
-    }
-    if !later.is_empty() {
-        outcome.counts.unproven = outcome.counts.unproven.saturating_add(later.len() as u64);
-        outcome.notes.push(format!("{} more rows differ and were not read again", later.len()));
-        outcome.items_truncated = true;
-    }
-    if confirmed.mismatches.iter().any(|(_, proof)| *proof == Proof::Unproven) {
-        outcome.notes.extend(confirmed.why);
-    }
-    for (mismatch, proof) in &confirmed.mismatches {
-        outcome.counts.add(mismatch.class, *proof, mismatch.copies);
-        if outcome.items.len() < request.items_max {
-            outcome.items.push(difference(spec.canon(), mismatch, *proof));
-        } else {
-            outcome.items_truncated = true;
-        }
-    }
-    Ok(())
-}
-
-/// The full canonical keys of the suspects (in the digest itself, or found by reading through) and
-/// how many suspects have none.
-async fn suspect_keys(
-    request: &Request<'_>,
-    spec: &Arc<Spec>,
-    source: &SideDigest,
-    replica: &SideDigest,
-    found: &[Found],
-) -> Result<(Vec<Vec<u8>>, u64), Failure> {
-    // Keys that the digest holds whole need no search.
-    let inline: BTreeSet<Vec<u8>> = found.iter().filter_map(|one| inline_bytes(&one.key)).collect();
-    let hidden: Vec<&Found> = found.iter().filter(|one| inline_bytes(&one.key).is_none()).collect();
-    let wanted = |extra: bool| -> Vec<FoundKey> {
-        hidden.iter().filter(|f| (f.class == Class::Extra) == extra).map(|f| f.key.clone()).collect()
-    };
-    let (lost, extra) = (wanted(false), wanted(true));
-    let (ours, theirs) = futures_util::future::join(
-        scan_for(request.source, &*source.scan, spec, &lost),
-        scan_for(request.replica, &*replica.scan, spec, &extra),
-    )
-    .await;
-    let mut rows = ours.map_err(|error| (Origin::Source, error))?;
-    rows.extend(theirs.map_err(|error| (Origin::Replica, error))?);
-    let seen: HashSet<&FoundKey> = rows.iter().filter_map(|row| row.found.as_ref()).collect();
-    let missing = hidden.iter().filter(|one| !seen.contains(&one.key)).count();
-    let keys: BTreeSet<Vec<u8>> = rows.iter().map(group_id).chain(inline).collect();
-    Ok((keys.into_iter().collect(), missing as u64))
 }

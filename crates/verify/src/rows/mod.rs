@@ -1,19 +1,26 @@
 //! Comparing all rows of one dataset on two stores.
 
+mod digests;
 mod explain;
+mod live;
 mod outcome;
 mod passes;
+mod reread;
+mod views;
 
 pub use outcome::{Origin, Outcome};
 
-use crate::confirm::fence;
-use crate::side::SideDigest;
 use crate::{Plan, Side};
-use paritas_connect::{Error, FailureKind};
-use paritas_digest::{Capacity, Comparison, Digest, DigestKey, HeaderFacts, Spec, compare};
+pub(crate) use digests::incomparable;
+use digests::{Both, compare_both, digest_both};
+use explain::explain_at_rest;
+use live::explain_live;
+use paritas_connect::Error;
+use paritas_digest::{DigestKey, KeyForm, Spec};
 use paritas_model::SchemaFingerprint;
+use passes::{Differing, name_all};
+use reread::{Reread, reread};
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What a comparison is doing.
@@ -79,86 +86,45 @@ async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure
     let spec = Spec::new(request.key, request.dataset, (*request.plan.canon).clone())
         .map_err(|error| (Origin::Comparison, error.into()))?;
     (request.watch)(Phase::Digesting);
-    let (source, replica) = digest_both(request, &spec, outcome).await?;
-    let comparison = compare_sides(request, &spec, &source, &replica, outcome)?;
+    let both = digest_both(request, &spec, outcome).await?;
+    let comparison = compare_both(request, &spec, &both)?;
     outcome.equal = comparison.equal;
     if comparison.equal {
         outcome.complete = true;
         return Ok(());
     }
-    // Two views that never change and have unequal digests do differ, whatever can be named.
-    outcome.proven_unequal = !request.live;
-    let named = passes::name_all(request, &spec, &source, &replica, comparison, outcome).await;
-    outcome.complete = named.complete;
-    explain::explain(request, &spec, &source, &replica, named.found, outcome).await?;
-    named.failure.map_or(Ok(()), Err)
-}
-
-/// Opens and digests both sides at the same time; the replica waits for the fence first.
-async fn digest_both(
-    request: &Request<'_>,
-    spec: &Arc<Spec>,
-    outcome: &mut Outcome,
-) -> Result<(SideDigest, SideDigest), Failure> {
-    let capacity = Capacity::for_differences(request.capacity);
-    let at_source = |error| (Origin::Source, error);
-    let at_replica = |error| (Origin::Replica, error);
-    let source_scan = request.source.open(&request.plan.source).await.map_err(at_source)?;
-    let source =
-        async { request.source.digest(source_scan, &request.plan.source, spec, capacity).await.map_err(at_source) };
-    let replica = async {
-        let mut reached = (None, None);
-        if request.live {
-            match fence(request.source, request.replica, request.settle).await {
-                Ok(position) => reached.0 = Some(position),
-                Err(error) if error.kind() == FailureKind::Deadline && request.replica.cx.check().is_ok() => {
-                    reached.1 = Some(format!("the replica did not reach the source's position: {error}"));
-                }
-                Err(error) => return Err(at_replica(error)),
+    // Two views that show one state, or never change, and have unequal digests do differ, whatever
+    // can be named.
+    outcome.proven_unequal = !request.live || both.still;
+    let by_key = both.source.scan.lookup().is_some() && both.replica.scan.lookup().is_some();
+    let by_key = by_key && spec.key_form() != KeyForm::WholeRow;
+    let Both { source, replica, still } = both;
+    let mut views = (source.scan, replica.scan);
+    let mut differing = Differing::from(comparison);
+    let mut failure = None;
+    if request.live && !still && !by_key {
+        match reread(request, &spec, differing.dirty(), outcome).await {
+            Ok(Reread::Settled) => {
+                outcome.complete = true;
+                return Ok(());
             }
+            Ok(Reread::Differs(newest)) => {
+                let (newer, now) = *newest;
+                outcome.proven_unequal = newer.still;
+                views = (newer.source, newer.replica);
+                differing = now;
+            }
+            // What the first pass found stays in the report, without proof.
+            Err(error) => failure = Some(error),
         }
-        let scan = request.replica.open(&request.plan.replica).await.map_err(at_replica)?;
-        let digest = request.replica.digest(scan, &request.plan.replica, spec, capacity).await.map_err(at_replica)?;
-        Ok((reached, digest))
-    };
-    // Both run to their ends even when one fails: what the other side found is not lost.
-    let (source, replica) = futures_util::future::join(source, replica).await;
-    if let Ok(side) = &source {
-        outcome.source_rows = Some(side.sums.rows());
-        outcome.source_bytes = side.bytes;
-        outcome.source_position = Some(side.scan.position());
     }
-    if let Ok(((reached, why), side)) = &replica {
-        outcome.replica_rows = Some(side.sums.rows());
-        outcome.replica_bytes = side.bytes;
-        outcome.replica_position = Some(side.scan.position());
-        outcome.fence.clone_from(reached);
-        outcome.notes.extend(why.clone());
+    let scans = (&*views.0, &*views.1);
+    let named = name_all(request, &spec, scans, differing, outcome).await;
+    outcome.complete = named.complete;
+    if request.live && by_key && !still {
+        explain_live(request, &spec, scans, named.found, outcome).await?;
+    } else {
+        explain_at_rest(request, &spec, scans, named.found, outcome).await?;
     }
-    match (source, replica) {
-        (Ok(source), Ok((_, replica))) => Ok((source, replica)),
-        // A damaged replica is a finding, an unreachable source only a fault: the finding wins.
-        (Err(_), Err(failure)) if failure.1.kind() == FailureKind::Damaged => Err(failure),
-        (Err(failure), _) | (_, Err(failure)) => Err(failure),
-    }
-}
-
-fn compare_sides(
-    request: &Request<'_>,
-    spec: &Arc<Spec>,
-    source: &SideDigest,
-    replica: &SideDigest,
-    outcome: &mut Outcome,
-) -> Result<Comparison, Failure> {
-    let digest = |side: &Side, read: &SideDigest| {
-        let facts =
-            HeaderFacts { schema: request.schema, position: read.scan.position(), store: side.store.name().to_owned() };
-        Digest::new(spec, facts, read.sums.clone())
-    };
-    let (source, replica) = (digest(request.source, source), digest(request.replica, replica));
-    let comparison = compare(&source, &replica).map_err(|error| {
-        (Origin::Comparison, Error::new(FailureKind::Permanent, "digest.incomparable", error.to_string()))
-    })?;
-    outcome.digest = Some(source);
-    Ok(comparison)
+    failure.or(named.failure).map_or(Ok(()), Err)
 }

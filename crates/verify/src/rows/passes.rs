@@ -1,17 +1,52 @@
 //! Naming more differences than the first pass could: further passes over dirty buckets.
 
+use super::digests::incomparable;
 use super::{Failure, Origin, Outcome, Request};
-use crate::side::SideDigest;
-use paritas_connect::{Error, FailureKind};
-use paritas_digest::{BucketSet, Capacity, Comparison, Decoded, Found, Spec, decode};
+use paritas_connect::Scan;
+use paritas_digest::{BucketSet, Capacity, Comparison, Decoded, Found, FoundKey, Spec, decode};
+use paritas_model::Known;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most differing rows that a pass is made to name.
 const NAMED_MAX: u64 = 143_000;
 /// Passes over chosen buckets before giving up on naming.
 const NARROW_PASSES_MAX: u32 = 4;
-/// Differences assumed in each bucket when the estimate is saturated.
+/// Differences in each bucket for which a table is sized when there is no estimate.
 const PER_SATURATED_BUCKET: u64 = 64;
+
+/// The two pinned views that are read.
+pub(super) type Scans<'a> = (&'a dyn Scan, &'a dyn Scan);
+
+/// What the sums of two views say about their differences.
+#[derive(Debug)]
+pub(super) struct Differing {
+    found: Vec<Found>,
+    complete: bool,
+    dirty: BucketSet,
+    estimate: Known<u64>,
+}
+
+impl From<Comparison> for Differing {
+    fn from(comparison: Comparison) -> Self {
+        let Comparison { found, complete, dirty, estimate, .. } = comparison;
+        Self { found, complete, dirty, estimate }
+    }
+}
+
+impl From<Decoded> for Differing {
+    fn from(decoded: Decoded) -> Self {
+        let Decoded { found, complete, dirty, estimate, .. } = decoded;
+        Self { found, complete, dirty, estimate }
+    }
+}
+
+impl Differing {
+    /// The buckets in which something differs.
+    pub(super) fn dirty(&self) -> &BucketSet {
+        &self.dirty
+    }
+}
 
 /// The differing keys that could be named.
 pub(super) struct Named {
@@ -26,48 +61,63 @@ pub(super) struct Named {
 pub(super) async fn name_all(
     request: &Request<'_>,
     spec: &Arc<Spec>,
-    source: &SideDigest,
-    replica: &SideDigest,
-    first: Comparison,
+    scans: Scans<'_>,
+    first: Differing,
     outcome: &mut Outcome,
 ) -> Named {
     if first.complete {
         return Named { found: first.found, complete: true, failure: None };
     }
     let dirty: Vec<u32> = first.dirty.iter().collect();
-    let net = source.sums.rows().abs_diff(replica.sums.rows());
     let guess = (dirty.len() as u64).saturating_mul(PER_SATURATED_BUCKET);
-    let estimate = first.estimate.value().copied().unwrap_or(guess).max(net).max(1);
-    let mut share = dirty.len();
-    if with_margin(estimate) > NAMED_MAX {
-        let part = (dirty.len() as u64).saturating_mul(NAMED_MAX) / estimate.saturating_mul(2);
-        share = usize::try_from(part).unwrap_or(1).max(1);
-    }
+    // Only sizes the next table. What is reported is the estimate itself, or why there is none.
+    let mut sized_for = first.estimate.value().copied().unwrap_or(guess).max(1);
+    let mut share = share_of(&dirty, sized_for);
+    let mut part: Option<Part> = None;
     for pass in 1..=NARROW_PASSES_MAX {
         let whole = share == dirty.len();
-        let wanted = if whole { with_margin(estimate).saturating_mul(u64::from(pass)) } else { NAMED_MAX };
-        let buckets: BucketSet = dirty.iter().copied().take(share).collect();
+        let wanted = if whole { with_margin(sized_for).min(NAMED_MAX) } else { NAMED_MAX };
+        let buckets: Arc<BucketSet> = Arc::new(dirty.iter().copied().take(share).collect());
         tracing::info!(pass, buckets = share, of = dirty.len(), "reading dirty buckets again");
-        let capacity = Capacity::for_differences(wanted.min(NAMED_MAX));
-        let delta = match narrow_pass(request, spec, source, replica, capacity, &Arc::new(buckets)).await {
+        let delta = match narrow_pass(request, spec, scans, Capacity::for_differences(wanted), &buckets).await {
             Ok(delta) => delta,
-            Err(failure) => return Named { found: first.found, complete: false, failure: Some(failure) },
+            Err(failure) => return Named { found: union(first.found, part), complete: false, failure: Some(failure) },
         };
-        if delta.complete {
-            if !whole {
+        match (delta.complete, whole) {
+            (true, true) => return Named { found: delta.found, complete: true, failure: None },
+            (true, false) => {
                 let about = (delta.found.len() as u64).saturating_mul(dirty.len() as u64) / share.max(1) as u64;
-                outcome.notes.push(format!(
-                    "about {about} rows differ, too many to name them all: those of {share} out of {} differing \
-                     buckets are named and counted",
-                    dirty.len()
-                ));
+                part = Some(Part { found: delta.found, buckets: share, about });
+                if about > NAMED_MAX {
+                    break;
+                }
+                (sized_for, share) = (about.max(1), dirty.len());
             }
-            return Named { found: delta.found, complete: whole, failure: None };
+            (false, true) if wanted < NAMED_MAX => sized_for = sized_for.saturating_mul(2),
+            // The part that was named tells more than a smaller one would.
+            (false, true) if part.is_some() => break,
+            (false, _) => share = (share / 16).max(1),
         }
-        share = (share / 16).max(1);
     }
-    outcome.notes.push(format!("about {estimate} rows differ; they could not be named"));
-    Named { found: first.found, complete: false, failure: None }
+    outcome.notes.push(too_many(&first.estimate, part.as_ref(), dirty.len()));
+    Named { found: union(first.found, part), complete: false, failure: None }
+}
+
+/// The keys of some buckets, complete for these.
+struct Part {
+    found: Vec<Found>,
+    buckets: usize,
+    /// How many keys that makes in all buckets.
+    about: u64,
+}
+
+/// How many buckets a pass can read if `rows` differ in all.
+fn share_of(dirty: &[u32], rows: u64) -> usize {
+    if rows <= NAMED_MAX {
+        return dirty.len();
+    }
+    let part = (dirty.len() as u64).saturating_mul(NAMED_MAX) / rows.saturating_mul(2);
+    usize::try_from(part).unwrap_or(dirty.len()).clamp(1, dirty.len().max(1))
 }
 
 /// Room for half as many differences again as were estimated.
@@ -75,24 +125,40 @@ fn with_margin(estimate: u64) -> u64 {
     estimate.saturating_mul(3) / 2
 }
 
+fn too_many(estimate: &Known<u64>, part: Option<&Part>, dirty: usize) -> String {
+    match (part, estimate) {
+        (Some(part), _) => format!(
+            "about {} rows differ, too many to name them all: those of {} out of {dirty} differing buckets are named \
+             and counted",
+            part.about, part.buckets
+        ),
+        (None, Known::Known(rows)) => format!("about {rows} rows differ; they could not all be named"),
+        (None, Known::Unknown { why }) => format!("too many rows differ to name them all: {why}"),
+    }
+}
+
+/// Keys found in either pass; both read the same views, so each is a difference.
+fn union(first: Vec<Found>, part: Option<Part>) -> Vec<Found> {
+    let part = part.map(|part| part.found).unwrap_or_default();
+    let all: BTreeMap<FoundKey, Found> = first.into_iter().chain(part).map(|one| (one.key.clone(), one)).collect();
+    all.into_values().collect()
+}
+
 /// Digests the rows of some buckets on both sides and decodes what differs.
-async fn narrow_pass(
+pub(super) async fn narrow_pass(
     request: &Request<'_>,
     spec: &Arc<Spec>,
-    source: &SideDigest,
-    replica: &SideDigest,
+    (source, replica): Scans<'_>,
     capacity: Capacity,
     buckets: &Arc<BucketSet>,
 ) -> Result<Decoded, Failure> {
     let (ours, theirs) = futures_util::future::join(
-        request.source.digest_view(&*source.scan, spec, capacity, Some(buckets)),
-        request.replica.digest_view(&*replica.scan, spec, capacity, Some(buckets)),
+        request.source.digest_view(source, spec, capacity, Some(buckets)),
+        request.replica.digest_view(replica, spec, capacity, Some(buckets)),
     )
     .await;
     let (mut delta, _) = ours.map_err(|error| (Origin::Source, error))?;
     let (theirs, _) = theirs.map_err(|error| (Origin::Replica, error))?;
-    delta.subtract(&theirs).map_err(|error| {
-        (Origin::Comparison, Error::new(FailureKind::Permanent, "digest.incomparable", error.to_string()))
-    })?;
+    delta.subtract(&theirs).map_err(|error| incomparable(&error))?;
     Ok(decode(spec, &delta))
 }
