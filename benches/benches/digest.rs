@@ -136,7 +136,9 @@ fn wire(c: &mut Criterion) {
 
 fn sketch(c: &mut Criterion) {
     let mut group = c.benchmark_group("buckets and sketch");
-    group.throughput(Throughput::Elements(ROWS as u64));
+    // Enough rows to touch most cells, so that large tables really miss the caches.
+    const ROWS: usize = 1 << 18;
+    group.throughput(Throughput::Elements(ROWS as u64)).sample_size(20);
     for slots in [64, 4_096, 65_536, 524_288] {
         let spec = wire_spec();
         let mut sums = Sums::new(spec.key_form(), Capacity::from_slots(slots).unwrap());
