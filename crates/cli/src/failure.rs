@@ -32,6 +32,7 @@ impl Failure {
 
     /// Adds what the system said.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value)] // errors are handed over, texts too
     pub fn detail(mut self, detail: impl ToString) -> Self {
         self.problem.detail = Some(detail.to_string());
         self

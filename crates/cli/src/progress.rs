@@ -56,7 +56,7 @@ impl Display {
     /// Begins to watch, as loudly as the session allows.
     pub fn start(session: &Session, monitor: &Monitor) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let terminal = output::stderr_width().is_some();
+        let terminal = output::stderr_is_terminal();
         let wanted = !session.quiet && (terminal || session.verbose > 0);
         if wanted && terminal {
             let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
