@@ -77,7 +77,7 @@ pub(crate) async fn each<T: Send + 'static>(
             let (cx, root, runtime, work) = (cx.clone(), root.clone(), Handle::current(), work.clone());
             async move {
                 let done = tokio::task::spawn_blocking(move || work(&cx, &root, &file, &runtime)).await;
-                done.map_err(|error| failure::damaged("cannot read a file").because(error))?
+                done.map_err(|error| failure::internal("cannot read a file", error))?
             }
         })
         .buffered(at_once);

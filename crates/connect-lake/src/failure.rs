@@ -9,6 +9,11 @@ pub(crate) fn damaged(what: impl fmt::Display) -> Error {
     Error::new(FailureKind::Damaged, "data.damaged", what.to_string())
 }
 
+/// A thread of ours that ended before its work did: a fault of ours, never a finding.
+pub(crate) fn internal(what: &str, error: tokio::task::JoinError) -> Error {
+    Error::new(FailureKind::Permanent, "internal.thread", what).because(error)
+}
+
 /// The usual advice for a damaged file.
 pub(crate) const DAMAGED_HINT: &str =
     "compare the file's checksum with the other side (kind files), and copy it again from there";

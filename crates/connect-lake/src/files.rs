@@ -63,7 +63,7 @@ impl Files for FilesStore {
         cx.progress().expect(0, files.iter().map(|file| file.size).sum());
         let (work_cx, runtime) = (cx.clone(), Handle::current());
         let work = tokio::task::spawn_blocking(move || hash_all(&work_cx, &root, files, &runtime));
-        let hashed = work.await.map_err(|error| failure::damaged("cannot hash files").because(error))?;
+        let hashed = work.await.map_err(|error| failure::internal("cannot hash files", error))?;
         let mut entries = hashed?;
         entries.extend(troubles.into_iter().map(|(path, error)| FileEntry {
             path,

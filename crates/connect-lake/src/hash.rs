@@ -14,7 +14,7 @@ use std::cell::RefCell;
 
 /// What one local read takes: small enough for the second-level cache, and a power of two of chunks,
 /// so that every part is a whole subtree of the hash.
-const PART_BYTES: u64 = 512 << 10;
+const PART_BYTES: u64 = 256 << 10;
 
 /// What one request to an object store takes.
 const RANGE_BYTES: u64 = 8 << 20;

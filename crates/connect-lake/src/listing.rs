@@ -55,7 +55,7 @@ pub(crate) async fn list(cx: &Context, root: &Root, select: &Select) -> Result<L
         Root::Local(path) => {
             let (cx, path, select) = (cx.clone(), path.clone(), select.clone());
             let work = tokio::task::spawn_blocking(move || Walk::new(&cx, &path).run(&select));
-            work.await.map_err(|error| failure::damaged("cannot list files").because(error))??
+            work.await.map_err(|error| failure::internal("cannot list files", error))??
         }
         Root::Remote(remote) => cx.bound(list_remote(cx, remote, select)).await?,
     };
@@ -94,7 +94,7 @@ fn found(remote: &Remote, meta: object_store::ObjectMeta) -> Option<FoundFile> {
     let below: Vec<_> = meta.location.prefix_match(&remote.prefix)?.map(|part| part.as_ref().to_owned()).collect();
     let name = escape(below.join("/").as_bytes());
     let stamp = Stamp::remote(&meta);
-    (!name.is_empty()).then(|| FoundFile { name, place: Place::Remote(meta.location), size: meta.size, stamp })
+    (!name.is_empty()).then_some(FoundFile { name, place: Place::Remote(meta.location), size: meta.size, stamp })
 }
 
 /// Empty objects that stand for folders (`logs/` beside `logs/1.txt`) are no files.

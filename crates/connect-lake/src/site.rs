@@ -56,6 +56,7 @@ impl Site {
 
     /// Looks what is there now: where the files lie and which of them are meant.
     pub(crate) async fn resolve(&self, cx: &Context) -> Result<(Root, Select)> {
+        cx.check()?;
         match &self.target {
             Target::Local(path) | Target::Remote(Root::Local(path)) => resolve_local(path),
             Target::Remote(Root::Remote(remote)) => cx.bound(resolve_remote(remote)).await,

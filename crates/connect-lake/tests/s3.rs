@@ -1,5 +1,5 @@
 //! Object storage: the same answers as from local files, and failures that say what is wrong.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod common;
 

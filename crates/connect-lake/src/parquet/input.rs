@@ -1,7 +1,7 @@
 //! A Parquet file as its decoder reads it: pages from windows of a pinned file.
 
 use crate::pinned::Pinned;
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use paritas_connect::{Error, Result};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
@@ -22,6 +22,9 @@ const PREFETCH_BYTES_MAX: u64 = 32 << 20;
 const GAP_BYTES_MAX: u64 = 512 << 10;
 /// The end of a remote file is fetched at once: it nearly always holds the whole footer.
 const TAIL_BYTES: u64 = 64 << 10;
+/// Buffers that are kept to be used again, at most, and the largest of them.
+const BUFFERS_MAX: usize = 32;
+const BUFFER_BYTES_MAX: usize = 2 << 20;
 /// What a reader of page headers asks for at a time.
 const HEADER_BYTES: usize = 512;
 
@@ -42,6 +45,8 @@ struct State {
     /// Where the columns in use lie; each has a window of its own.
     chunks: Vec<Range<u64>>,
     windows: Vec<Window>,
+    /// Pages of a local file that were handed out; memory of those not in use any more is used again.
+    buffers: Vec<Bytes>,
     /// What went wrong when reading, as the decoder's own errors say less.
     failure: Option<Error>,
 }
@@ -109,7 +114,7 @@ impl Input {
             )));
         };
         if !pinned.is_remote() {
-            return pinned.fetch(start..end).map_err(|error| self.keep(error));
+            return self.page(start, length).map_err(|error| self.keep(error));
         }
         let state = self.lock();
         if let Some(bytes) = state.windows.iter().find_map(|window| window.slice(start, length)) {
@@ -131,6 +136,36 @@ impl Input {
         state.windows.retain(|old| own.as_ref().is_some_and(|own| !own.contains(&old.start)));
         state.windows.push(window);
         found.ok_or_else(|| ParquetError::EOF("a range was cut short".into()))
+    }
+
+    /// Reads a range of a local file into a buffer that its last user has let go, if there is one.
+    fn page(&self, start: u64, length: usize) -> Result<Bytes> {
+        let mut free = BytesMut::new();
+        {
+            let mut state = self.lock();
+            for index in 0..state.buffers.len() {
+                let bytes = state.buffers.swap_remove(index);
+                match bytes.try_into_mut() {
+                    Ok(buffer) => {
+                        free = buffer;
+                        break;
+                    }
+                    Err(used) => {
+                        state.buffers.push(used);
+                        let last = state.buffers.len() - 1;
+                        state.buffers.swap(index, last);
+                    }
+                }
+            }
+        }
+        free.resize(length, 0);
+        self.inner.pinned.read_at(start, &mut free)?;
+        let bytes = free.freeze();
+        let mut state = self.lock();
+        if state.buffers.len() < BUFFERS_MAX && length <= BUFFER_BYTES_MAX {
+            state.buffers.push(bytes.clone());
+        }
+        Ok(bytes)
     }
 
     /// Remembers what went wrong, for whoever gets the decoder's answer.

@@ -13,6 +13,7 @@ use arrow_schema::DataType;
 use paritas_connect::{Context, Error, FailureKind, Result, SplitDone};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::RowGroupMetaData;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -51,7 +52,7 @@ pub(super) fn read(
 ) -> Result<SplitDone> {
     let shape = scan.view.shapes.get(part.file).ok_or_else(|| Error::unsupported("a file outside of the view"))?;
     let opened = Opened::new(cx, &scan.view.root, &shape.file, runtime)?;
-    let now: Vec<_> = opened.metadata.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+    let now: Vec<_> = opened.metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     let then = shape.groups.iter().map(|group| i64::try_from(group.rows).unwrap_or(i64::MAX));
     if !then.eq(now.iter().copied()) {
         return Err(failure::changed(&shape.file.name, "Its footer is another one now."));

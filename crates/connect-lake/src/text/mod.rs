@@ -303,8 +303,8 @@ mod tests {
     use arrow_array::Array as _;
     use rstest::rstest;
 
-    fn column(slot: Slot) -> TextColumn {
-        TextColumn::new(&slot, Policies::default()).unwrap()
+    fn column(slot: &Slot) -> TextColumn {
+        TextColumn::new(slot, Policies::default()).unwrap()
     }
 
     #[rstest]
@@ -317,7 +317,7 @@ mod tests {
     #[case(Slot::Text, &["", " a\n", "\\N"], &[])]
     #[case(Slot::Date, &["2026-11-21", "0001-01-01"], &["2026-02-30", "21.11.2026", "2026-1-1"])]
     fn texts_are_values_exactly_or_refused(#[case] slot: Slot, #[case] good: &[&str], #[case] bad: &[&str]) {
-        let mut column = column(slot);
+        let mut column = column(&slot);
         for text in good {
             column.push(text).unwrap();
         }
