@@ -3,7 +3,7 @@
 use crate::bytes::{Reader, put_field, put_null};
 use crate::errors::malformed;
 use crate::keys::{self, KeyValues};
-use crate::plan::{ALIAS, Plan, PlanColumn, Shown};
+use crate::plan::{ALIAS, Plan, PlanColumn, Shown, text_of};
 use crate::quote;
 use crate::raw::{Raw, RawParam};
 use crate::rewrite::Rewrite;
@@ -88,7 +88,7 @@ impl PgLookup {
         let texts = self.plan.columns.iter().filter(|column| needs_text(column));
         let mut selected: Vec<String> = self.plan.columns.iter().map(|column| column.expression.clone()).collect();
         if !self.plan.is_logical() {
-            selected.extend(texts.map(|column| format!("({})::text", column.expression)));
+            selected.extend(texts.map(|column| text_of(&column.expression, &column.sql_type)));
         }
         let (place, snapshot) = if self.plan.relation.is_stored() {
             (format!("{ALIAS}.tableoid::int8, {ALIAS}.ctid::text, {VERSION}"), format!(", {SNAPSHOT}"))
@@ -266,7 +266,8 @@ pub(crate) async fn render(
 async fn texts(session: &Session, cx: &Context, values: Vec<(&str, Vec<u8>)>) -> Result<Vec<String>> {
     let mut texts = Vec::with_capacity(values.len());
     for batch in values.chunks(VALUES_MAX) {
-        let selected = batch.iter().enumerate().map(|(index, (kind, _))| format!("(${}::{kind})::text", index + 1));
+        let selected =
+            batch.iter().enumerate().map(|(index, (kind, _))| text_of(&format!("${}::{kind}", index + 1), kind));
         let sql = format!("SELECT unnest(ARRAY[{}])", quote::list(selected));
         let params: Vec<RawParam> = batch.iter().map(|(_, value)| RawParam(Some(value.clone()))).collect();
         let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();

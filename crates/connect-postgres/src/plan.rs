@@ -133,7 +133,9 @@ fn column(info: &ColumnInfo, types: &Types, slot: &Slot, canon: &Canon) -> Resul
         }
     };
     let (expression, sql_type) = match cast {
-        Some(cast) => (format!("{name}::{cast}"), cast.to_owned()),
+        Some("text") => (text_of(&name, &quote::qualified(&base.schema, &base.name)), "text".to_owned()),
+        // Through the text of the whole array, so that items get their output form as well.
+        Some(cast) => (format!("{name}::text::{cast}"), cast.to_owned()),
         // The internal name: the standard spellings of char and bit imply a length of 1.
         None => (name, quote::qualified(&base.schema, &base.name)),
     };
@@ -145,6 +147,15 @@ fn column(info: &ColumnInfo, types: &Types, slot: &Slot, canon: &Canon) -> Resul
     let by_text = cast.is_none() && (!base.comparable || (target.is_some() && base.kind == Kind::Enum));
     let shown = if cast.is_some() { Shown::AsIs } else { shown(base) };
     Ok(PlanColumn { name: info.name.clone(), expression, rewrite, shown, sql_type, equals, by_text, target })
+}
+
+/// The server's output form of a value. The cast of `inet` to text is another one, with the mask of
+/// single hosts.
+pub(crate) fn text_of(expression: &str, sql_type: &str) -> String {
+    if sql_type == "\"pg_catalog\".\"inet\"" {
+        return format!("nullif(format('%s', {expression}), '')");
+    }
+    format!("({expression})::text")
 }
 
 fn changed(info: &ColumnInfo, expected: &str) -> Error {
