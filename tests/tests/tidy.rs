@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("connect-postgres", &["model", "digest", "connect"]),
     ("connect-lake", &["model", "digest", "connect"]),
     ("verify", &["model", "digest", "connect"]),
-    ("config", &["model", "connect"]),
+    ("config", &["model", "digest", "connect"]),
     ("state", &["model", "digest"]),
     ("report", &["model"]),
     (
@@ -141,7 +141,8 @@ fn files_and_functions_stay_short() {
             ]
             .iter()
             .any(|start| code.starts_with(start));
-            if begins && open.is_none() {
+            // A declaration in a trait has no body.
+            if begins && open.is_none() && !code.ends_with(';') {
                 open = Some((number, indent, code.to_owned()));
             }
             if let Some((start, at, what)) = &open
@@ -198,7 +199,9 @@ fn unsafe_code_stays_in_the_lanes_of_the_digest() {
 
 #[test]
 fn every_source_file_says_what_it_is_for() {
-    let missing = all(".rs").into_iter().filter(|(name, text)| name.starts_with("crates/") && !text.starts_with("//!"));
+    let missing = all(".rs")
+        .into_iter()
+        .filter(|(name, text)| name.starts_with("crates/") && name.contains("/src/") && !text.starts_with("//!"));
     complain(&missing.map(|(name, _)| format!("{name}: begins without //!")).collect::<Vec<_>>());
 }
 
