@@ -1,7 +1,7 @@
 //! From outcomes of `paritas-verify` to the report.
 
 use crate::error::problem_of;
-use paritas_connect::FileEntry;
+use paritas_connect::{Error, FailureKind, FileEntry};
 use paritas_model::{Class, Known, Position, Region, Store, StoreKind, Verdict};
 use paritas_report::{
     BothSides, FileDifference, FileFacts, FilesCheck, ParityCheck, Positions, Problem, RowCounts, SchemaCheck,
@@ -68,6 +68,16 @@ pub(crate) fn not_begun(dataset: &str, problem: Problem) -> ParityCheck {
         notes: Vec::new(),
         problem: Some(problem),
     }
+}
+
+/// A parity check that could not begin because of an error of one side. A replica that cannot be
+/// decoded is not a faithful copy, whatever it should hold.
+pub(crate) fn not_begun_at(dataset: &str, origin: Origin, error: &Error) -> ParityCheck {
+    let mut check = not_begun(dataset, sided(origin, problem_of(error)));
+    if origin == Origin::Replica && error.kind() == FailureKind::Damaged {
+        check.verdict = Verdict::Fail;
+    }
+    check
 }
 
 /// The parity check of a dataset.

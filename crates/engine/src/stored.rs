@@ -1,6 +1,5 @@
 //! A stored digest in place of a source that may be gone.
 
-use crate::error::problem_of;
 use crate::record::{self, Compared, described};
 use crate::registry;
 use crate::{Error, Monitor, Options, Result, Target};
@@ -86,10 +85,7 @@ pub(crate) async fn verify(
             let names = Compared { source_name: &stored.header.dataset, replica_name: &dataset.0 };
             record::parity(&names, &plan, outcome, started.elapsed())
         }
-        Err(error) => {
-            let problem = record::sided(Origin::Replica, problem_of(&error));
-            record::not_begun(&stored.header.dataset, problem)
-        }
+        Err(error) => record::not_begun_at(&stored.header.dataset, Origin::Replica, &error),
     };
     let checks = vec![Check::Parity(check)];
     Ok(LinkReport {

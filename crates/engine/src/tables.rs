@@ -136,12 +136,12 @@ async fn describe(sides: &Sides, facing: &Facing, link: &mut LinkReport) -> Opti
             (Check::Schema(record::one_sided(&facing.replica.0, false)), "missing on the source".to_owned())
         }
         (Err(error), _) => {
-            let problem = record::sided(Origin::Source, problem_of(&error));
-            (Check::Parity(record::not_begun(&facing.source.0, problem)), error.message().to_owned())
+            let check = record::not_begun_at(&facing.source.0, Origin::Source, &error);
+            (Check::Parity(check), error.message().to_owned())
         }
         (_, Err(error)) => {
-            let problem = record::sided(Origin::Replica, problem_of(&error));
-            (Check::Parity(record::not_begun(&facing.source.0, problem)), error.message().to_owned())
+            let check = record::not_begun_at(&facing.source.0, Origin::Replica, &error);
+            (Check::Parity(check), error.message().to_owned())
         }
     };
     link.checks.push(check);
