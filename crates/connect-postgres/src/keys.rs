@@ -106,13 +106,13 @@ fn text(slot: &Slot, bytes: &[u8]) -> Result<Option<String>> {
         }
         Slot::Bytes => Some(Value::bytes(bytes).to_string()),
         Slot::Uuid => Some(shown::uuid(bytes).to_string()),
-        Slot::Date => years(shown::date(int()?)),
+        Slot::Date => years(&shown::date(int()?)),
         Slot::Time(unit) => {
             whole_micros(int()?.into(), *unit).then(|| int().map(|t| shown::time(t, *unit).to_string())).transpose()?
         }
         Slot::Timestamp { unit, zoned } => {
             let value = if *unit == TimeUnit::Nano { i128::from_le_bytes(array(bytes)?) } else { int()?.into() };
-            if whole_micros(value, *unit) { years(shown::timestamp(value, *unit, *zoned)) } else { None }
+            if whole_micros(value, *unit) { years(&shown::timestamp(value, *unit, *zoned)) } else { None }
         }
         Slot::Duration(_) | Slot::Interval | Slot::Json | Slot::Nested(_) | Slot::Wire { .. } => {
             return Err(Error::unsupported("looking rows up by a key of this type"));
@@ -122,7 +122,7 @@ fn text(slot: &Slot, bytes: &[u8]) -> Result<Option<String>> {
 
 /// The server has years from 4713 before to 294276 after; what lies before year 1 would need
 /// another spelling, and no key is expected there.
-fn years(shown: Value) -> Option<String> {
+fn years(shown: &Value) -> Option<String> {
     let text = shown.to_string();
     let year: i64 = text.split('-').next().and_then(|year| year.parse().ok())?;
     (1..=294_000).contains(&year).then_some(text)

@@ -195,7 +195,11 @@ async fn poll(session: &Session, cx: &Context, fence: &Position, follows: &Follo
             let text = reached.to_string();
             return Ok(Position { value: reached.0, text, ..fence.clone() });
         }
-        let slept = cx.bound(async { Ok(tokio::time::sleep(pause).await) }).await;
+        let sleep = async {
+            tokio::time::sleep(pause).await;
+            Ok(())
+        };
+        let slept = cx.bound(sleep).await;
         match slept {
             Err(error) if error.kind() == FailureKind::Deadline => return Err(too_late(fence, &last)),
             other => other?,

@@ -115,7 +115,7 @@ impl Rewrite {
         let mut reader = Reader::new(value);
         match self {
             Self::Array(oid, element) => {
-                walk_array(&mut reader, out, if restore { *oid } else { 0 }, element, restore)?
+                walk_array(&mut reader, out, if restore { *oid } else { 0 }, element, restore)?;
             }
             Self::Composite(fields) => walk_composite(&mut reader, out, fields, restore)?,
             Self::Range(of) => walk_range(&mut reader, out, of, restore)?,
