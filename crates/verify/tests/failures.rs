@@ -128,6 +128,15 @@ async fn damage_of_the_replica_wins_over_any_fault_of_the_source() {
     assert!(outcome.notes.iter().any(|note| note.contains("source could not be read")), "{:?}", outcome.notes);
 }
 
+#[tokio::test]
+async fn a_source_that_is_damaged_as_well_keeps_a_damaged_replica_unknown() {
+    let damage = || vec![Rule::new(Call::Read, When::Nth(4), Fault::Fail(FailureKind::Damaged, "data.damaged"))];
+    let (east, west) = equal_pair();
+    let outcome = Run::new(faulty(&east, damage()), faulty(&west, damage())).go().await;
+    assert_eq!(failed(&outcome), (Origin::Source, FailureKind::Damaged));
+    assert_eq!((outcome.verdict(), outcome.complete), (Verdict::Unknown, false));
+}
+
 #[rstest]
 #[case::ends_early(Fault::EndEarly { rows: 40 })]
 #[case::swallows(Fault::Swallow { rows: 40 })]
@@ -140,6 +149,29 @@ async fn a_stream_with_other_rows_than_there_are_is_never_a_pass(
     let rules = vec![Rule::new(Call::Read, When::Split { index: 3, nth: 0 }, fault)];
     let (run, _) = run(equal_pair(), on_source, rules);
     assert_ne!(run.go().await.verdict(), Verdict::Pass);
+}
+
+#[rstest]
+#[case::swallows(Fault::Swallow { rows: 40 })]
+#[case::repeats(Fault::Repeat)]
+#[tokio::test]
+async fn a_split_that_hands_out_other_rows_than_it_claims_is_unknown(
+    #[case] fault: Fault,
+    #[values(true, false)] on_source: bool,
+    #[values(true, false)] on_replica: bool,
+) {
+    if !on_source && !on_replica {
+        return;
+    }
+    let (east, west) = equal_pair();
+    let rules = |hit: bool| {
+        let rule = Rule::new(Call::Read, When::Split { index: 3, nth: 0 }, fault.clone());
+        if hit { vec![rule] } else { Vec::new() }
+    };
+    // Where both sides do the same to the same rows, their digests are equal.
+    let outcome = Run::new(faulty(&east, rules(on_source)), faulty(&west, rules(on_replica))).go().await;
+    assert_eq!(outcome.problem.as_ref().unwrap().1.code(), "data.truncated");
+    assert_eq!((outcome.verdict(), outcome.complete), (Verdict::Unknown, false));
 }
 
 #[rstest]
@@ -205,6 +237,21 @@ async fn rows_that_changed_before_they_were_looked_up_are_counted_as_digested() 
     assert_eq!(outcome.verdict(), Verdict::Fail);
     assert_eq!((outcome.counts.lost, outcome.counts.changed), (1, 1));
     assert_eq!(lines(&outcome), ["changed 500", "lost 3"]);
+}
+
+#[tokio::test]
+async fn rows_that_became_another_difference_are_counted_as_digested() {
+    let (east, west) = pair();
+    let later = west.clone();
+    // Row 3 was lost and comes back with another value; row 500 was changed and is lost now.
+    let rows: Vec<_> =
+        many(ROWS).iter().filter(|r| r.0 != 500).map(|(id, v)| (*id, if *id == 3 { -9 } else { *v })).collect();
+    let rewrite = Arc::new(move || later.put(common::DATASET, orders(&rows)));
+    let (run, _) = run((east, west), false, vec![Rule::new(Call::Fetch, When::Nth(1), Fault::First(rewrite))]);
+    let outcome = run.go().await;
+    assert_eq!((outcome.counts.lost, outcome.counts.changed, outcome.counts.extra), (1, 1, 0));
+    assert_eq!(lines(&outcome), ["changed 500", "lost 3"]);
+    assert!(outcome.items.iter().all(|item| item.note.is_some()));
 }
 
 fn live(stores: (MemoryStore, MemoryStore)) -> (MemoryStore, MemoryStore) {

@@ -84,8 +84,11 @@ fn take(
             let still = still && !source.reopened && !replica.reopened;
             Ok(Both { source, replica, still })
         }
-        // A damaged replica is a finding, an unreachable source only a fault: the finding wins.
-        (Err((_, ours)), Err(failure)) if failure.1.kind() == FailureKind::Damaged => {
+        // A damaged replica is a finding, an unreachable source only a fault: the finding wins. Where
+        // the source cannot be decoded either, the replica may be a faithful copy of it.
+        (Err((_, ours)), Err(failure))
+            if failure.1.kind() == FailureKind::Damaged && ours.kind() != FailureKind::Damaged =>
+        {
             outcome.notes.push(format!("the source could not be read either: {ours}"));
             Err(failure)
         }
