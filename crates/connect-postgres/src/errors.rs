@@ -76,6 +76,10 @@ fn from_server(doing: impl Display, said: &DbError) -> Error {
         ("store.conflict", _) => error.hint(CONFLICT_HINT),
         (_, Some(hint)) => error.hint(hint),
         ("store.denied", None) => error.hint("check the user, the password and the server's pg_hba.conf"),
+        // The routine's name, because messages are in the server's language.
+        ("dataset.denied", _) if said.routine() == Some("check_enable_rls") => {
+            error.hint("row-level security hides rows from this user: connect as the owner or a role with BYPASSRLS")
+        }
         ("dataset.denied", None) => error.hint("GRANT SELECT on the table and USAGE on its schema to this user"),
         ("store.busy", None) => {
             error.hint("the server is short of something; try again later or with fewer connections")

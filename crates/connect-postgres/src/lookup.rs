@@ -87,8 +87,10 @@ impl PgLookup {
         conditions.extend(self.plan.condition());
         let texts = self.plan.columns.iter().filter(|column| needs_text(column));
         let mut selected: Vec<String> = self.plan.columns.iter().map(|column| column.expression.clone()).collect();
-        if !self.plan.is_logical() {
-            selected.extend(texts.map(|column| text_of(&column.expression, &column.sql_type)));
+        let texts: Vec<String> = texts.map(|column| text_of(&column.expression, &column.sql_type)).collect();
+        if !self.plan.is_logical() && !texts.is_empty() {
+            // One column for all texts: the columns of the widest table leave no room for as many again.
+            selected.push(format!("ARRAY[{}]", quote::list(texts)));
         }
         let (place, snapshot) = if self.plan.relation.is_stored() {
             (format!("{ALIAS}.tableoid::int8, {ALIAS}.ctid::text, {VERSION}"), format!(", {SNAPSHOT}"))
@@ -140,11 +142,11 @@ impl PgLookup {
                 .next()
                 .ok_or_else(|| malformed("a row that got lost"));
         }
-        let mut texts = Vec::new();
-        let count = self.plan.columns.iter().filter(|column| needs_text(column)).count();
-        for index in 0..count {
-            texts.push(get::<Option<String>>(row, FIRST + self.plan.columns.len() + index)?);
-        }
+        let texts: Vec<Option<String>> = if self.plan.columns.iter().any(needs_text) {
+            get(row, FIRST + self.plan.columns.len())?
+        } else {
+            Vec::new()
+        };
         let rewrites: Vec<Rewrite> = self.plan.columns.iter().map(|column| column.rewrite.clone()).collect();
         let mut image = Vec::new();
         canonical_image(&rewrites, &tuple, &mut image)?;

@@ -176,7 +176,7 @@ async fn an_array_that_once_held_a_null_equals_one_that_never_did() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wide_rows_and_empty_tables_are_read() {
-    let columns: Vec<String> = (0..300).map(|n| format!("c{n} int DEFAULT {n}")).collect();
+    let columns: Vec<String> = (0..1_599).map(|n| format!("c{n} int DEFAULT {n}")).collect();
     let db = Db::new(&format!(
         "CREATE TABLE wide (id int PRIMARY KEY, {}); INSERT INTO wide (id) SELECT generate_series(1, 500);
          CREATE TABLE none (id int PRIMARY KEY); CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES",
@@ -313,6 +313,7 @@ async fn missing_privileges_are_named_with_the_grant() {
     // Rows that a policy hides are never taken for missing ones.
     let error = open("rls").await.unwrap_err();
     assert_eq!(error.kind(), FailureKind::Denied, "{error:?}");
+    assert!(error.hint_text().unwrap().contains("BYPASSRLS"), "{error:?}");
 
     let limits = reader.probe(&cx()).await.unwrap().limits.join("\n");
     assert!(limits.contains("1 tables may not be read (public.closed)"), "{limits}");
