@@ -86,8 +86,19 @@ impl Site {
                 (remote.product, self.shown().to_owned())
             }
         };
-        let role = ReplicaRole::Independent;
-        Ok(StoreIdentity { version: version.to_owned(), identity: Known::Known(identity), role, limits: Vec::new() })
+        // A bucket's name says nothing about where its endpoint leads.
+        let place = match (&root, &select) {
+            (Root::Remote(_), _) => Known::unknown("objects are known by name only"),
+            (Root::Local(_), Select::Pattern(pattern)) => Known::Known(format!("{identity}/{}", escape(pattern))),
+            (Root::Local(_), _) => Known::Known(identity.clone()),
+        };
+        Ok(StoreIdentity {
+            version: version.to_owned(),
+            identity: Known::Known(identity),
+            place,
+            role: ReplicaRole::Independent,
+            limits: Vec::new(),
+        })
     }
 
     /// The error for a location without what was looked for.

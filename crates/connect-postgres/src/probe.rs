@@ -20,11 +20,24 @@ pub(crate) async fn identity(session: &Session, cx: &Context) -> Result<StoreIde
         (false, false) => ReplicaRole::LogicalReplica { subscriptions: names },
     };
     let version = session.facts.version.split_whitespace().next().unwrap_or_default();
+    let place = place(session, cx, &history).await?;
     let identity = match history {
         Known::Known(history) => Known::Known(history.system),
         Known::Unknown { why } => Known::Unknown { why },
     };
-    Ok(StoreIdentity { version: format!("PostgreSQL {version}"), identity, role, limits })
+    Ok(StoreIdentity { version: format!("PostgreSQL {version}"), identity, place, role, limits })
+}
+
+/// The running server process and the database: a copy of a server starts at another time.
+async fn place(session: &Session, cx: &Context, history: &Known<positions::History>) -> Result<Known<String>> {
+    let sql = "SELECT extract(epoch FROM pg_postmaster_start_time())::text, current_database()::text";
+    let row = session.query_one(cx, "identify the server", sql, &[]).await?;
+    let (started, database): (&str, &str) = (get(&row, 0)?, get(&row, 1)?);
+    let role = if session.facts.in_recovery { "standby" } else { "primary" };
+    Ok(match history {
+        Known::Known(history) => Known::Known(format!("{}/{role}/{started}/{database}", history.system)),
+        Known::Unknown { why } => Known::unknown(why.clone()),
+    })
 }
 
 async fn subscriptions(session: &Session, cx: &Context) -> Result<Vec<String>> {

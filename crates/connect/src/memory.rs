@@ -119,6 +119,7 @@ impl Store for MemoryStore {
         Ok(StoreIdentity {
             version: "memory".to_owned(),
             identity: Known::Known(format!("memory:{}", self.name)),
+            place: Known::unknown("stores in memory share nothing"),
             role: self.role.clone(),
             limits: Vec::new(),
         })

@@ -43,6 +43,9 @@ pub struct StoreIdentity {
     pub version: String,
     /// What tells this store from every other of its kind (a system identifier, a canonical path).
     pub identity: Known<String>,
+    /// What its data is read from (a running server and its database, a canonical path). Two stores
+    /// of one kind at one place hold the same data under two names.
+    pub place: Known<String>,
     /// How it takes part in replication, as far as it knows.
     pub role: ReplicaRole,
     /// Things that will not work, each with a reason: missing privileges, features that are off.

@@ -79,7 +79,7 @@ pub(crate) async fn verify_job(
         not_checked: job.not_checked.clone(),
     };
     let mut work = Work { job: &job, sides: sides(cx, &job, options), options, monitor, keeper };
-    match identify(&work.sides).await {
+    match identify(work.job, &work.sides).await {
         Ok(live) => {
             work.sides.live = live;
             let (source, replica) = (&work.sides.source.store, &work.sides.replica.store);
@@ -135,7 +135,7 @@ fn nothing_in_common(job: &Job) -> Problem {
 }
 
 /// Asks both stores who they are, and whether one follows the other.
-async fn identify(sides: &Sides) -> Result<bool, Failure> {
+async fn identify(job: &Job, sides: &Sides) -> Result<bool, Failure> {
     let probe = |side: &Side| {
         let side = side.clone();
         async move { side.cx.bound(side.store.probe(&side.cx)).await }
@@ -149,7 +149,27 @@ async fn identify(sides: &Sides) -> Result<bool, Failure> {
             tracing::warn!(store = side.store.name(), "{limit}");
         }
     }
+    if one_place(job, &ours, &theirs) {
+        let problem = Problem {
+            code: "usage.same".to_owned(),
+            message: "source and replica are the same store under two names".to_owned(),
+            detail: ours.place.value().cloned(),
+            hint: Some("name two different stores: comparing a store with itself proves nothing".to_owned()),
+        };
+        return Err((Origin::Comparison, problem));
+    }
     facing(sides, &ours, &theirs)
+}
+
+/// Whether both sides would read the very same rows. Two tables of one database are two datasets.
+fn one_place(job: &Job, ours: &StoreIdentity, theirs: &StoreIdentity) -> bool {
+    let (source, replica) = (&job.source.target, &job.replica.target);
+    let same_names = |one: &Override| one.source_name == one.replica_name;
+    matches!((ours.place.value(), theirs.place.value()), (Some(a), Some(b)) if a == b)
+        && source.kind == replica.kind
+        && (source.datasets == replica.datasets || source.datasets.is_empty() || replica.datasets.is_empty())
+        && source.filter == replica.filter
+        && job.overrides.iter().all(same_names)
 }
 
 fn facing(sides: &Sides, ours: &StoreIdentity, theirs: &StoreIdentity) -> Result<bool, Failure> {

@@ -30,8 +30,8 @@ impl Store for Folder {
     }
 
     async fn probe(&self, _: &Context) -> Result<StoreIdentity> {
-        let (version, identity) = (String::new(), Known::unknown("a test"));
-        Ok(StoreIdentity { version, identity, role: ReplicaRole::Independent, limits: Vec::new() })
+        let (version, identity, place) = (String::new(), Known::unknown("a test"), Known::unknown("a test"));
+        Ok(StoreIdentity { version, identity, place, role: ReplicaRole::Independent, limits: Vec::new() })
     }
 
     fn files(&self) -> Option<&dyn Files> {
