@@ -329,7 +329,11 @@ fn hosts(words: &mut Words) -> Result<Vec<Host>> {
             let port = ports.get(index).or(if ports.len() == 1 { ports.first() } else { None });
             let port = match port.map(String::as_str) {
                 None | Some("") => PORT,
-                Some(text) => text.parse().map_err(|_| usage(format!("{text:?} is not a port")))?,
+                Some(text) => text.parse().map_err(|_| {
+                    // Never the text itself: with a slash in a password, that is what stands here.
+                    usage("the port is not a number from 0 to 65535")
+                        .hint("write /, ?, # and @ in a user or password as %2F, %3F, %23 and %40")
+                })?,
             };
             let host = name.or(address).cloned().unwrap_or_else(|| "localhost".to_owned());
             Ok(Host { host, hostaddr, port, named: name.is_some() || address.is_none() })

@@ -1,0 +1,81 @@
+//! Defects that were found once, each with its smallest reproduction through the binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use paritas_testbed::Scratch;
+use paritas_testbed::postgres::{Install, Options, Server};
+use paritas_tests::{paritas, verify};
+use rstest::rstest;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// Two folders with one CSV file each.
+fn csv(scratch: &Scratch, east: &str, west: &str) -> (PathBuf, PathBuf) {
+    let folder = |name: &str, text: &str| {
+        let folder = scratch.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("a.csv"), text).unwrap();
+        folder
+    };
+    (folder("east", east), folder("west", west))
+}
+
+fn url(kind: &str, path: &Path) -> String {
+    format!("{kind}{}", path.display())
+}
+
+#[rstest]
+#[case::csv("csv:", "west")]
+#[case::csv_by_its_file("csv:", "west/a.csv")]
+#[case::files("", "west")]
+fn one_folder_under_two_names_proves_nothing(#[case] kind: &str, #[case] below: &str) {
+    let scratch = Scratch::new().unwrap();
+    let (_, west) = csv(&scratch, "id\n1\n", "id\n1\n");
+    let link = scratch.path().join("link");
+    symlink(&west, &link).unwrap();
+    let other = if below == "west" { link } else { link.join("a.csv") };
+    let source = scratch.path().join(below);
+    let run = verify(&url(kind, &source), &url(kind, &other), &[]).expect_code(3);
+    assert!(run.stdout.contains("usage.same"), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_server_under_two_names_proves_nothing() {
+    let scratch = Scratch::new().unwrap();
+    let server = Server::start(&Install::find().unwrap(), &scratch, "one", Options::default()).await.unwrap();
+    let sql = "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1); CREATE TABLE b AS TABLE a";
+    server.batch("postgres", sql).await.unwrap();
+    let one = server.url("postgres");
+    let other = one.replace("127.0.0.1", "localhost");
+    assert_ne!(one, other);
+    let run = verify(&one, &other, &[]).expect_code(3);
+    assert!(run.stdout.contains("usage.same"), "{}", run.stdout);
+    verify(&format!("{one}?table=a"), &format!("{other}?table=a"), &[]).expect_code(3);
+    // Two tables of one database are two datasets.
+    verify(&format!("{one}?table=a&key=id"), &format!("{other}?table=b"), &[]).expect_code(0);
+}
+
+#[rstest]
+#[case::ragged("id,v\n1,a\n2,b,c\n")]
+#[case::open_quote("id,v\n1,\"a\n")]
+fn a_file_that_cannot_be_decoded_on_either_side_is_inconclusive(#[case] text: &str) {
+    let scratch = Scratch::new().unwrap();
+    let (east, west) = csv(&scratch, text, text);
+    let run = verify(&format!("{}?key=id", url("csv:", &east)), &url("csv:", &west), &[]).expect_code(3);
+    assert!(run.stdout.contains("could not be read either"), "{}", run.stdout);
+}
+
+#[rstest]
+#[case::slash("postgres://me:canary/x@127.0.0.1:5432/db")]
+#[case::question("postgres://me:canary?x@127.0.0.1:5432/db")]
+#[case::hash("postgres://me:canary#x@127.0.0.1:5432/db")]
+#[case::at("postgres://me:canary@x@127.0.0.1:1/db")]
+#[case::nothing_else("postgres://me:canary")]
+#[case::words("host=127.0.0.1 port=1 user=me password='canary dbname=db")]
+fn a_password_that_is_not_escaped_is_never_printed(#[case] url: &str) {
+    for more in ["-vvv", "--json"] {
+        let run = paritas(&["verify", url, "postgres://me@127.0.0.1:1/db", more]);
+        assert!(matches!(run.code, 2 | 3), "{run:?}");
+        assert!(!run.stdout.contains("canary") && !run.stderr.contains("canary"), "{run:?}");
+    }
+}
