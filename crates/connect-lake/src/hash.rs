@@ -2,7 +2,7 @@
 //!
 //! Files are read with `pread` into small buffers that stay in the cache, not mapped: a mapped file
 //! that shrinks or whose disk fails ends the process with a signal, and here both must become an
-//! ordinary answer. Measured in `docs/benchmarks/lake.md`, this is as fast as mapping.
+//! ordinary answer. It costs about an eighth more CPU on one large file: `docs/benchmarks/lake.md`.
 
 use crate::pinned::Pinned;
 use blake3::hazmat::{

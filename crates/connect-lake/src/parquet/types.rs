@@ -19,7 +19,6 @@ pub(crate) fn logical(field: &ArrowField, parquet: &Type, declared: bool) -> Log
         _ if extension(field) == Some("arrow.json") && of_arrow(field.data_type()) == LogicalType::Text => {
             LogicalType::Json
         }
-        _ if is_arrow_uuid(field) => LogicalType::Uuid,
         // Without the writer's schema the reader cannot know which parts of an interval are in use,
         // and would leave out the months.
         (_, ConvertedType::INTERVAL) if !declared => LogicalType::Other("parquet interval".into()),
@@ -27,14 +26,8 @@ pub(crate) fn logical(field: &ArrowField, parquet: &Type, declared: bool) -> Log
     }
 }
 
-/// Whether the writer's Arrow schema calls sixteen bytes a UUID. Writers without the annotation of
-/// Parquet say it this way. Source: Arrow's list of canonical extension types.
-fn is_arrow_uuid(field: &ArrowField) -> bool {
-    let named = field.metadata().get("ARROW:extension:name").is_some_and(|name| name == "arrow.uuid");
-    named && matches!(field.data_type(), DataType::FixedSizeBinary(16))
-}
-
-/// The meaning that a writer of Arrow declared, where Parquet has no word for it.
+/// The meaning that a writer's Arrow schema gives a column, where Parquet's own annotation is missing.
+/// Source: Arrow's list of canonical extension types.
 fn extension(field: &ArrowField) -> Option<&str> {
     field.metadata().get("ARROW:extension:name").map(String::as_str)
 }
