@@ -65,6 +65,36 @@ fn a_file_that_cannot_be_decoded_on_either_side_is_inconclusive(#[case] text: &s
     assert!(run.stdout.contains("could not be read either"), "{}", run.stdout);
 }
 
+#[test]
+fn a_stored_digest_keeps_to_the_budget_and_lists_what_it_does_not_hold() {
+    let scratch = Scratch::new().unwrap();
+    let (east, west) = csv(&scratch, "id,v\n1,a\n2,b\n", "id,v\n1,a\n2,c\n");
+    let (east, west) = (format!("{}?key=id&columns=id", url("csv:", &east)), url("csv:", &west));
+    let file = scratch.path().join("a.digest");
+    verify(&east, &west, &["--save-digest", file.to_str().unwrap()]).expect_code(0);
+    let stored = url("digest:", &file);
+    let run = verify(&stored, &west, &[]).expect_code(0);
+    assert!(run.json()["links"][0]["not_checked"].to_string().contains("column v of "), "{}", run.stdout);
+    let run = verify(&stored, &west, &["--budget", "1rows"]).expect_code(3);
+    assert!(run.stdout.contains("run.budget"), "{}", run.stdout);
+}
+
+#[test]
+fn a_digest_never_takes_the_place_of_a_device() {
+    let scratch = Scratch::new().unwrap();
+    let (east, west) = csv(&scratch, "id\n1\n", "id\n1\n");
+    let folder = scratch.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    // A link to a device stands for it: the test must not put the device itself at risk.
+    let null = scratch.path().join("null");
+    symlink("/dev/null", &null).unwrap();
+    for place in [&folder, &null] {
+        let run = verify(&url("csv:", &east), &url("csv:", &west), &["--save-digest", place.to_str().unwrap()]);
+        assert!(run.stdout.contains("not a regular file"), "{run:?}");
+    }
+    assert!(fs::symlink_metadata(&null).unwrap().is_symlink());
+}
+
 #[rstest]
 #[case::slash("postgres://me:canary/x@127.0.0.1:5432/db")]
 #[case::question("postgres://me:canary?x@127.0.0.1:5432/db")]

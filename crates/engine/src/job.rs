@@ -97,8 +97,8 @@ pub(crate) async fn verify_job(
     link
 }
 
-/// Both sides with the limits of the run.
-fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
+/// The context and the budget with the limits of the run.
+pub(crate) fn limited(cx: &Context, options: &Options) -> (Context, Arc<paritas_verify::Budget>) {
     let cx = match options.budget {
         Some(Budget::Time(time)) => cx.clone().with_timeout(time),
         _ => cx.clone(),
@@ -109,6 +109,12 @@ fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
         Some(Budget::Bytes(bytes)) => paritas_verify::Budget::new(None, Some(bytes)),
         _ => paritas_verify::Budget::default(),
     });
+    (cx, budget)
+}
+
+/// Both sides with the limits of the run.
+fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
+    let (cx, budget) = limited(cx, options);
     let side = |opened: &Opened| {
         let mut side = Side::new(Arc::clone(&opened.store), cx.clone());
         side.budget = Arc::clone(&budget);

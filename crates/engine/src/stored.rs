@@ -1,15 +1,16 @@
 //! A stored digest in place of a source that may be gone.
 
+use crate::job::limited;
 use crate::record::{self, Compared, described};
 use crate::registry;
 use crate::{Error, Monitor, Options, Result, Target};
 use paritas_connect::Context;
 use paritas_digest::Digest;
 use paritas_model::{Dataset, StoreKind};
-use paritas_report::{Check, LinkReport, Problem};
-use paritas_verify::Side;
+use paritas_report::{Check, LinkReport, NotChecked, Problem};
 use paritas_verify::rows::Origin;
 use paritas_verify::stored as judge;
+use paritas_verify::{Plan, Side};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::Path;
@@ -18,6 +19,10 @@ use std::time::Instant;
 
 /// Writes a digest beside its final name and renames it, so that a name always holds a whole digest.
 pub(crate) fn save(path: &Path, digest: &Digest) -> io::Result<()> {
+    // Renaming over a device or a pipe would replace it.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(io::Error::other("it exists and is not a regular file"));
+    }
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let write = || -> io::Result<()> {
@@ -62,8 +67,9 @@ pub(crate) async fn verify(
     let stored = load(&path)?;
     let opened = registry::open(replica, registry::Secrets::default(), None)?;
     let counters = monitor.begin(&stored.header.dataset);
-    let mut side = Side::new(Arc::clone(&opened.store), cx.clone().with_parallel(options.parallel));
-    side.cx = side.cx.with_progress(counters.replica);
+    let (cx, budget) = limited(cx, options);
+    let mut side = Side::new(Arc::clone(&opened.store), cx.with_progress(counters.replica));
+    side.budget = budget;
     let dataset = match replica.datasets.as_slice() {
         [] => only_dataset(&side).await.unwrap_or_else(|| Dataset(stored.header.dataset.clone())),
         [one] => Dataset(one.clone()),
@@ -80,8 +86,10 @@ pub(crate) async fn verify(
         items_max: options.max_differences,
         watch: &|phase| monitor.enter(phase),
     };
+    let mut not_checked = Vec::new();
     let check = match judge::verify(&request).await {
         Ok((plan, outcome)) => {
+            not_checked = beyond_digest(&side, &dataset, &plan).await;
             let names = Compared { source_name: &stored.header.dataset, replica_name: &dataset.0 };
             record::parity(&names, &plan, outcome, started.elapsed())
         }
@@ -95,8 +103,23 @@ pub(crate) async fn verify(
         source: described(&format!("digest:{path}"), StoreKind::Digest, None),
         replica: opened.described,
         checks,
-        not_checked: Vec::new(),
+        not_checked,
     })
+}
+
+/// Columns of the replica that the digest says nothing about.
+async fn beyond_digest(side: &Side, dataset: &Dataset, plan: &Plan) -> Vec<NotChecked> {
+    let entry = |what, why: &str| NotChecked { what, why: why.to_owned() };
+    let Some(datasets) = side.store.datasets() else { return Vec::new() };
+    match side.cx.bound(datasets.describe(&side.cx, dataset)).await {
+        Ok(description) => {
+            let read = |name: &str| plan.replica.columns.iter().any(|pair| pair.own == name);
+            let names = description.schema.columns.into_iter().map(|column| column.name);
+            let beyond = names.filter(|name| !read(name));
+            beyond.map(|name| entry(format!("column {name} of {dataset}"), "not in the digest")).collect()
+        }
+        Err(error) => vec![entry(format!("further columns of {dataset}"), error.message())],
+    }
 }
 
 async fn only_dataset(side: &Side) -> Option<Dataset> {
