@@ -74,6 +74,7 @@ fn from_server(doing: impl Display, said: &DbError) -> Error {
     let error = Error::new(kind, code, format!("{doing} failed")).detail(detail).because(said.clone());
     match (code, said.hint()) {
         ("store.conflict", _) => error.hint(CONFLICT_HINT),
+        ("store.missing", None) => error.hint("check the name of the database in the URL; it is part of its path"),
         (_, Some(hint)) => error.hint(hint),
         ("store.denied", None) => error.hint("check the user, the password and the server's pg_hba.conf"),
         // The routine's name, because messages are in the server's language.
@@ -95,7 +96,7 @@ fn meaning(state: &SqlState) -> (FailureKind, &'static str) {
     match state {
         s if *s == SqlState::INSUFFICIENT_PRIVILEGE => (Denied, "dataset.denied"),
         s if *s == SqlState::UNDEFINED_TABLE || *s == SqlState::INVALID_SCHEMA_NAME => (Permanent, "dataset.missing"),
-        s if *s == SqlState::UNDEFINED_DATABASE || class == "3D" => (Permanent, "dataset.missing"),
+        s if *s == SqlState::UNDEFINED_DATABASE || class == "3D" => (Permanent, "store.missing"),
         // Our own deadline ends a call before the server's time-out does, so this was somebody else.
         s if *s == SqlState::QUERY_CANCELED => (Transient, "store.cancelled"),
         s if *s == SqlState::LOCK_NOT_AVAILABLE => (Transient, "store.busy"),
@@ -203,7 +204,7 @@ mod tests {
     #[case("28P01", FailureKind::Denied, "store.denied")]
     #[case("28000", FailureKind::Denied, "store.denied")]
     #[case("42501", FailureKind::Denied, "dataset.denied")]
-    #[case("3D000", FailureKind::Permanent, "dataset.missing")]
+    #[case("3D000", FailureKind::Permanent, "store.missing")]
     #[case("42P01", FailureKind::Permanent, "dataset.missing")]
     #[case("57P01", FailureKind::Transient, "store.unreachable")]
     #[case("57P03", FailureKind::Transient, "store.unreachable")]

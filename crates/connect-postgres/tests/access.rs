@@ -196,7 +196,7 @@ async fn passwords_are_exchanged_with_and_without_channel_binding() {
 async fn failures_say_what_and_where() {
     let server = server().await;
     let error = store(&server.url("nothing_here")).probe(&cx()).await.unwrap_err();
-    assert_eq!((error.code(), error.kind()), ("dataset.missing", FailureKind::Permanent));
+    assert_eq!((error.code(), error.kind()), ("store.missing", FailureKind::Permanent));
     let error = store("postgres://postgres@127.0.0.1:1/x?sslmode=disable").probe(&cx()).await.unwrap_err();
     assert_eq!((error.code(), error.kind()), ("store.unreachable", FailureKind::Transient));
     assert!(error.message().contains("127.0.0.1:1"), "{error}");

@@ -5,11 +5,11 @@ use crate::job::{Job, Override, verify_job};
 use crate::keep::Keeper;
 use crate::registry::{self, Named};
 use crate::{Error, Monitor, Options, Result, Target};
-use paritas_config::{Config, DatasetConfig, LinkConfig, Mode, OptionValue, StoreConfig};
+use paritas_config::{Config, DatasetConfig, LinkConfig, Mode, OptionValue, StoreConfig, ValuePrivacy};
 use paritas_connect::Context;
 use paritas_digest::DigestKey;
 use paritas_model::StoreKind;
-use paritas_report::{LinkReport, NotChecked, Problem, Report};
+use paritas_report::{LinkReport, NotChecked, Privacy, Problem, Report, apply_privacy};
 use paritas_verify::{Choice, Matching};
 use secrecy::ExposeSecret as _;
 
@@ -26,7 +26,8 @@ pub async fn verify_links(
 ) -> Result<Report> {
     let keeper = Keeper::begin(options, config.state.as_deref());
     let chosen = chosen_links(config, names)?;
-    let options = Options { digest_key: digest_key(config, options)?, ..options.clone() };
+    let keys = keys(config, options)?;
+    let options = Options { digest_key: keys.digest, ..options.clone() };
     let mut jobs = Vec::new();
     for link in chosen {
         jobs.push(job(config, link, &options)?);
@@ -40,7 +41,9 @@ pub async fn verify_links(
         links.push(verify_job(cx, job, &options, monitor, &keeper).await);
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
-    let report = Report::new(keeper.run(Some(checksum)), links, options.deny_warnings);
+    let mut report = Report::new(keeper.run(Some(checksum)), links, options.deny_warnings);
+    // Before anything is kept: what may not be printed may not be stored either.
+    apply_privacy(&mut report, keys.privacy);
     keeper.report(cx, &report);
     Ok(report)
 }
@@ -66,14 +69,33 @@ fn chosen_links<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Link
     names.iter().map(find).collect()
 }
 
-fn digest_key(config: &Config, options: &Options) -> Result<DigestKey> {
-    match &config.digest_key {
-        Some(secret) => {
-            let secret = secret.resolve().map_err(|error| registry::usage(error.context("digest_key")))?;
-            Ok(DigestKey::derive(secret.expose_secret().as_bytes()))
+/// Separates the key of hashed values in reports from every other use of the digest key.
+const PRIVACY_CONTEXT: &str = "paritas report v1: key of hashed values";
+
+/// What the deployment's secret is used for in a run.
+struct Keys {
+    digest: DigestKey,
+    privacy: Privacy,
+}
+
+fn keys(config: &Config, options: &Options) -> Result<Keys> {
+    let secret = match &config.digest_key {
+        Some(secret) => Some(secret.resolve().map_err(|error| registry::usage(error.context("digest_key")))?),
+        None => None,
+    };
+    let bytes = secret.as_ref().map(|secret| secret.expose_secret().as_bytes());
+    let privacy = match (config.values, bytes) {
+        (ValuePrivacy::Show, _) => Privacy::Show,
+        (ValuePrivacy::Mask, _) => Privacy::Mask,
+        (ValuePrivacy::Hash, Some(secret)) => Privacy::Hash { key: blake3::derive_key(PRIVACY_CONTEXT, secret) },
+        // Hashes without a secret could be tried out.
+        (ValuePrivacy::Hash, None) => {
+            let message = "`values = \"hash\"` in [privacy] needs a digest_key in [paritas]";
+            return Err(Error::usage("config.value", message, "give one, or write `values = \"mask\"`"));
         }
-        None => Ok(options.digest_key.clone()),
-    }
+    };
+    let digest = bytes.map_or_else(|| options.digest_key.clone(), DigestKey::derive);
+    Ok(Keys { digest, privacy })
 }
 
 /// Opens both stores of a link.

@@ -8,13 +8,12 @@ use crate::interrupt::Interrupt;
 use crate::progress::Display;
 use crate::runs::{self, Monitor, Options};
 use crate::session::{Session, Style};
-use paritas_config::{Config, ValuePrivacy};
+use paritas_config::Config;
 use paritas_connect::{Context, redact_url};
 use paritas_model::Verdict;
 use paritas_report::{
-    Called, Format, Human, Nagios, Privacy, RenderOptions, Report, apply_privacy, nagios_code, shell_word,
+    Called, Format, Human, Nagios, RenderOptions, Report, nagios_code, shell_word,
 };
-use secrecy::ExposeSecret as _;
 use std::path::Path;
 
 /// What is to be verified.
@@ -29,7 +28,6 @@ enum Chosen {
 /// Verifies and reports; the exit code is that of the contract, or of the style asked for.
 pub fn run(session: &Session, arguments: &VerifyArgs) -> Result<u8, Failure> {
     let chosen = choose(session, arguments)?;
-    let privacy = privacy(&chosen)?;
     let options = options(session, arguments, &chosen);
     let monitor = Monitor::default();
     let runtime = runtime()?;
@@ -51,7 +49,6 @@ pub fn run(session: &Session, arguments: &VerifyArgs) -> Result<u8, Failure> {
         Ok(report) => report,
         Err(error) => return Err(interrupted_failure(error.into(), interrupted)),
     };
-    apply_privacy(&mut report, privacy);
     if interrupted {
         report.exit_code = INTERRUPTED;
     }
@@ -103,31 +100,6 @@ fn called(session: &Session, arguments: &VerifyArgs, report: &Report) -> Called 
     }
     let ad_hoc = report.run.config.is_none();
     Called { options, stores: arguments.what.iter().filter(|_| ad_hoc).map(|store| word(store)).collect() }
-}
-
-/// Names what derives the key of hashed values from the digest key; used for nothing else.
-const PRIVACY_CONTEXT: &str = "paritas report v1: key of hashed values";
-
-/// How values are shown: as the configuration says. Stores named by URL have none.
-fn privacy(chosen: &Chosen) -> Result<Privacy, Failure> {
-    let Chosen::Links { config, .. } = chosen else { return Ok(Privacy::Show) };
-    match config.values {
-        ValuePrivacy::Show => Ok(Privacy::Show),
-        ValuePrivacy::Mask => Ok(Privacy::Mask),
-        ValuePrivacy::Hash => {
-            let Some(secret) = &config.digest_key else {
-                // Hashes without a secret could be tried out.
-                let message = "`values = \"hash\"` in [privacy] needs a digest_key in [paritas]";
-                return Err(Failure::new("config.value", USAGE, message).hint("give one, or write `values = \"mask\"`"));
-            };
-            let secret = secret.resolve().map_err(|error| {
-                let failure = Failure::new(error.code(), USAGE, error.context("digest_key").message());
-                failure.hint("check the reference in [paritas]")
-            })?;
-            let key = blake3::derive_key(PRIVACY_CONTEXT, secret.expose_secret().as_bytes());
-            Ok(Privacy::Hash { key })
-        }
-    }
 }
 
 fn options(session: &Session, arguments: &VerifyArgs, chosen: &Chosen) -> Options {
