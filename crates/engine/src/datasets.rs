@@ -1,7 +1,7 @@
 //! Which dataset of the source faces which dataset of the replica.
 
 use paritas_model::Dataset;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Two datasets that are compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,29 +52,51 @@ pub(crate) fn all(source: &[Dataset], replica: &[Dataset]) -> Facings {
         let pair = Facing { source: ours.clone(), replica: theirs.clone() };
         return Facings { pairs: vec![pair], ..Facings::default() };
     }
-    let mut theirs: BTreeMap<&str, &Dataset> = replica.iter().map(|dataset| (dataset.0.as_str(), dataset)).collect();
     let mut facings = Facings::default();
-    for ours in source {
-        // A table `public.fills` faces an export named `fills` when nothing else does.
-        let bare = ours.0.rsplit('.').next().unwrap_or(&ours.0);
-        match theirs.remove(ours.0.as_str()).or_else(|| theirs.remove(bare)) {
-            Some(other) => facings.pairs.push(Facing { source: ours.clone(), replica: other.clone() }),
-            None => facings.source_only.push(ours.clone()),
-        }
-    }
-    for other in theirs.into_values() {
-        let suffix = format!(".{}", other.0);
-        let mut partners = facings.source_only.iter().enumerate().filter(|(_, ours)| ours.0.ends_with(&suffix));
-        match (partners.next(), partners.next()) {
-            (Some((index, _)), None) => {
-                let source = facings.source_only.remove(index);
-                facings.pairs.push(Facing { source, replica: other.clone() });
+    let names = |all: &[Dataset]| all.iter().map(|dataset| dataset.0.clone()).collect::<BTreeSet<String>>();
+    let (source_names, replica_names) = (names(source), names(replica));
+    let (equal, ours_left): (Vec<&Dataset>, Vec<&Dataset>) =
+        source.iter().partition(|ours| replica_names.contains(&ours.0));
+    let theirs_left: Vec<&Dataset> = replica.iter().filter(|theirs| !source_names.contains(&theirs.0)).collect();
+    facings.pairs.extend(equal.into_iter().map(|both| Facing { source: both.clone(), replica: both.clone() }));
+    let (ours_by_name, theirs_by_name) = (by_name(&ours_left), by_name(&theirs_left));
+    for ours in &ours_left {
+        // A table `public.fills` faces an export named `fills`, on either side, when nothing else could.
+        match alike(ours, &theirs_by_name).as_slice() {
+            [only] if alike(only, &ours_by_name).len() == 1 => {
+                facings.pairs.push(Facing { source: (*ours).clone(), replica: (*only).clone() });
             }
-            _ => facings.replica_only.push(other.clone()),
+            _ => facings.source_only.push((*ours).clone()),
         }
     }
+    let faced: BTreeSet<&Dataset> = facings.pairs.iter().map(|pair| &pair.replica).collect();
+    let alone = theirs_left.into_iter().filter(|theirs| !faced.contains(theirs)).cloned().collect();
+    facings.replica_only = alone;
     facings.pairs.sort();
     facings
+}
+
+fn bare(dataset: &Dataset) -> &str {
+    dataset.0.rsplit('.').next().unwrap_or_default()
+}
+
+/// Datasets under their whole names and under those without a schema.
+fn by_name<'d>(all: &[&'d Dataset]) -> BTreeMap<&'d str, Vec<&'d Dataset>> {
+    let mut map = BTreeMap::<&str, Vec<&Dataset>>::new();
+    for dataset in all {
+        map.entry(&dataset.0).or_default().push(dataset);
+        if bare(dataset) != dataset.0 {
+            map.entry(bare(dataset)).or_default().push(dataset);
+        }
+    }
+    map
+}
+
+/// The datasets of the other side that have this name with a schema before it, or without its schema.
+fn alike<'d>(dataset: &Dataset, others: &BTreeMap<&str, Vec<&'d Dataset>>) -> Vec<&'d Dataset> {
+    let named = |name: &str| others.get(name).into_iter().flatten().copied();
+    let qualified = named(&dataset.0).filter(|other| other.0 != dataset.0);
+    qualified.chain(named(bare(dataset)).filter(|other| other.0 == bare(dataset) && other.0 != dataset.0)).collect()
 }
 
 /// Whether `name` matches a pattern in which `*` stands for any text and `?` for one character.
@@ -133,6 +155,26 @@ mod tests {
         let pairs: Vec<_> = facings.pairs.iter().map(|p| (p.source.0.as_str(), p.replica.0.as_str())).collect();
         assert_eq!(pairs, [("public.a", "public.a"), ("public.b", "b")]);
         assert_eq!((facings.source_only, facings.replica_only), (sets(&["public.c"]), sets(&["x"])));
+    }
+
+    #[rstest]
+    #[case(&["fills"], &["public.fills", "public.orders"], &[("fills", "public.fills")])]
+    #[case(&["public.fills", "public.orders"], &["fills"], &[("public.fills", "fills")])]
+    #[case(&["x.fills", "fills"], &["fills"], &[("fills", "fills")])]
+    #[case(&["fills", "x.fills"], &["x.fills", "y.fills"], &[("fills", "y.fills"), ("x.fills", "x.fills")])]
+    #[case(&["x.fills", "y.fills"], &["fills"], &[])]
+    #[case(&["fills"], &["x.fills", "y.fills"], &[])]
+    #[case(&["x.fills", "a"], &["y.fills"], &[])]
+    fn names_without_a_schema_face_the_only_table_of_that_name(
+        #[case] source: &[&str],
+        #[case] replica: &[&str],
+        #[case] expected: &[(&str, &str)],
+    ) {
+        let facings = all(&sets(source), &sets(replica));
+        let pairs: Vec<_> = facings.pairs.iter().map(|p| (p.source.0.as_str(), p.replica.0.as_str())).collect();
+        assert_eq!(pairs, expected);
+        assert_eq!(facings.source_only.len() + pairs.len(), source.len());
+        assert_eq!(facings.replica_only.len() + pairs.len(), replica.len());
     }
 
     #[test]
