@@ -205,5 +205,5 @@ async fn verify_files(work: &Work<'_>) -> Check {
     let source = watched(&work.sides.source, &counters.source);
     let replica = watched(&work.sides.replica, &counters.replica);
     let outcome = files::verify(&source, &replica, work.options.max_differences).await;
-    Check::Files(record::files("files", outcome, started.elapsed()))
+    Check::Files(record::files("files", &outcome, started.elapsed()))
 }

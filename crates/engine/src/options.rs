@@ -70,7 +70,7 @@ impl FromStr for Budget {
         let error = || ParseQuantityError { what: "budget", text: text.to_owned(), hint };
         if let Some(number) = text.strip_suffix("rows") {
             let number: f64 = number.trim().parse().map_err(|_| error())?;
-            let whole = number.is_finite() && number >= 1.0 && number <= 1e18 && number.fract() == 0.0;
+            let whole = number.is_finite() && (1.0..=1e18).contains(&number) && number.fract() == 0.0;
             return if whole { Ok(Self::Rows(number as u64)) } else { Err(error()) };
         }
         let positive = |value: u64| if value == 0 { Err(error()) } else { Ok(value) };

@@ -133,7 +133,7 @@ fn positions(source: Option<&Known<Position>>, replica: Option<&Known<Position>>
 }
 
 /// The files check.
-pub(crate) fn files(dataset: &str, outcome: files::Outcome, took: Duration) -> FilesCheck {
+pub(crate) fn files(dataset: &str, outcome: &files::Outcome, took: Duration) -> FilesCheck {
     let facts = |entry: &FileEntry| FileFacts {
         size_bytes: entry.size_bytes,
         blake3: entry.blake3.value().map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect()),

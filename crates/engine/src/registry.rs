@@ -72,6 +72,7 @@ fn lake_options(target: &Target, secrets: Secrets) -> Result<LakeOptions> {
 }
 
 /// What a constructor refuses is a mistake in the URL or the configuration.
+#[expect(clippy::needless_pass_by_value, reason = "handed to map_err as it is")]
 pub(crate) fn usage(error: paritas_connect::Error) -> Error {
     let hint = error.hint_text().unwrap_or("see docs/cli.md for the forms of a store").to_owned();
     let usage = Error::usage(error.code(), error.message(), hint);

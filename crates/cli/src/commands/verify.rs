@@ -3,7 +3,7 @@
 use crate::arguments::{self, Deny, ExitStyle, VerifyArgs};
 use crate::commands::runtime;
 use crate::configuration;
-use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED, USAGE};
+use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED};
 use crate::interrupt::Interrupt;
 use crate::progress::Display;
 use crate::runs::{self, Monitor, Options};
@@ -11,9 +11,7 @@ use crate::session::{Session, Style};
 use paritas_config::Config;
 use paritas_connect::{Context, redact_url};
 use paritas_model::Verdict;
-use paritas_report::{
-    Called, Format, Human, Nagios, RenderOptions, Report, nagios_code, shell_word,
-};
+use paritas_report::{Called, Format, Human, Nagios, RenderOptions, Report, nagios_code, shell_word};
 use std::path::Path;
 
 /// What is to be verified.
