@@ -14,7 +14,7 @@ PG_MAJOR=15
 SEAWEED_VERSION=4.48   # S3 server for tests
 DUCKDB_VERSION=2.0.0   # an independent reader of the same files
 PYARROW_VERSION=26.0.1 # an independent writer of Parquet
-RUST_MINIMUM=1.88
+RUST_MINIMUM=1.89
 
 CACHE=${PARITAS_CACHE:-${HOME:?}/.cache/paritas}
 VENV=$CACHE/venv
