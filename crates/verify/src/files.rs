@@ -67,7 +67,7 @@ pub async fn verify(source: &Side, replica: &Side, items_max: usize) -> Outcome 
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => compare(ours, theirs, items_max, &mut outcome),
         // As with rows: a damaged replica is a finding and wins over a fault of the source.
-        (Err(_), Err(error)) if error.kind() == FailureKind::Damaged => {
+        (Err(ours), Err(error)) if error.kind() == FailureKind::Damaged && ours.kind() != FailureKind::Damaged => {
             outcome.problem = Some((Origin::Replica, error));
         }
         (Err(error), _) => outcome.problem = Some((Origin::Source, error)),
@@ -119,7 +119,8 @@ fn judge(source: Option<&FileEntry>, replica: Option<&FileEntry>) -> Option<File
         (Some(_), None) => (Some(Class::Lost), None),
         (None, Some(_)) => (Some(Class::Extra), None),
         (Some(a), Some(b)) => match (&a.blake3, &b.blake3) {
-            (_, Known::Unknown { why }) if b.damaged => {
+            // Where the source is damaged as well, the replica may be a faithful copy of it.
+            (_, Known::Unknown { why }) if b.damaged && !a.damaged => {
                 (Some(Class::Changed), Some(format!("damaged on the replica: {why}")))
             }
             (Known::Known(x), Known::Known(y)) if x == y && a.size_bytes == b.size_bytes => return None,

@@ -74,6 +74,7 @@ type Named<'a> = &'a [(&'a str, Option<Class>)];
 #[case::unread_on_both(vec![bad("a", false)], vec![bad("a", false)], Verdict::Unknown, &[("a", None)])]
 #[case::damaged_source(vec![bad("a", true)], vec![good("a", 1)], Verdict::Unknown, &[("a", None)])]
 #[case::damaged_replica(vec![good("a", 1)], vec![bad("a", true)], Verdict::Fail, &[("a", Some(Class::Changed))])]
+#[case::damaged_on_both(vec![bad("a", true)], vec![bad("a", true)], Verdict::Unknown, &[("a", None)])]
 #[case::both_empty(vec![], vec![], Verdict::Unknown, &[])]
 #[case::empty_source(vec![], vec![good("a", 1)], Verdict::Fail, &[("a", Some(Class::Extra))])]
 #[case::in_any_order(vec![good("b", 1), good("a", 2)], vec![good("a", 2), good("b", 1)], Verdict::Pass, &[])]

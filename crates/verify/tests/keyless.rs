@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Run, at, faulty, lines, many, orders, store};
-use paritas_connect::{Call, Fault, MemoryStore, Rule, When};
+use paritas_connect::{Call, FailureKind, Fault, MemoryStore, Rule, When};
 use paritas_model::Verdict;
 use paritas_verify::Matching;
 use std::sync::Arc;
@@ -79,6 +79,30 @@ async fn what_was_in_flight_arrives_in_a_later_reading() {
     let west = faulty(&stores.1, vec![Rule::new(Call::Read, When::Nth(5), Fault::First(arrive))]);
     let outcome = run(east, west).go().await;
     assert!(outcome.items.is_empty() && outcome.counts.unsettled() == 0, "{outcome:?}");
+    assert_eq!((outcome.verdict(), outcome.complete), (Verdict::Pass, true));
+}
+
+#[tokio::test]
+async fn a_view_that_was_lost_takes_the_still_moment_with_it() {
+    let stores = live_pair(&many(500), &many(500));
+    let both = stores.clone();
+    let write = Arc::new(move || {
+        for (store, position) in [(&both.0, at(11)), (&both.1, at(11))] {
+            store.put(common::DATASET, orders(&many(501)));
+            store.set_position(position);
+        }
+    });
+    // Both views are pinned at one state; then a row is written, arrives, and the replica's view is lost.
+    let cut = |nth| Rule::new(Call::Read, When::Nth(nth), Fault::Cut { rows: 1, kind: FailureKind::Transient });
+    let mut rules: Vec<Rule> = (1..=15).map(cut).collect();
+    rules.push(Rule::new(Call::Open, When::Nth(2), Fault::First(write)));
+    let mut rereading = run(Arc::new(stores.0), faulty(&stores.1, rules));
+    rereading.replica.cx = rereading.replica.cx.with_parallel(1);
+    rereading.replica.retry.attempts_max = 15;
+    let outcome = rereading.go().await;
+    // The first view fails for good at its fifteenth reading.
+    assert!(outcome.items.is_empty() && outcome.problem.is_none(), "{outcome:?}");
+    assert_eq!(outcome.replica_rows, Some(501));
     assert_eq!((outcome.verdict(), outcome.complete), (Verdict::Pass, true));
 }
 

@@ -75,6 +75,7 @@ async fn types_that_do_not_meet_are_left_out_unless_they_were_asked_for() {
     let plan = run.plan().await.unwrap();
     assert_eq!(plan.left_out.len(), 1);
     assert_eq!(plan.left_out.first().unwrap().0, "v");
+    assert_eq!(plan.incomparable, ["v"]);
     assert_eq!(lines(&run.go().await), ["changed 1 w"]);
     run.choice.columns = vec!["id".to_owned(), "v".to_owned()];
     assert_eq!(run.plan().await.unwrap_err().code, "dataset.columns");
