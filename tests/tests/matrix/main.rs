@@ -3,13 +3,18 @@
 //! `CELLS=F5,X12` runs some cells only; `UPDATE=1` writes the page again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod cross;
+mod cross_state;
 mod data;
 mod files;
 mod finding;
+mod lake;
+mod lake_meta;
 mod rows;
 mod stage;
 mod table;
 mod tables;
+mod values;
 
 use stage::{World, reason};
 use std::collections::VecDeque;

@@ -136,7 +136,7 @@ pub fn postgres(world: &World, database: &str, schema: &str) -> Placed {
 }
 
 /// Statements that make a schema with the table in it.
-fn postgres_sql(table: &Table, schema: &str) -> String {
+pub fn postgres_sql(table: &Table, schema: &str) -> String {
     let columns: Vec<String> = table.columns.iter().map(|c| format!("{} {}", ident(&c.name), c.sql())).collect();
     let key: Vec<String> = table.columns.iter().filter(|c| c.key).map(|c| ident(&c.name)).collect();
     let key = if key.is_empty() { String::new() } else { format!(", PRIMARY KEY ({})", key.join(", ")) };
@@ -236,6 +236,11 @@ impl<'w> Stage<'w> {
         let stage = Self { world, kinds, honest: honest.clone(), source, faithful, options, always };
         stage.demand("without any fault", &stage.faithful, 0, &[]);
         stage
+    }
+
+    /// The dataset's name in reports.
+    pub fn dataset(&self) -> String {
+        if self.kinds.0 == Kind::Postgres { format!("{}.t", self.source.place) } else { "t".to_owned() }
     }
 
     fn what(&self, fault: &str) -> String {

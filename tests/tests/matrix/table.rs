@@ -1,7 +1,11 @@
 //! The table: which fault can occur in which kind of store, and which cells are filled.
 
+use crate::lake;
+use crate::lake_meta;
 use crate::rows::{self, CROSS, LAKE};
 use crate::stage::World;
+use crate::values;
+use crate::{cross, cross_state};
 
 /// Plants a fault and demands its finding; panics otherwise.
 pub type Cell = fn(&World);
@@ -60,28 +64,93 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[("F", |w| rows::swapped(w, &LAKE)), ("X", |w| rows::swapped(w, &CROSS))],
     ),
-    fault(7, "one bit flipped in a value", "xxxxxxxx", &[]),
-    fault(8, "one bit flipped in a page, file or segment on disk", "xxxxxxxx", &[]),
-    fault(9, "value truncated (varchar, TOAST, 64 KiB, large)", "-xxxxxxx", &[]),
-    fault(10, "file, segment or tail truncated", "x-xxxxxx", &[]),
-    fault(11, "order changed where order means something", "--xxxx-x", &[]),
-    fault(12, "NULL, empty and missing exchanged", "-xxxxxxx", &[]),
-    fault(13, "precision lost (scale, f64 to f32, us to ms)", "-xxxxxxx", &[]),
-    fault(14, "time-zone or DST shift", "-xxxxxxx", &[]),
-    fault(15, "encoding, normalisation, collation (latin1, NFC/NFD, -0.0, NaN, key order in JSON)", "-xxxxxxx", &[]),
-    fault(16, "column dropped, added, renamed, reordered, widened", "-xx-xxxx", &[]),
-    fault(17, "defaults, generated columns, sequences, TTL drift", "-x-x-xxx", &[]),
-    fault(18, "partial replication (table, partition, topic, slot, prefix left out)", "-xxxxxxx", &[]),
-    fault(19, "stuck replica: heartbeat fine, nothing applied", "xxxxxxxx", &[]),
-    fault(20, "stale read: old snapshot served as new", "xxxxxxxx", &[]),
+    fault(7, "one bit flipped in a value", "xxxxxxxx", &[("F", lake::bit_in_a_value), ("X", cross::bit_in_a_value)]),
+    fault(
+        8,
+        "one bit flipped in a page, file or segment on disk",
+        "xxxxxxxx",
+        &[("F", lake::bit_in_a_file), ("X", cross::bit_on_disk)],
+    ),
+    fault(
+        9,
+        "value truncated (varchar, TOAST, 64 KiB, large)",
+        "-xxxxxxx",
+        &[("F", |w| values::truncated(w, &LAKE)), ("X", |w| values::truncated(w, &CROSS))],
+    ),
+    fault(10, "file, segment or tail truncated", "x-xxxxxx", &[("F", lake::tail_cut), ("X", cross::tail_cut)]),
+    fault(
+        11,
+        "order changed where order means something",
+        "--xxxx-x",
+        &[("F", lake::order_changed), ("X", cross::order_changed)],
+    ),
+    fault(
+        12,
+        "NULL, empty and missing exchanged",
+        "-xxxxxxx",
+        &[("F", |w| values::null_and_empty(w, &LAKE)), ("X", |w| values::null_and_empty(w, &CROSS))],
+    ),
+    fault(
+        13,
+        "precision lost (scale, f64 to f32, us to ms)",
+        "-xxxxxxx",
+        &[("F", |w| values::precision(w, &LAKE)), ("X", |w| values::precision(w, &CROSS))],
+    ),
+    fault(
+        14,
+        "time-zone or DST shift",
+        "-xxxxxxx",
+        &[("F", |w| values::zones(w, &LAKE)), ("X", |w| values::zones(w, &CROSS))],
+    ),
+    fault(
+        15,
+        "encoding, normalisation, collation (latin1, NFC/NFD, -0.0, NaN, key order in JSON)",
+        "-xxxxxxx",
+        &[("F", |w| values::encoding(w, &LAKE)), ("X", |w| values::encoding(w, &CROSS))],
+    ),
+    fault(
+        16,
+        "column dropped, added, renamed, reordered, widened",
+        "-xx-xxxx",
+        &[("F", lake_meta::columns), ("X", cross::columns)],
+    ),
+    fault(17, "defaults, generated columns, sequences, TTL drift", "-x-x-xxx", &[("X", cross::defaults)]),
+    fault(
+        18,
+        "partial replication (table, partition, topic, slot, prefix left out)",
+        "-xxxxxxx",
+        &[("F", lake::prefix_left_out), ("X", cross_state::partial)],
+    ),
+    fault(
+        19,
+        "stuck replica: heartbeat fine, nothing applied",
+        "xxxxxxxx",
+        &[("F", lake::stuck), ("X", cross_state::stuck)],
+    ),
+    fault(20, "stale read: old snapshot served as new", "xxxxxxxx", &[("F", lake::stale), ("X", cross_state::stale)]),
     fault(21, "lag beyond the objective; 0 shown on an idle primary", "xxxx-xxx", &[]),
     fault(22, "split brain, other timeline, epoch, run id, cluster id", "xxxx-xxx", &[]),
-    fault(23, "batch replayed", "-xxxxxxx", &[]),
-    fault(24, "applied out of order", "-xxx-xxx", &[]),
-    fault(25, "transaction torn across tables or partitions", "-xxx-xxx", &[]),
-    fault(26, "clocks one hour apart (lag must not come from clocks)", "xxxxxxxx", &[]),
-    fault(27, "history gone (retention, compaction, vacuum, expiry)", "xxxxxxxx", &[]),
-    fault(28, "metadata lies (manifest, statistics, row count, etag)", "-xxxxxxx", &[]),
+    fault(23, "batch replayed", "-xxxxxxx", &[("F", lake::replayed), ("X", cross_state::replayed)]),
+    fault(24, "applied out of order", "-xxx-xxx", &[("X", cross_state::out_of_order)]),
+    fault(25, "transaction torn across tables or partitions", "-xxx-xxx", &[("X", cross_state::torn)]),
+    fault(
+        26,
+        "clocks one hour apart (lag must not come from clocks)",
+        "xxxxxxxx",
+        &[("F", lake_meta::clocks), ("X", cross_state::clocks)],
+    ),
+    fault(
+        27,
+        "history gone (retention, compaction, vacuum, expiry)",
+        "xxxxxxxx",
+        &[("F", lake::expired), ("X", cross_state::expired)],
+    ),
+    fault(
+        28,
+        "metadata lies (manifest, statistics, row count, etag)",
+        "-xxxxxxx",
+        &[("F", lake_meta::lies), ("X", cross_state::lies)],
+    ),
 ];
 
 /// What stands in a cell.
