@@ -74,6 +74,7 @@ fn from_server(doing: impl Display, said: &DbError) -> Error {
     let error = Error::new(kind, code, format!("{doing} failed")).detail(detail).because(said.clone());
     match (code, said.hint()) {
         ("store.conflict", _) => error.hint(CONFLICT_HINT),
+        ("store.damaged", None) => error.hint("the server cannot read its own files: see its log, and pg_amcheck"),
         ("store.missing", None) => error.hint("check the name of the database in the URL; it is part of its path"),
         (_, Some(hint)) => error.hint(hint),
         ("store.denied", None) => error.hint("check the user, the password and the server's pg_hba.conf"),
@@ -82,6 +83,9 @@ fn from_server(doing: impl Display, said: &DbError) -> Error {
             error.hint("row-level security hides rows from this user: connect as the owner or a role with BYPASSRLS")
         }
         ("dataset.denied", None) => error.hint("GRANT SELECT on the table and USAGE on its schema to this user"),
+        ("data.damaged" | "store.damaged", None) => {
+            error.hint("look into the server's log and at its disk; pg_checksums and amcheck find damaged pages")
+        }
         ("store.busy", None) => {
             error.hint("the server is short of something; try again later or with fewer connections")
         }
@@ -100,7 +104,7 @@ fn meaning(state: &SqlState) -> (FailureKind, &'static str) {
         // Our own deadline ends a call before the server's time-out does, so this was somebody else.
         s if *s == SqlState::QUERY_CANCELED => (Transient, "store.cancelled"),
         s if *s == SqlState::LOCK_NOT_AVAILABLE => (Transient, "store.busy"),
-        s if *s == SqlState::DATA_CORRUPTED || *s == SqlState::INDEX_CORRUPTED => (Damaged, "store.damaged"),
+        s if *s == SqlState::DATA_CORRUPTED || *s == SqlState::INDEX_CORRUPTED => (Damaged, "data.damaged"),
         _ => match class {
             "28" => (Denied, "store.denied"),
             "40" => (Transient, "store.conflict"),
@@ -214,7 +218,7 @@ mod tests {
     #[case("40P01", FailureKind::Transient, "store.conflict")]
     #[case("53300", FailureKind::Transient, "store.busy")]
     #[case("55P03", FailureKind::Transient, "store.busy")]
-    #[case("XX001", FailureKind::Damaged, "store.damaged")]
+    #[case("XX001", FailureKind::Damaged, "data.damaged")]
     #[case("XX000", FailureKind::Permanent, "store.damaged")]
     #[case("42601", FailureKind::Permanent, "store.refused")]
     fn states_have_a_kind_and_a_code(#[case] state: &str, #[case] kind: FailureKind, #[case] code: &str) {
