@@ -36,12 +36,12 @@ async fn scan(store: &PostgresStore, request: &ScanRequest, digest: bool, parall
     let capacity = Capacity::for_differences(9_000);
     let scan = store.open(&cx, request).await.unwrap();
     let total = Sums::new(spec.key_form(), capacity);
-    let (rows, _) = stream::iter(scan.splits())
+    let (rows, _) = stream::iter(scan.splits().to_vec())
         .map(|split| {
             let (cx, spec, scan) = (&cx, &spec, &scan);
             async move {
                 let mut sink = Sink(digest.then(|| Digester::new(Arc::clone(spec), capacity)), 0);
-                scan.read(cx, split, &mut sink).await?;
+                scan.read(cx, &split, &mut sink).await?;
                 Ok::<_, paritas_connect::Error>((sink.1, sink.0.map(Digester::finish)))
             }
         })
@@ -55,6 +55,17 @@ async fn scan(store: &PostgresStore, request: &ScanRequest, digest: bool, parall
         .await
         .unwrap();
     rows
+}
+
+/// The client library alone: the same stream, thrown away chunk by chunk.
+async fn copy_out(server: &Server) {
+    let (client, connection) = tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let stream = client.copy_out("COPY t TO STDOUT (FORMAT BINARY)").await.unwrap();
+    let bytes = stream.try_fold(0, |sum, chunk| async move { Ok(sum + chunk.len()) }).await.unwrap();
+    assert!(bytes > 0);
+    drop(client);
+    connection.await.unwrap().unwrap();
 }
 
 fn psql(server: &Server) -> std::process::Child {
@@ -99,19 +110,33 @@ fn client_cpu() -> f64 {
     cpu("/proc/self/stat", false) + cpu("/proc/self/stat", true)
 }
 
+/// Looks at a server that its sessions are gone, at most.
+const LOOKS_MAX: u32 = 1_000;
+
 /// A server's sessions are children of its main process, counted there once they have ended.
 fn servers_cpu(servers: &[&Server; 2]) -> f64 {
     servers.iter().map(|server| cpu(&format!("/proc/{}/stat", server.pid().unwrap()), true)).sum()
 }
 
-async fn settled(servers: &[&Server; 2]) {
-    for server in servers {
-        let client = server.client("postgres").await.unwrap();
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
-        while client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 1 {
-            tokio::task::yield_now().await;
+/// Waits until the server's main process has taken note of the end of every session: their time
+/// counts from then on, which is later than they vanish from the server's own views.
+async fn settled(servers: &[&Server; 2], quiet: &[usize; 2]) {
+    for (server, quiet) in servers.iter().zip(quiet) {
+        for look in 0.. {
+            if children(server) <= *quiet {
+                break;
+            }
+            assert!(look < LOOKS_MAX, "sessions stay on the server");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Processes of a server besides its main one.
+fn children(server: &Server) -> usize {
+    let pid = server.pid().unwrap();
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    text.split_whitespace().count()
 }
 
 #[tokio::main]
@@ -123,11 +148,14 @@ async fn main() {
     let options = || postgres::Options::default().set("shared_buffers", "512MB").set("autovacuum", "off");
     let one = Server::start(&install, &scratch, "one", options()).await.unwrap();
     let two = Server::start(&install, &scratch, "two", options()).await.unwrap();
+    let quiet = [children(&one), children(&two)];
     for server in [&one, &two] {
         bench::bench_table(&server.client("postgres").await.unwrap(), "t", rows).await.unwrap();
     }
-    let stores =
-        [&one, &two].map(|server| PostgresStore::from_url(&server.url("postgres"), Options::default()).unwrap());
+    // A store keeps an idle session; each round has stores of its own, so that sessions end and count.
+    let open =
+        || [&one, &two].map(|server| PostgresStore::from_url(&server.url("postgres"), Options::default()).unwrap());
+    let stores = open();
     let dataset = Dataset("public.t".to_owned());
     let description = stores[0].describe(&Context::default(), &dataset).await.unwrap();
     let pairs: Vec<(String, String)> =
@@ -135,10 +163,12 @@ async fn main() {
     let canon =
         stores[0].wire_canon(&description, &description, &pairs, &["id".to_owned()], Policies::default()).unwrap();
     let columns = pairs_of(&canon);
+    drop(stores);
     let request = ScanRequest { dataset, columns, canon: Arc::new(canon), filter: None };
 
     let names = [
         "psql COPY, both side by side",
+        "copy_out to nowhere, both",
         "read, both side by side",
         "read and digest, both",
         "read and digest, 2 splits each",
@@ -146,7 +176,7 @@ async fn main() {
     let mut figures: Vec<Figures> = names.iter().map(|_| Figures::default()).collect();
     for _ in 0..rounds {
         for (way, figures) in figures.iter_mut().enumerate() {
-            settled(&[&one, &two]).await;
+            settled(&[&one, &two], &quiet).await;
             let before = (Instant::now(), client_cpu(), servers_cpu(&[&one, &two]));
             match way {
                 0 => {
@@ -154,17 +184,20 @@ async fn main() {
                         assert!(child.wait().unwrap().success());
                     }
                 }
+                1 => {
+                    tokio::join!(copy_out(&one), copy_out(&two));
+                }
                 _ => {
-                    let parallel = if way == 3 { 2 } else { 1 };
-                    let [a, b] = &stores;
-                    let (a, b, x, y) = (a.clone(), b.clone(), request.clone(), request.clone());
-                    let a = tokio::spawn(async move { scan(&a, &x, way > 1, parallel).await });
-                    let b = tokio::spawn(async move { scan(&b, &y, way > 1, parallel).await });
+                    let parallel = if way == 4 { 2 } else { 1 };
+                    let [a, b] = open();
+                    let (x, y) = (request.clone(), request.clone());
+                    let a = tokio::spawn(async move { scan(&a, &x, way > 2, parallel).await });
+                    let b = tokio::spawn(async move { scan(&b, &y, way > 2, parallel).await });
                     assert_eq!((a.await.unwrap(), b.await.unwrap()), (rows, rows));
                 }
             }
             figures.wall.push(before.0.elapsed().as_secs_f64());
-            settled(&[&one, &two]).await;
+            settled(&[&one, &two], &quiet).await;
             figures.client.push(client_cpu() - before.1);
             figures.servers.push(servers_cpu(&[&one, &two]) - before.2);
         }
