@@ -83,7 +83,7 @@ fn from_server(doing: impl Display, said: &DbError) -> Error {
             error.hint("row-level security hides rows from this user: connect as the owner or a role with BYPASSRLS")
         }
         ("dataset.denied", None) => error.hint("GRANT SELECT on the table and USAGE on its schema to this user"),
-        ("data.damaged" | "store.damaged", None) => {
+        ("data.damaged", None) => {
             error.hint("look into the server's log and at its disk; pg_checksums and amcheck find damaged pages")
         }
         ("store.busy", None) => {
