@@ -128,9 +128,9 @@ pub fn bit_in_a_value(world: &World) {
 
 /// Bits all over a file: comparing files names the file every time; comparing rows is right every time,
 /// as an independent reading of the file tells.
-pub fn bit_in_a_file(world: &World) {
+pub fn bits_all_over(world: &World, source: Kind) {
     const PLACES: u64 = 40;
-    let source = put(world, Kind::Parquet, &many(200), Layout::Source);
+    let source = put(world, source, &many(200), Layout::Source);
     let honest = put(world, Kind::Parquet, &many(200), Layout::Replica);
     demand(&source, &honest, &[], 0, &[], "without any fault");
     let file = part(honest.path(), 1, "parquet");
@@ -159,6 +159,10 @@ pub fn bit_in_a_file(world: &World) {
         assert!(named && (run.code == 1) != lines.is_empty(), "{what}: {lines:#?}");
     }
     assert!(found > PLACES / 3, "only {found} of {PLACES} bits changed a row");
+}
+
+pub fn bit_in_a_file(world: &World) {
+    bits_all_over(world, Kind::Parquet);
     for kind in [Kind::Parquet, Kind::Csv] {
         let trees = Trees::flat(world, kind);
         let ending = if kind == Kind::Csv { "csv" } else { "parquet" };

@@ -138,10 +138,13 @@ pub fn precision(world: &World, pairs: &[Pair]) {
             by_type(&stage);
         }
     });
-    // The text of a narrow float is short, whatever it would be as a wide one.
+    // The text of a narrow float is short, whatever it would be as a wide one. Between Parquet files
+    // only: CSV text is read as a wide float, and PostgreSQL shows its own values widened.
     failures.extend(each(pairs, |pair| {
-        let stage = Stage::new(world, pair, &Table::new("id int64!, third float32", &[&["1", "0.33333334"]]));
-        changes(&stage, &[("third", "0.33333337"), ("third", "0.3333333"), ("third", "0.3333")]);
+        if pair == (Kind::Parquet, Kind::Parquet) {
+            let stage = Stage::new(world, pair, &Table::new("id int64!, third float32", &[&["1", "0.33333334"]]));
+            changes(&stage, &[("third", "0.33333337"), ("third", "0.3333333"), ("third", "0.3333")]);
+        }
     }));
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
@@ -161,6 +164,11 @@ fn by_type(stage: &Stage<'_>) {
     let single = |t: &mut Table| t.retype("ratio", "float32");
     let schema_line = schema("ratio", "double precision", "DOUBLE", "FLOAT");
     finds("f64 to f32", &single, schema_line, "changed id='1': ratio '0.1' -> '0.1'");
+    if stage.kinds.0 == Kind::Csv {
+        // Text takes the copy's types. Where they hold less, the text cannot be read as one of them,
+        // which ends as unknown and never as equal; see docs/what-it-cannot-detect.md.
+        return;
+    }
     let millis = |t: &mut Table| {
         t.retype("at", "timestamptz_ms");
         t.set(0, "at", "2026-01-05T09:00:00.123Z");
