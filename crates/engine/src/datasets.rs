@@ -52,6 +52,12 @@ pub(crate) fn all(source: &[Dataset], replica: &[Dataset]) -> Facings {
         let pair = Facing { source: ours.clone(), replica: theirs.clone() };
         return Facings { pairs: vec![pair], ..Facings::default() };
     }
+    matched(source, replica)
+}
+
+/// All datasets of both sides, matched by name alone: between two databases even the only table of
+/// each is another one under another name.
+pub(crate) fn matched(source: &[Dataset], replica: &[Dataset]) -> Facings {
     let mut facings = Facings::default();
     let names = |all: &[Dataset]| all.iter().map(|dataset| dataset.0.clone()).collect::<BTreeSet<String>>();
     let (source_names, replica_names) = (names(source), names(replica));

@@ -6,7 +6,7 @@ use crate::job::{Failure, Job, Sides, Work, watched};
 use crate::record::{self, Compared};
 use paritas_connect::{Description, Error, Progress};
 use paritas_digest::{Policies, schema_fingerprint};
-use paritas_model::{Dataset, Known};
+use paritas_model::{Dataset, Known, StoreKind};
 use paritas_report::{Check, LinkReport, NotChecked, Problem};
 use paritas_verify::rows::{self, Origin};
 use paritas_verify::{Choice, Matching, Plan, PlanError, Side, compare_schemas};
@@ -72,7 +72,8 @@ async fn face(job: &Job, sides: &Sides) -> Result<Facings, Failure> {
     let theirs = theirs.map_err(|error| (Origin::Replica, problem_of(&error)))?;
     let (source, replica) = (&job.source.target.datasets, &job.replica.target.datasets);
     if source.is_empty() && replica.is_empty() {
-        let mut facings = datasets::all(&ours, &theirs);
+        let databases = [&job.source, &job.replica].iter().all(|side| side.described.kind == StoreKind::Postgres);
+        let mut facings = if databases { datasets::matched(&ours, &theirs) } else { datasets::all(&ours, &theirs) };
         for chosen in &job.overrides {
             let renamed = |pair: &Facing| pair.source.0 == chosen.source_name;
             facings.pairs.retain(|pair| !renamed(pair));
