@@ -106,11 +106,12 @@ impl<'a> BlockHasher<'a> {
             Source::Arrow(imager) => {
                 keys.resize(CHUNK_ROWS * BLOCK, 0);
                 for ((row, item), key) in items.iter_mut().enumerate().zip(keys.chunks_exact_mut(BLOCK)) {
-                    let bytes = imager.inline_key(images, row);
-                    item.name = words_of(bytes);
-                    // Keys of one digest have one length, so what follows stays zero.
-                    if let Some(start) = key.get_mut(..bytes.len()) {
-                        start.copy_from_slice(bytes);
+                    item.name = words_of(imager.inline_key(images, row));
+                    // Keys of one digest have one length, so what follows them is zero, as are the
+                    // words beyond them.
+                    let [low, high] = item.name;
+                    if let Some(start) = key.first_chunk_mut::<16>() {
+                        *start = (u128::from(low) | u128::from(high) << 64).to_le_bytes();
                     }
                 }
                 let messages = keys.chunks_exact(BLOCK).take(items.len()).enumerate();

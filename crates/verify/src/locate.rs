@@ -1,8 +1,9 @@
 //! Finding the rows behind differences: by key where the store can, otherwise in a second pass.
 
 use crate::Side;
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
-use paritas_connect::{BlockSink, Context, Error, FailureKind, FetchedRow, Result, Scan};
+use crate::side::View;
+use futures_util::FutureExt as _;
+use paritas_connect::{BlockSink, Context, Error, FailureKind, FetchedRow, Result, Scan, Split};
 use paritas_digest::{Block, FoundKey, Locator, RowBlock, Spec};
 use paritas_model::Value;
 use std::collections::HashSet;
@@ -23,7 +24,7 @@ pub(crate) struct Wanted {
 /// pinned view where it is read through. Every row carries its `found` key.
 pub(crate) async fn rows_of(
     side: &Side,
-    scan: &dyn Scan,
+    scan: &View,
     spec: &Arc<Spec>,
     wanted: &Wanted,
 ) -> Result<Vec<FetchedRow>> {
@@ -35,7 +36,7 @@ pub(crate) async fn rows_of(
     let keys: Vec<Vec<u8>> = inline.iter().filter_map(inline_bytes).collect();
     let mut rows = Vec::new();
     for batch in keys.chunks(FETCH_BATCH) {
-        for mut row in fetch(side, scan, batch).await? {
+        for mut row in fetch(side, &**scan, batch).await? {
             let found = FoundKey::Inline(row.key.clone());
             hide_unless(&wanted.shown, &found, &mut row);
             row.found = Some(found);
@@ -66,7 +67,7 @@ pub(crate) async fn fetch(side: &Side, scan: &dyn Scan, keys: &[Vec<u8>]) -> Res
 /// their values for people.
 pub(crate) async fn scan_for(
     side: &Side,
-    scan: &dyn Scan,
+    scan: &View,
     spec: &Arc<Spec>,
     wanted: &[FoundKey],
     shown: Option<&HashSet<FoundKey>>,
@@ -74,20 +75,25 @@ pub(crate) async fn scan_for(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let locator = Locator::new(Arc::clone(spec), wanted);
-    let hits: Vec<Vec<FetchedRow>> = stream::iter(scan.splits())
-        .map(|split| {
-            let locator = &locator;
-            async move {
-                let fresh = || LocateSink { locator, scan, cx: &side.cx, shown, rows: Vec::new(), later: Vec::new() };
-                let (sink, _) = side.read_split(scan, split, fresh).await?;
-                sink.finish(side).await
-            }
-        })
-        .buffer_unordered(side.cx.parallel())
-        .try_collect()
-        .await?;
-    Ok(hits.into_iter().flatten().collect())
+    let locator = Arc::new(Locator::new(Arc::clone(spec), wanted));
+    let shown = shown.cloned().map(Arc::new);
+    let work = |side: Side, scan: View, split: Split| {
+        let (locator, shown) = (Arc::clone(&locator), shown.clone());
+        async move {
+            let (locator, shown) = (&*locator, shown.as_deref());
+            let fresh =
+                || LocateSink { locator, scan: &*scan, cx: &side.cx, shown, rows: Vec::new(), later: Vec::new() };
+            let (sink, _) = side.read_split(&*scan, &split, fresh).await?;
+            sink.finish(&side).await
+        }
+    };
+    let mut hits = Vec::new();
+    side.each_split(scan, work, |rows| {
+        hits.extend(rows);
+        Ok(())
+    })
+    .await?;
+    Ok(hits)
 }
 
 /// The canonical key itself, where the digest holds it.

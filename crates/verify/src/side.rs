@@ -1,12 +1,12 @@
 //! One side of a comparison: opening a view, digesting its splits in parallel, trying again.
 
 use crate::Budget;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use paritas_connect::{BlockSink, Context, Error, FailureKind, Result, Scan, ScanRequest, Split, SplitDone, Store};
 use paritas_digest::{Block, BucketSet, Capacity, Digester, Spec, Sums};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How often a split is read again after a transient failure, and how long to wait in between.
 #[derive(Debug, Clone, Copy)]
@@ -36,11 +36,14 @@ pub struct Side {
     pub retry: Retry,
 }
 
+/// A pinned view, shared by the tasks that read it. Released with the last of them.
+pub(crate) type View = Arc<dyn Scan>;
+
 /// What reading a side amounted to.
 #[derive(Debug)]
 pub(crate) struct SideDigest {
     /// The view that was read; still open.
-    pub(crate) scan: Box<dyn Scan>,
+    pub(crate) scan: View,
     /// Sums over all splits.
     pub(crate) sums: Sums,
     /// Bytes read.
@@ -59,9 +62,9 @@ impl Side {
     }
 
     /// Pins a view.
-    pub(crate) async fn open(&self, request: &ScanRequest) -> Result<Box<dyn Scan>> {
+    pub(crate) async fn open(&self, request: &ScanRequest) -> Result<View> {
         let datasets = self.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
-        self.again("open a view", || datasets.open(&self.cx, request)).await
+        self.again("open a view", || datasets.open(&self.cx, request)).await.map(Arc::from)
     }
 
     /// Does something that may be tried again, within the deadline and the cancel of this side.
@@ -87,7 +90,7 @@ impl Side {
     /// Digests all splits of `scan`. When the view itself is lost, opens another and starts over.
     pub(crate) async fn digest(
         &self,
-        scan: Box<dyn Scan>,
+        scan: View,
         request: &ScanRequest,
         spec: &Arc<Spec>,
         capacity: Capacity,
@@ -95,7 +98,7 @@ impl Side {
         let mut scan = scan;
         let mut view = 1;
         loop {
-            match self.digest_view(&*scan, spec, capacity, None).await {
+            match self.digest_view(&scan, spec, capacity, None).await {
                 Ok((sums, bytes)) => return Ok(SideDigest { scan, sums, bytes, reopened: view > 1 }),
                 Err(error) if error.is_transient() && view < VIEWS_MAX => {
                     tracing::warn!(store = self.store.name(), %error, view, "view lost, opening another");
@@ -111,40 +114,84 @@ impl Side {
     /// Digests all splits of a view, some at a time; with `only`, rows of other buckets are skipped.
     pub(crate) async fn digest_view(
         &self,
+        scan: &View,
+        spec: &Arc<Spec>,
+        capacity: Capacity,
+        only: Option<&Arc<BucketSet>>,
+    ) -> Result<(Sums, u64)> {
+        let mut total = Sums::new(spec.key_form(), capacity);
+        let mut bytes = 0_u64;
+        let work = |side: Self, scan: View, split: Split| {
+            let (spec, only) = (Arc::clone(spec), only.cloned());
+            async move { side.digest_split(&*scan, &split, &spec, capacity, only.as_ref()).await }
+        };
+        self.each_split(scan, work, |(sums, read)| {
+            total.merge(&sums).map_err(|error| {
+                Error::new(FailureKind::Permanent, "internal.digest", "digests of two splits do not add up")
+                    .because(error)
+            })?;
+            bytes = bytes.saturating_add(read);
+            Ok(())
+        })
+        .await?;
+        Ok((total, bytes))
+    }
+
+    async fn digest_split(
+        &self,
         scan: &dyn Scan,
+        split: &Split,
         spec: &Arc<Spec>,
         capacity: Capacity,
         only: Option<&Arc<BucketSet>>,
     ) -> Result<(Sums, u64)> {
         let fresh = || {
             let digester = Digester::new(Arc::clone(spec), capacity);
-            match only {
+            let digester = match only {
                 Some(buckets) => digester.only_buckets(Arc::clone(buckets)),
                 None => digester,
-            }
+            };
+            DigestSink { digester, rows: 0 }
         };
-        let total = Sums::new(spec.key_form(), capacity);
-        stream::iter(scan.splits())
-            .map(|split| async move {
-                let (sink, done) = self.read_split(scan, split, || DigestSink { digester: fresh(), rows: 0 }).await?;
-                // Rows are counted where they are handed out and where they are digested.
-                let digested = sink.rows;
-                if digested != done.rows {
-                    let message =
-                        format!("{}: {} rows were handed out and {digested} digested", split.label, done.rows);
-                    return Err(Error::new(FailureKind::Permanent, "data.truncated", message));
-                }
-                Ok((sink.digester.finish(), done.bytes))
-            })
-            .buffer_unordered(self.cx.parallel())
-            .try_fold((total, 0_u64), |(mut total, bytes), (sums, read)| async move {
-                total.merge(&sums).map_err(|error| {
-                    Error::new(FailureKind::Permanent, "internal.digest", "digests of two splits do not add up")
-                        .because(error)
-                })?;
-                Ok((total, bytes.saturating_add(read)))
-            })
-            .await
+        let (sink, done) = self.read_split(scan, split, fresh).await?;
+        // Rows are counted where they are handed out and where they are digested.
+        let digested = sink.rows;
+        if digested != done.rows {
+            let message = format!("{}: {} rows were handed out and {digested} digested", split.label, done.rows);
+            return Err(Error::new(FailureKind::Permanent, "data.truncated", message));
+        }
+        Ok((sink.digester.finish(), done.bytes))
+    }
+
+    /// Does `work` for all splits of a view, each in a task of its own and as many at a time as this
+    /// side may, and hands what each came to to `take`. Ends all of them at the first error, and
+    /// returns when none of them holds the view any more.
+    pub(crate) async fn each_split<T, F>(
+        &self,
+        scan: &View,
+        work: impl Fn(Self, View, Split) -> F,
+        mut take: impl FnMut(T) -> Result<()>,
+    ) -> Result<()>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let mut waiting = scan.splits().iter().map(|split| work(self.clone(), Arc::clone(scan), split.clone()));
+        let mut tasks = JoinSet::new();
+        for first in waiting.by_ref().take(self.cx.parallel()) {
+            tasks.spawn(first);
+        }
+        let mut result = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            result = ended.unwrap_or_else(|error| Err(ended_early(error))).and_then(&mut take);
+            match waiting.next() {
+                _ if result.is_err() => break,
+                Some(next) => drop(tasks.spawn(next)),
+                None => {}
+            }
+        }
+        tasks.shutdown().await;
+        result
     }
 
     /// Reads one split into a fresh sink, again after transient failures.
@@ -183,6 +230,10 @@ impl Side {
             })
             .await
     }
+}
+
+fn ended_early(error: tokio::task::JoinError) -> Error {
+    Error::new(FailureKind::Permanent, "internal.task", "the reading of a split ended early").because(error)
 }
 
 /// Digests blocks as they come.

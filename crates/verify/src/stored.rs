@@ -121,7 +121,7 @@ async fn run(request: &Request<'_>, spec: &Arc<Spec>, plan: &Plan, outcome: &mut
     (request.watch)(Phase::Locating);
     let keys: Vec<FoundKey> = found.iter().filter(|f| f.class != Class::Lost).map(|f| f.key.clone()).collect();
     let wanted = Wanted { shown: keys.iter().cloned().collect(), keys };
-    let (rows, failed) = match rows_of(request.replica, &*read.scan, spec, &wanted).await {
+    let (rows, failed) = match rows_of(request.replica, &read.scan, spec, &wanted).await {
         Ok(rows) => (rows, None),
         Err(error) => (Vec::new(), Some((Origin::Replica, error))),
     };

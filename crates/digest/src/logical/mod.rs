@@ -62,6 +62,15 @@ struct Column<'a> {
     width: usize,
 }
 
+impl Column<'_> {
+    fn may_be_null(&self) -> bool {
+        match &self.table {
+            Some(table) => table.has_nulls(),
+            None => *self.array.data_type() == DataType::Null || self.array.null_count() > 0,
+        }
+    }
+}
+
 impl<'a> Imager<'a> {
     pub(crate) fn new(spec: &'a Spec, batch: &'a RecordBatch, parts: Parts) -> Result<Self, DigestError> {
         let canon = spec.canon();
@@ -153,6 +162,7 @@ impl<'a> Imager<'a> {
             }
         };
         match (&column.table, column.array.nulls()) {
+            (Some(table), _) if !table.has_nulls() => {}
             (Some(table), _) => mark(&|row| table.is_null(row)),
             (None, _) if *column.array.data_type() == DataType::Null => mark(&|_| true),
             (None, Some(nulls)) if nulls.null_count() > 0 => mark(&|row| nulls.is_null(row)),
@@ -183,6 +193,9 @@ impl<'a> Imager<'a> {
         scratch: &mut ImagerScratch,
     ) -> Result<Vec<(usize, Vec<u8>)>, DigestError> {
         let mut result = Vec::new();
+        if !self.columns.iter().take(self.key.len()).any(Column::may_be_null) {
+            return Ok(result);
+        }
         for (place, row) in rows.enumerate() {
             let image = self.image(scratch, place);
             let null = |column: &usize| image.get(column / 8).is_some_and(|byte| byte >> (column % 8) & 1 == 1);

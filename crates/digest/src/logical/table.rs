@@ -16,6 +16,7 @@ pub(crate) struct Table {
     slots: Vec<u8>,
     width: usize,
     rows: Vec<u32>,
+    nulls: bool,
 }
 
 /// The row is NULL.
@@ -57,7 +58,7 @@ impl Table {
             return Ok(None);
         };
         let width = packing.width;
-        let mut table = Self { slots: vec![0; values.len() * width], width, rows: Vec::new() };
+        let mut table = Self { slots: vec![0; values.len() * width], width, rows: Vec::new(), nulls: false };
         let plain = !is_encoded(values.data_type()) && *values.data_type() != DataType::Null;
         // A dictionary may hold far more than the rows of this batch use, and what is not used need
         // not fit; then only what is used is written.
@@ -72,11 +73,15 @@ impl Table {
         if !all_at_once {
             table.write_used(values.as_ref(), &rows, packing)?;
         }
-        for row in &mut rows {
-            if *row != NULL_ROW && locate(values.as_ref(), *row as usize)?.is_none() {
-                *row = NULL_ROW;
+        // Plain values without a NULL among them, the usual case, need no look at every row.
+        if !plain || values.null_count() > 0 {
+            for row in &mut rows {
+                if *row != NULL_ROW && locate(values.as_ref(), *row as usize)?.is_none() {
+                    *row = NULL_ROW;
+                }
             }
         }
+        table.nulls = rows.contains(&NULL_ROW);
         table.rows = rows;
         Ok(Some(table))
     }
@@ -116,6 +121,13 @@ impl Table {
 
     /// Writes rows of the column.
     pub(crate) fn fill(&self, rows: Range<usize>, target: &mut Target<'_>) {
+        let slots = self.slots.as_chunks::<16>().0;
+        if self.width == 16 {
+            let rows = self.rows.get(rows).unwrap_or_default().iter();
+            // No slot has the number of a NULL row.
+            target.put_all(rows.map(|index| slots.get(*index as usize).copied().unwrap_or_default()));
+            return;
+        }
         for (place, index) in self.rows.get(rows).unwrap_or_default().iter().enumerate() {
             let start = *index as usize * self.width;
             match self.slots.get(start..start + self.width) {
@@ -123,6 +135,11 @@ impl Table {
                 _ => target.zero(place),
             }
         }
+    }
+
+    /// Whether any row of the column is NULL.
+    pub(crate) fn has_nulls(&self) -> bool {
+        self.nulls
     }
 
     pub(crate) fn is_null(&self, row: usize) -> bool {

@@ -179,6 +179,9 @@ impl<'t, 'k> Packer<'t, 'k> {
     /// Hashes the long values and writes their slots.
     pub(crate) fn finish(self) {
         let Self { target, lanes, long, inline_max } = self;
+        if long.places.is_empty() {
+            return;
+        }
         lanes.hash_each(long.iter(), |row, hash| {
             let mut slot = *hash;
             if let Some(last) = slot.get_mut(inline_max) {

@@ -48,7 +48,7 @@ pub(super) async fn explain_live(
         Some(key) => suspects.split_off(&key),
         None => BTreeMap::new(),
     };
-    let pair = Pair { source: (request.source, scans.0), replica: (request.replica, scans.1) };
+    let pair = Pair { source: (request.source, &**scans.0), replica: (request.replica, &**scans.1) };
     let confirmed = confirm(&pair, suspects.keys().cloned().collect(), request.settle).await;
     let failure = listing.confirmed(&suspects, confirmed);
     if !later.is_empty() {

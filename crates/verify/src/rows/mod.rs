@@ -118,7 +118,7 @@ async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure
             Err(error) => failure = Some(error),
         }
     }
-    let scans = (&*views.0, &*views.1);
+    let scans = (&views.0, &views.1);
     let named = name_all(request, &spec, scans, differing, outcome).await;
     outcome.complete = named.complete;
     if request.live && by_key && !still {

@@ -2,7 +2,7 @@
 
 use super::digests::incomparable;
 use super::{Failure, Origin, Outcome, Request};
-use paritas_connect::Scan;
+use crate::side::View;
 use paritas_digest::{BucketSet, Capacity, Comparison, Decoded, Found, FoundKey, Spec, decode};
 use paritas_model::Known;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const NARROW_PASSES_MAX: u32 = 4;
 const PER_SATURATED_BUCKET: u64 = 64;
 
 /// The two pinned views that are read.
-pub(super) type Scans<'a> = (&'a dyn Scan, &'a dyn Scan);
+pub(super) type Scans<'a> = (&'a View, &'a View);
 
 /// What the sums of two views say about their differences.
 #[derive(Debug)]

@@ -36,7 +36,7 @@ pub(super) async fn reread(
     loop {
         let before = dirty.len();
         let views = views::pin(request).await?;
-        let delta = narrow_pass(request, spec, (&*views.source, &*views.replica), capacity, &dirty).await?;
+        let delta = narrow_pass(request, spec, (&views.source, &views.replica), capacity, &dirty).await?;
         tracing::info!(round, before, now = delta.dirty.len(), still = views.still, "differing buckets read again");
         outcome.fence.clone_from(&views.fence);
         if delta.dirty.is_empty() && delta.complete {

@@ -10,7 +10,7 @@
 
 use super::{Failure, Origin, Request};
 use crate::fence::{Fence, fence, now};
-use paritas_connect::Scan;
+use crate::side::View;
 use paritas_model::Position;
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
@@ -26,8 +26,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(400);
 /// A view of each side.
 #[derive(Debug)]
 pub(super) struct Views {
-    pub(super) source: Box<dyn Scan>,
-    pub(super) replica: Box<dyn Scan>,
+    pub(super) source: View,
+    pub(super) replica: View,
     /// Position that the replica had reached before its view was pinned.
     pub(super) fence: Option<Position>,
     /// Why there is no fence, where one was missed.
@@ -37,12 +37,12 @@ pub(super) struct Views {
 }
 
 /// Pins the source's view.
-pub(super) async fn open_source(request: &Request<'_>) -> Result<Box<dyn Scan>, Failure> {
+pub(super) async fn open_source(request: &Request<'_>) -> Result<View, Failure> {
     request.source.open(&request.plan.source).await.map_err(|error| (Origin::Source, error))
 }
 
 /// A replica's view, its fence, or why that was missed.
-pub(super) type Fenced = (Box<dyn Scan>, Option<Position>, Option<String>);
+pub(super) type Fenced = (View, Option<Position>, Option<String>);
 
 /// Pins the replica's view; on a live link after a fence.
 pub(super) async fn open_replica(request: &Request<'_>) -> Result<Fenced, Failure> {
