@@ -43,6 +43,11 @@ impl Site {
         self.location.shown()
     }
 
+    /// Whether it is a folder of this machine, or mounted there.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.target, Target::Local(_))
+    }
+
     /// The options that it was made with.
     pub(crate) fn options(&self) -> &LakeOptions {
         &self.options

@@ -299,6 +299,10 @@ impl Datasets for FaultyStore {
         }
     }
 
+    fn rereads_cheaply(&self) -> bool {
+        self.inner.datasets().is_some_and(Datasets::rereads_cheaply)
+    }
+
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {
         self.script.begin(cx, Call::Open, None).await?;
         let inner = self.inner_datasets()?.open(cx, request).await?;

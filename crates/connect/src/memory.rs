@@ -29,6 +29,7 @@ pub struct MemoryStore {
     role: ReplicaRole,
     split_rows: usize,
     by_key: bool,
+    cheap: bool,
     tables: Arc<Mutex<BTreeMap<Dataset, MemoryTable>>>,
     position: watch::Sender<Option<Position>>,
 }
@@ -41,6 +42,7 @@ impl MemoryStore {
             role: ReplicaRole::Independent,
             split_rows: SPLIT_ROWS,
             by_key: true,
+            cheap: false,
             tables: Arc::default(),
             position: watch::Sender::new(None),
         }
@@ -64,6 +66,13 @@ impl MemoryStore {
     #[must_use]
     pub fn without_lookup(mut self) -> Self {
         self.by_key = false;
+        self
+    }
+
+    /// Says that reading a view again costs little, as it does for local files.
+    #[must_use]
+    pub fn with_cheap_rereading(mut self) -> Self {
+        self.cheap = true;
         self
     }
 
@@ -187,6 +196,10 @@ impl Datasets for MemoryStore {
             bytes_estimate: Known::Known(table.bytes()),
             schema: table.schema,
         })
+    }
+
+    fn rereads_cheaply(&self) -> bool {
+        self.cheap
     }
 
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {

@@ -111,6 +111,12 @@ pub trait Datasets: Debug + Send + Sync {
         Err(Vec::new())
     }
 
+    /// Whether reading a view a second time costs no more than decoding it: no network, and no server
+    /// that others need. Equality is decided in a first, cheaper reading then.
+    fn rereads_cheaply(&self) -> bool {
+        false
+    }
+
     /// Pins one consistent view of the dataset and cuts it into splits.
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>>;
 }

@@ -2,6 +2,7 @@
 
 use crate::hash::{BLOCK, Hash};
 use crate::logical::{Imager, ImagerScratch};
+use crate::row_sums::RowSums;
 use crate::sums::{FINGERPRINT_BIT, Item, Place};
 use crate::{Block, BucketSet, CanonKind, DigestError, KeyForm, RowBlock, Spec};
 use std::ops::Range;
@@ -121,6 +122,23 @@ impl<'a> BlockHasher<'a> {
                         (item.place, item.name) = by_fingerprint(&self.spec.null_lanes.hash_one(&key));
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hashes all rows of the chunk and adds them up, without their keys.
+    pub(crate) fn sum(&self, rows: Range<usize>, scratch: &mut Scratch, sums: &mut RowSums) -> Result<(), DigestError> {
+        let images = &mut scratch.images;
+        let take = |_, hash: &Hash| sums.add(hash);
+        match &self.source {
+            Source::Wire(block) => {
+                self.spec.row_lanes.hash_each(rows.map(|row| (row, block.padded_image(row))), take);
+            }
+            Source::Arrow(imager) => {
+                imager.encode(rows.clone(), images)?;
+                let messages = (0..rows.len()).map(|row| (row, imager.image(images, row)));
+                self.spec.row_lanes.hash_equal(imager.image_len(), messages, take);
             }
         }
         Ok(())

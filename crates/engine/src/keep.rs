@@ -44,6 +44,11 @@ impl Keeper {
         }
     }
 
+    /// Whether anything becomes of digests.
+    pub(crate) fn keeps_digests(&self) -> bool {
+        self.state.is_some() || self.save_digest.is_some()
+    }
+
     /// Keeps the source's digest of a dataset: in the state, and in the file that was asked for.
     pub(crate) fn digest(&self, link: &str, dataset: &str, digest: &Digest, not_checked: &mut Vec<NotChecked>) {
         if let Some(state) = &self.state

@@ -182,6 +182,7 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
         plan: &plan,
         schema: schema_fingerprint(&ours.schema),
         live: work.sides.live,
+        keep_digest: work.keeper.keeps_digests(),
         key: &work.options.digest_key,
         capacity: work.options.capacity,
         items_max: work.options.max_differences,

@@ -22,12 +22,7 @@ pub(crate) struct Wanted {
 
 /// The rows with these keys on one side: as they are now where the store is read by key, or in the
 /// pinned view where it is read through. Every row carries its `found` key.
-pub(crate) async fn rows_of(
-    side: &Side,
-    scan: &View,
-    spec: &Arc<Spec>,
-    wanted: &Wanted,
-) -> Result<Vec<FetchedRow>> {
+pub(crate) async fn rows_of(side: &Side, scan: &View, spec: &Arc<Spec>, wanted: &Wanted) -> Result<Vec<FetchedRow>> {
     if scan.lookup().is_none() {
         return scan_for(side, scan, spec, &wanted.keys, Some(&wanted.shown)).await;
     }

@@ -2,7 +2,7 @@
 
 use crate::Budget;
 use paritas_connect::{BlockSink, Context, Error, FailureKind, Result, Scan, ScanRequest, Split, SplitDone, Store};
-use paritas_digest::{Block, BucketSet, Capacity, Digester, Spec, Sums};
+use paritas_digest::{Block, BucketSet, Capacity, DigestError, Digester, RowSummer, RowSums, Spec, Sums};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,7 +123,17 @@ impl Side {
         let mut bytes = 0_u64;
         let work = |side: Self, scan: View, split: Split| {
             let (spec, only) = (Arc::clone(spec), only.cloned());
-            async move { side.digest_split(&*scan, &split, &spec, capacity, only.as_ref()).await }
+            async move {
+                let fresh = || {
+                    let digester = Digester::new(Arc::clone(&spec), capacity);
+                    match &only {
+                        Some(buckets) => digester.only_buckets(Arc::clone(buckets)),
+                        None => digester,
+                    }
+                };
+                let (digester, read) = side.take_split(&*scan, &split, fresh).await?;
+                Ok((digester.finish(), read))
+            }
         };
         self.each_split(scan, work, |(sums, read)| {
             total.merge(&sums).map_err(|error| {
@@ -137,30 +147,42 @@ impl Side {
         Ok((total, bytes))
     }
 
-    async fn digest_split(
+    /// Adds up the row hashes of all splits of a view, some at a time.
+    pub(crate) async fn sum_view(&self, scan: &View, spec: &Arc<Spec>) -> Result<(RowSums, u64)> {
+        let mut total = RowSums::default();
+        let mut bytes = 0_u64;
+        let work = |side: Self, scan: View, split: Split| {
+            let spec = Arc::clone(spec);
+            async move {
+                let fresh = || RowSummer::new(Arc::clone(&spec));
+                let (summer, read) = side.take_split(&*scan, &split, fresh).await?;
+                Ok((summer.finish(), read))
+            }
+        };
+        self.each_split(scan, work, |(sums, read)| {
+            total.merge(&sums);
+            bytes = bytes.saturating_add(read);
+            Ok(())
+        })
+        .await?;
+        Ok((total, bytes))
+    }
+
+    /// Reads one split into what `fresh` makes, and how many bytes that were.
+    async fn take_split<A: Accumulate>(
         &self,
         scan: &dyn Scan,
         split: &Split,
-        spec: &Arc<Spec>,
-        capacity: Capacity,
-        only: Option<&Arc<BucketSet>>,
-    ) -> Result<(Sums, u64)> {
-        let fresh = || {
-            let digester = Digester::new(Arc::clone(spec), capacity);
-            let digester = match only {
-                Some(buckets) => digester.only_buckets(Arc::clone(buckets)),
-                None => digester,
-            };
-            DigestSink { digester, rows: 0 }
-        };
-        let (sink, done) = self.read_split(scan, split, fresh).await?;
+        fresh: impl Fn() -> A,
+    ) -> Result<(A, u64)> {
+        let (sink, done) = self.read_split(scan, split, || Counted { inner: fresh(), rows: 0 }).await?;
         // Rows are counted where they are handed out and where they are digested.
         let digested = sink.rows;
         if digested != done.rows {
             let message = format!("{}: {} rows were handed out and {digested} digested", split.label, done.rows);
             return Err(Error::new(FailureKind::Permanent, "data.truncated", message));
         }
-        Ok((sink.digester.finish(), done.bytes))
+        Ok((sink.inner, done.bytes))
     }
 
     /// Does `work` for all splits of a view, each in a task of its own and as many at a time as this
@@ -236,16 +258,33 @@ fn ended_early(error: tokio::task::JoinError) -> Error {
     Error::new(FailureKind::Permanent, "internal.task", "the reading of a split ended early").because(error)
 }
 
-/// Digests blocks as they come.
-struct DigestSink {
-    digester: Digester,
+/// Takes the rows of blocks into sums of some kind.
+trait Accumulate: Send {
+    fn add(&mut self, block: &Block) -> std::result::Result<(), DigestError>;
+}
+
+impl Accumulate for Digester {
+    fn add(&mut self, block: &Block) -> std::result::Result<(), DigestError> {
+        Self::add(self, block)
+    }
+}
+
+impl Accumulate for RowSummer {
+    fn add(&mut self, block: &Block) -> std::result::Result<(), DigestError> {
+        Self::add(self, block)
+    }
+}
+
+/// Counts rows as they come.
+struct Counted<A> {
+    inner: A,
     rows: u64,
 }
 
-impl BlockSink for DigestSink {
+impl<A: Accumulate> BlockSink for Counted<A> {
     fn accept(&mut self, block: Block) -> Result<()> {
         self.rows += block.rows() as u64;
-        self.digester.add(&block).map_err(Into::into)
+        self.inner.add(&block).map_err(Into::into)
     }
 }
 

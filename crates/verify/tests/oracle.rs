@@ -181,6 +181,7 @@ proptest! {
         edits in edits(),
         which in 0..KEYS.len(),
         (ours_by_key, theirs_by_key) in any::<(bool, bool)>(),
+        cheap in any::<bool>(),
         split_rows in 1..40_usize,
         items_max in prop_oneof![3 => Just(usize::MAX), 1 => 0..6_usize],
         shift in any::<prop::sample::Index>(),
@@ -193,6 +194,7 @@ proptest! {
         }
         let open = |name, rows: &[Row], by_key: bool| {
             let store = store(name, of_rows(rows, key)).with_split_rows(split_rows);
+            let store = if cheap { store.with_cheap_rereading() } else { store };
             Arc::new(if by_key { store } else { store.without_lookup() })
         };
         let mut run = Run::new(open("east", &base, ours_by_key), open("west", &replica, theirs_by_key));

@@ -114,6 +114,10 @@ impl Datasets for ParquetStore {
         })
     }
 
+    fn rereads_cheaply(&self) -> bool {
+        self.site.is_local()
+    }
+
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {
         let view = self.view(cx, &request.dataset).await?;
         Ok(Box::new(scan::ParquetScan::new(cx, view, request)?))

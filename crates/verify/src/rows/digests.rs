@@ -3,7 +3,7 @@
 use super::views::{self, Views};
 use super::{Failure, Origin, Outcome, Request};
 use crate::Side;
-use crate::side::SideDigest;
+use crate::side::{SideDigest, View};
 use paritas_connect::{Error, FailureKind};
 use paritas_digest::{Capacity, Comparison, Digest, HeaderFacts, KeyForm, Spec, compare};
 use std::sync::Arc;
@@ -17,11 +17,12 @@ pub(super) struct Both {
     pub(super) still: bool,
 }
 
-/// Opens and digests both sides at the same time. What one side came to is in the outcome even when
-/// the other fails.
+/// Opens and digests both sides at the same time, or digests views of data at rest that are `opened`
+/// already. What one side came to is in the outcome even when the other fails.
 pub(super) async fn digest_both(
     request: &Request<'_>,
     spec: &Arc<Spec>,
+    opened: Option<(View, View)>,
     outcome: &mut Outcome,
 ) -> Result<Both, Failure> {
     let capacity = Capacity::for_differences(request.capacity);
@@ -38,13 +39,19 @@ pub(super) async fn digest_both(
         let both = futures_util::future::join(source, replica).await;
         return take(request, spec, both, still, outcome);
     }
-    let source = views::open_source(request).await?;
+    let (source, opened) = match opened {
+        Some((source, replica)) => (source, Some(replica)),
+        None => (views::open_source(request).await?, None),
+    };
     let source =
         async { request.source.digest(source, &request.plan.source, spec, capacity).await.map_err(at(Origin::Source)) };
     let (mut fence, mut missed) = (None, None);
     let replica = async {
         let scan;
-        (scan, fence, missed) = views::open_replica(request).await?;
+        (scan, fence, missed) = match opened {
+            Some(replica) => (replica, None, None),
+            None => views::open_replica(request).await?,
+        };
         request.replica.digest(scan, &request.plan.replica, spec, capacity).await.map_err(at(Origin::Replica))
     };
     // Both run to their ends even when one fails: what the other side found is not lost.
@@ -69,13 +76,13 @@ fn take(
 ) -> Result<Both, Failure> {
     if let Ok(side) = &source {
         outcome.source_rows = Some(side.sums.rows());
-        outcome.source_bytes = side.bytes;
+        outcome.source_bytes += side.bytes;
         outcome.source_position = Some(side.scan.position());
         outcome.digest = Some(digest_of(request, spec, request.source, side));
     }
     if let Ok(side) = &replica {
         outcome.replica_rows = Some(side.sums.rows());
-        outcome.replica_bytes = side.bytes;
+        outcome.replica_bytes += side.bytes;
         outcome.replica_position = Some(side.scan.position());
     }
     match (source, replica) {

@@ -1,6 +1,7 @@
 //! Comparing all rows of one dataset on two stores.
 
 mod digests;
+mod equality;
 mod explain;
 mod live;
 mod outcome;
@@ -13,9 +14,10 @@ pub use outcome::{Origin, Outcome};
 use crate::{Plan, Side};
 pub(crate) use digests::incomparable;
 use digests::{Both, compare_both, digest_both};
+use equality::Equality;
 use explain::explain_at_rest;
 use live::explain_live;
-use paritas_connect::Error;
+use paritas_connect::{Error, FailureKind};
 use paritas_digest::{DigestKey, KeyForm, Spec};
 use paritas_model::SchemaFingerprint;
 use passes::{Differing, name_all};
@@ -51,6 +53,8 @@ pub struct Request<'a> {
     pub schema: SchemaFingerprint,
     /// Whether the replica follows the source, so that positions and fences mean something.
     pub live: bool,
+    /// Whether the source's digest is wanted. Where it is not, equality may be decided without one.
+    pub keep_digest: bool,
     /// Key of the digests.
     pub key: &'a DigestKey,
     /// How many differing rows the first pass is made to name.
@@ -82,12 +86,27 @@ pub async fn verify(request: &Request<'_>) -> Outcome {
     outcome
 }
 
+/// Two readings of the same views disagree.
+fn contradiction() -> Error {
+    Error::new(FailureKind::Permanent, "data.changed", "two readings of the same rows came to different results")
+        .detail("their hashes were unequal at first and equal when read again")
+        .hint("see that nothing writes to either side during the run, and check the memory and disks of this machine")
+}
+
 async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
     let spec = Spec::new(request.key, request.dataset, (*request.plan.canon).clone())
         .map_err(|error| (Origin::Comparison, error.into()))?;
     (request.watch)(Phase::Digesting);
-    let both = digest_both(request, &spec, outcome).await?;
+    let (opened, unequal) = match equality::decide(request, &spec, outcome).await {
+        Equality::Equal => return Ok(()),
+        Equality::Unequal(source, replica) => (Some((source, replica)), true),
+        Equality::Open => (None, false),
+    };
+    let both = digest_both(request, &spec, opened, outcome).await?;
     let comparison = compare_both(request, &spec, &both)?;
+    if comparison.equal && unequal {
+        return Err((Origin::Comparison, contradiction()));
+    }
     outcome.equal = comparison.equal;
     if comparison.equal {
         outcome.complete = true;

@@ -77,6 +77,7 @@ pub struct Run {
     pub replica: Side,
     pub choice: Choice,
     pub live: bool,
+    pub keep_digest: bool,
     pub capacity: u64,
     pub items_max: usize,
     pub settle: Duration,
@@ -95,6 +96,7 @@ impl Run {
             replica: side(replica),
             choice: Choice::default(),
             live: false,
+            keep_digest: false,
             capacity: 140,
             items_max: 1_000_000,
             settle: Duration::from_secs(5),
@@ -103,6 +105,11 @@ impl Run {
 
     pub fn of(source: MemoryTable, replica: MemoryTable) -> Self {
         Self::new(Arc::new(store("east", source)), Arc::new(store("west", replica)))
+    }
+
+    pub fn keeping_digests(mut self) -> Self {
+        self.keep_digest = true;
+        self
     }
 
     pub fn live(mut self) -> Self {
@@ -144,6 +151,7 @@ impl Run {
             plan: &plan,
             schema: schema_fingerprint(&source.schema),
             live: self.live,
+            keep_digest: self.keep_digest,
             key: &DigestKey::unkeyed(),
             capacity: self.capacity,
             items_max: self.items_max,
