@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! lake generate FOLDER ROWS        two files with the same rows in another order, codec and row-group size
-//! lake digest FOLDER THREADS       digest both through the connector
+//! lake verify FOLDER THREADS       compare both and keep nothing: equality is decided by row hashes
+//! lake digest FOLDER THREADS       compare both and keep the digest
 //! lake read FOLDER                 read both with the parquet crate and compute nothing
 //! lake hash PATH THREADS           checksums of all files below a path
 //! ```
@@ -18,9 +19,12 @@ use arrow_array::builder::{
     TimestampMicrosecondBuilder,
 };
 use arrow_array::{ArrayRef, RecordBatch};
-use paritas_connect::{BlockSink, ColumnPair, Context, Result, Scan, ScanRequest, Store};
+use paritas_connect::{Context, Store};
 use paritas_connect_lake::{FilesStore, LakeOptions, Location, ParquetStore};
-use paritas_digest::{Block, Canon, Capacity, DigestKey, Digester, Policies, Spec, Sums};
+use paritas_digest::{DigestKey, schema_fingerprint};
+use paritas_model::Verdict;
+use paritas_verify::rows::{self, Outcome, Request};
+use paritas_verify::{Choice, Plan, Side};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -28,7 +32,7 @@ use parquet::file::properties::WriterProperties;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Rows of the data set that is measured without arguments.
 const SMALL_ROWS: u64 = 1_000_000;
@@ -40,7 +44,12 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["generate", folder, rows] => generate(Path::new(folder), rows.parse().unwrap()),
-        ["digest", folder, threads] => drop(measured("digest", || digest(Path::new(folder), threads.parse().unwrap()))),
+        ["verify", folder, threads] => {
+            measured("verify", || verify(Path::new(folder), threads.parse().unwrap(), false));
+        }
+        ["digest", folder, threads] => {
+            measured("digest", || verify(Path::new(folder), threads.parse().unwrap(), true));
+        }
         ["read", folder] => drop(measured("read", || read(Path::new(folder)))),
         ["hash", path, threads] => drop(measured("hash", || hash(path, threads.parse().unwrap()))),
         _ => small(),
@@ -51,14 +60,17 @@ fn main() {
 fn small() {
     let folder = tempfile::tempdir().unwrap();
     generate(folder.path(), SMALL_ROWS);
-    let mut ratios = Vec::new();
+    let mut ratios = [Vec::new(), Vec::new()];
     for _ in 0..5 {
         let only_read = measured("read", || read(folder.path()));
-        let digested = measured("digest", || digest(folder.path(), 1));
-        ratios.push(digested / only_read);
+        for (ratios, (name, keep_digest)) in ratios.iter_mut().zip([("verify", false), ("digest", true)]) {
+            ratios.push(measured(name, || verify(folder.path(), 1, keep_digest)) / only_read);
+        }
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("digest / read, CPU, median of 5: {:.2}", ratios[2]);
+    for (ratios, name) in ratios.iter_mut().zip(["verify", "digest"]) {
+        ratios.sort_by(f64::total_cmp);
+        println!("{name} / read, CPU, median of 5: {:.2}", ratios[2]);
+    }
 }
 
 /// Runs something and prints what it took; returns its CPU seconds.
@@ -153,58 +165,45 @@ fn read(folder: &Path) -> usize {
     rows
 }
 
-struct Sink(Digester);
-
-impl BlockSink for Sink {
-    fn accept(&mut self, block: Block) -> Result<()> {
-        Ok(self.0.add(&block)?)
-    }
-}
-
-fn digest(folder: &Path, threads: usize) {
+/// Compares both as `paritas verify` does: equality first, or with digests that are kept.
+fn verify(folder: &Path, threads: usize, keep_digest: bool) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
-    let cx = Context::default().with_parallel(threads);
-    let mut sums = Vec::new();
-    for name in FILES {
-        let folder = folder.join(name);
-        let cx = cx.clone();
-        sums.push(runtime.block_on(async {
-            let location = Location::parse(folder.to_str().unwrap()).unwrap();
-            let store = ParquetStore::new(location, LakeOptions::default()).unwrap();
-            digest_store(&cx, store, threads).await.unwrap()
-        }));
-    }
-    assert!(sums[0] == sums[1] && sums[0].rows() > 0, "the two files differ");
+    let side = |name: &str| {
+        let location = Location::parse(folder.join(name).to_str().unwrap()).unwrap();
+        let store = ParquetStore::new(location, LakeOptions::default()).unwrap();
+        Side::new(Arc::new(store), Context::default().with_parallel(threads))
+    };
+    let [source, replica] = FILES.map(side);
+    let outcome = runtime.block_on(compare(&source, &replica, keep_digest));
+    assert_eq!((outcome.verdict(), outcome.digest.is_some()), (Verdict::Pass, keep_digest), "{:?}", outcome.problem);
 }
 
-async fn digest_store(cx: &Context, store: ParquetStore, threads: usize) -> Result<Sums> {
-    let datasets = store.datasets().unwrap();
-    let dataset = datasets.list(cx).await?.remove(0);
-    let schema = datasets.describe(cx, &dataset).await?.schema;
-    let pairs: Vec<_> = schema.columns.iter().map(|column| (column.name.clone(), column.name.clone())).collect();
-    let canon = Canon::logical(&schema, &schema, &pairs, &["id".to_owned()], Policies::default()).unwrap();
-    let own = |name: &String| ColumnPair { canonical: name.clone(), own: name.clone() };
-    let columns = canon.columns.iter().map(|column| own(&column.name)).collect();
-    let spec = Spec::new(&DigestKey::unkeyed(), "bench", canon.clone()).unwrap();
-    let request = ScanRequest { dataset, columns, canon: Arc::new(canon), filter: None };
-    let scan: Arc<dyn Scan> = datasets.open(cx, &request).await?.into();
-    let next = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let workers = (0..threads).map(|_| {
-        let (cx, scan, spec, next) = (cx.clone(), Arc::clone(&scan), Arc::clone(&spec), Arc::clone(&next));
-        tokio::spawn(async move {
-            let mut sink = Sink(Digester::new(spec, Capacity::default()));
-            while let Some(split) = scan.splits().get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                scan.read(&cx, split, &mut sink).await?;
-            }
-            Ok::<Sums, paritas_connect::Error>(sink.0.finish())
-        })
+async fn compare(source: &Side, replica: &Side, keep_digest: bool) -> Outcome {
+    let described = [source, replica].map(|side| async move {
+        let datasets = side.store.datasets().unwrap();
+        let dataset = datasets.list(&side.cx).await.unwrap().remove(0);
+        datasets.describe(&side.cx, &dataset).await.unwrap()
     });
-    let workers: Vec<_> = workers.collect();
-    let mut total = Sums::new(spec.key_form(), Capacity::default());
-    for worker in workers {
-        total.merge(&worker.await.unwrap()?).unwrap();
-    }
-    Ok(total)
+    let [ours, theirs] = described;
+    let (ours, theirs) = (ours.await, theirs.await);
+    let choice = Choice { key: vec!["id".to_owned()], ..Choice::default() };
+    let sides = (source.store.datasets().unwrap(), replica.store.datasets().unwrap());
+    let plan = Plan::new((sides.0, &ours), (sides.1, &theirs), &choice).unwrap();
+    rows::verify(&Request {
+        dataset: "bench",
+        source,
+        replica,
+        plan: &plan,
+        schema: schema_fingerprint(&ours.schema),
+        live: false,
+        keep_digest,
+        key: &DigestKey::unkeyed(),
+        capacity: 9_000,
+        items_max: 100,
+        settle: Duration::ZERO,
+        watch: &|_| (),
+    })
+    .await
 }
 
 fn hash(path: &str, threads: usize) {
