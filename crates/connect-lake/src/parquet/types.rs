@@ -1,7 +1,8 @@
 //! What the values of a Parquet column mean.
 
-use arrow_schema::{DataType, Field as ArrowField, IntervalUnit, TimeUnit as ArrowUnit};
-use paritas_model::{Field, LogicalType, TimeUnit};
+use arrow_schema::{DataType, Field as ArrowField};
+use paritas_connect::logical_type;
+use paritas_model::LogicalType;
 use parquet::basic::{ConvertedType, LogicalType as Annotation};
 use parquet::schema::types::Type;
 
@@ -16,13 +17,13 @@ pub(crate) fn logical(field: &ArrowField, parquet: &Type, declared: bool) -> Log
         _ if extension(field) == Some("arrow.uuid") && *field.data_type() == DataType::FixedSizeBinary(16) => {
             LogicalType::Uuid
         }
-        _ if extension(field) == Some("arrow.json") && of_arrow(field.data_type()) == LogicalType::Text => {
+        _ if extension(field) == Some("arrow.json") && logical_type(field.data_type()) == LogicalType::Text => {
             LogicalType::Json
         }
         // Without the writer's schema the reader cannot know which parts of an interval are in use,
         // and would leave out the months.
         (_, ConvertedType::INTERVAL) if !declared => LogicalType::Other("parquet interval".into()),
-        _ => of_arrow(field.data_type()),
+        _ => logical_type(field.data_type()),
     }
 }
 
@@ -40,67 +41,6 @@ pub(crate) fn unified(a: &LogicalType, b: &LogicalType) -> Option<LogicalType> {
         (LogicalType::Uuid, LogicalType::FixedBytes { length: 16 })
         | (LogicalType::FixedBytes { length: 16 }, LogicalType::Uuid) => Some(LogicalType::Uuid),
         _ => None,
-    }
-}
-
-fn of_arrow(kind: &DataType) -> LogicalType {
-    let int = |bits, signed| LogicalType::Int { bits, signed };
-    let item = |field: &ArrowField| Box::new(of_arrow(field.data_type()));
-    match kind {
-        DataType::Null => LogicalType::Null,
-        DataType::Boolean => LogicalType::Bool,
-        DataType::Int8 => int(8, true),
-        DataType::Int16 => int(16, true),
-        DataType::Int32 => int(32, true),
-        DataType::Int64 => int(64, true),
-        DataType::UInt8 => int(8, false),
-        DataType::UInt16 => int(16, false),
-        DataType::UInt32 => int(32, false),
-        DataType::UInt64 => int(64, false),
-        DataType::Float16 => LogicalType::Float { bits: 16 },
-        DataType::Float32 => LogicalType::Float { bits: 32 },
-        DataType::Float64 => LogicalType::Float { bits: 64 },
-        DataType::Decimal32(precision, scale)
-        | DataType::Decimal64(precision, scale)
-        | DataType::Decimal128(precision, scale)
-        | DataType::Decimal256(precision, scale) => LogicalType::Decimal { precision: *precision, scale: *scale },
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => LogicalType::Text,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => LogicalType::Bytes,
-        DataType::FixedSizeBinary(length) => LogicalType::FixedBytes { length: length.unsigned_abs() },
-        DataType::Date32 | DataType::Date64 => LogicalType::Date,
-        DataType::Time32(unit) | DataType::Time64(unit) => LogicalType::Time { unit: of_unit(*unit) },
-        DataType::Timestamp(unit, zone) => LogicalType::Timestamp { unit: of_unit(*unit), zoned: zone.is_some() },
-        DataType::Duration(unit) => LogicalType::Duration { unit: of_unit(*unit) },
-        DataType::Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime | IntervalUnit::MonthDayNano) => {
-            LogicalType::Interval
-        }
-        DataType::List(field)
-        | DataType::LargeList(field)
-        | DataType::FixedSizeList(field, _)
-        | DataType::ListView(field)
-        | DataType::LargeListView(field) => LogicalType::List(item(field)),
-        DataType::Struct(fields) => LogicalType::Struct(
-            fields.iter().map(|f| Field { name: f.name().clone(), logical: of_arrow(f.data_type()) }).collect(),
-        ),
-        DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(fields) => match fields.as_ref() {
-                [key, value] => LogicalType::Map(item(key), item(value)),
-                _ => LogicalType::Other(kind.to_string()),
-            },
-            _ => LogicalType::Other(kind.to_string()),
-        },
-        DataType::Dictionary(_, value) => of_arrow(value),
-        DataType::RunEndEncoded(_, values) => of_arrow(values.data_type()),
-        DataType::Union(..) => LogicalType::Other(kind.to_string()),
-    }
-}
-
-fn of_unit(unit: ArrowUnit) -> TimeUnit {
-    match unit {
-        ArrowUnit::Second => TimeUnit::Second,
-        ArrowUnit::Millisecond => TimeUnit::Milli,
-        ArrowUnit::Microsecond => TimeUnit::Micro,
-        ArrowUnit::Nanosecond => TimeUnit::Nano,
     }
 }
 
