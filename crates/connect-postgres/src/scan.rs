@@ -5,7 +5,8 @@
 //! the snapshot are invisible to all of them, also those on pages added meanwhile, and the last
 //! range of every table is open at its end.
 
-use crate::errors::{classify, missing};
+use crate::divert::Diversion;
+use crate::errors::{classify, malformed, missing};
 use crate::lookup::{self, PgLookup};
 use crate::plan::{ALIAS, Plan};
 use crate::positions;
@@ -130,18 +131,22 @@ impl PgScan {
 
     async fn stream(&self, cx: &Context, session: &Session, sql: &str, sink: &mut dyn BlockSink) -> Result<SplitDone> {
         let doing = "read rows";
+        let mut data = Diversion::new(&*session.source);
         let copy = session.client.copy_out(sql).await.map_err(|error| classify(doing, error))?;
         let mut copy = std::pin::pin!(copy);
         let mut reader = CopyReader::new(self.plan.columns.len())?;
         let mut rows = Rows::new(&self.plan)?;
         let mut done = SplitDone::default();
         let mut unreported = 0;
-        while let Some(chunk) = copy.try_next().await.map_err(|error| classify(doing, error))? {
-            unreported += chunk.len() as u64;
-            reader.feed(&chunk, &mut |tuple| rows.push(tuple))?;
-            if rows.is_full() {
-                hand_on(cx, &mut rows, sink, &mut done, &mut unreported)?;
-            }
+        let mut take = |data: &[u8]| {
+            unreported += data.len() as u64;
+            reader.feed(data, &mut |tuple| rows.push(tuple))?;
+            if rows.is_full() { hand_on(cx, &mut rows, sink, &mut done, &mut unreported) } else { Ok(()) }
+        };
+        while data.next(&mut take).await? {}
+        // How it ended, the client library knows.
+        if copy.try_next().await.map_err(|error| classify(doing, error))?.is_some() {
+            return Err(malformed("rows after the end of a COPY"));
         }
         reader.finish()?;
         hand_on(cx, &mut rows, sink, &mut done, &mut unreported)?;
