@@ -167,6 +167,13 @@ fn tls_error(doing: impl Display, tls: &rustls::Error) -> Error {
         Tls::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
             "give the authority that signed the server's certificate as sslrootcert"
         }
+        Tls::InvalidCertificate(Bad::Revoked) => "the server's certificate was revoked: give the server a new one",
+        Tls::InvalidCertificate(Bad::UnknownRevocationStatus) => {
+            "add the revocation list of every authority in the server's chain to the file that sslcrl names"
+        }
+        Tls::InvalidCertificate(Bad::ExpiredRevocationList | Bad::ExpiredRevocationListContext { .. }) => {
+            "renew the revocation list that sslcrl names"
+        }
         Tls::AlertReceived(Alert::CertificateRequired | Alert::HandshakeFailure) => {
             "the server demands a client certificate: give sslcert and sslkey"
         }

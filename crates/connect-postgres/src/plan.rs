@@ -30,6 +30,9 @@ pub(crate) enum Shown {
     Text,
     /// There is no way back from the binary value.
     Bytes,
+    /// A narrow float in the logical canon, which knows wide ones only: the shortest text that
+    /// means this narrow one.
+    Float4,
 }
 
 /// One column of the canon on this server.
@@ -145,7 +148,11 @@ fn column(info: &ColumnInfo, types: &Types, slot: &Slot, canon: &Canon) -> Resul
     };
     // A text that is no label cannot be cast to an enum.
     let by_text = cast.is_none() && (!base.comparable || (target.is_some() && base.kind == Kind::Enum));
-    let shown = if cast.is_some() { Shown::AsIs } else { shown(base) };
+    let shown = match (cast, &target) {
+        (Some(_), _) => Shown::AsIs,
+        (None, Some(decode::Target::Float)) if base.name == "float4" => Shown::Float4,
+        (None, _) => shown(base),
+    };
     Ok(PlanColumn { name: info.name.clone(), expression, rewrite, shown, sql_type, equals, by_text, target })
 }
 

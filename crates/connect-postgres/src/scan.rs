@@ -244,12 +244,21 @@ fn cut(session: &Session, plan: &Plan, pieces: Vec<Piece>, parallel: usize) -> R
         cuts.add(plan.relation.shown(), cuts.rows, statement(plan, &plan.relation.sql(), None));
         return Ok(cuts);
     }
-    let share = (cuts.bytes / parallel.max(1) as u64).clamp(SPLIT_BYTES_MIN, SPLIT_BYTES);
-    let share = share.max(cuts.bytes / SPLITS_MAX);
+    let share = share(cuts.bytes, parallel.max(1) as u64);
     for piece in pieces {
         cut_piece(plan, &piece, share, single, &mut cuts);
     }
     Ok(cuts)
+}
+
+/// Bytes of a split, so that all readers have as many: with three splits of equal size, one of two
+/// readers would wait for the other half of its time.
+fn share(bytes: u64, readers: u64) -> u64 {
+    let share = (bytes / readers).clamp(SPLIT_BYTES_MIN, SPLIT_BYTES).max(bytes / SPLITS_MAX);
+    match bytes.div_ceil(share) {
+        0 | 1 => share,
+        count => bytes.div_ceil(count.next_multiple_of(readers)),
+    }
 }
 
 /// Cuts one relation into ranges of blocks with about `share` bytes each.
@@ -279,4 +288,22 @@ fn statement(plan: &Plan, from: &str, range: Option<&str>) -> String {
     let conditions: Vec<String> = range.map(ToOwned::to_owned).into_iter().chain(plan.condition()).collect();
     let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     format!("COPY ({} FROM {from} AS {ALIAS}{condition}) TO STDOUT (FORMAT BINARY)", plan.select())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing(0, 2, 0)]
+    #[case::too_small_to_cut(SPLIT_BYTES_MIN, 4, 1)]
+    #[case::one_for_each(SPLIT_BYTES, 2, 2)]
+    #[case::never_three_for_two(SPLIT_BYTES * 5 / 2, 2, 4)]
+    #[case::alone(SPLIT_BYTES * 3, 1, 3)]
+    #[case::many(SPLIT_BYTES * 100 + 1, 8, 104)]
+    fn every_reader_gets_as_many_splits(#[case] bytes: u64, #[case] readers: u64, #[case] splits: u64) {
+        assert_eq!(bytes.div_ceil(share(bytes, readers)), splits);
+        assert!(share(bytes, readers) <= SPLIT_BYTES);
+    }
 }
