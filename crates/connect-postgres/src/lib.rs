@@ -23,6 +23,7 @@ mod plan;
 mod positions;
 mod probe;
 mod quote;
+mod ranges;
 mod raw;
 mod relation;
 mod rewrite;

@@ -10,6 +10,7 @@ use crate::errors::{classify, malformed, missing};
 use crate::lookup::{self, PgLookup};
 use crate::plan::{ALIAS, Plan};
 use crate::positions;
+use crate::ranges::{self, Range};
 use crate::relation::{self, Piece};
 use crate::rows::Rows;
 use crate::session::Session;
@@ -73,7 +74,8 @@ impl PgScan {
         let lsn = if in_recovery { before } else { positions::lsn(&session, cx).await? };
         let plan = Arc::new(Plan::new(&session, cx, request).await?);
         let pieces = relation::parts(&session, cx, &plan.relation).await?;
-        let cuts = cut(&session, &plan, pieces, cx.parallel())?;
+        let ranges = key_ranges(&session, cx, &plan, &pieces, store.split_by_key).await?;
+        let cuts = cut(&session, &plan, pieces, &ranges, cx.parallel())?;
         cx.progress().expect(cuts.rows, cuts.bytes);
         let lookup = PgLookup::new(Arc::clone(&store), Arc::clone(&plan));
         Ok(Self {
@@ -229,7 +231,28 @@ impl Cuts {
     }
 }
 
-fn cut(session: &Session, plan: &Plan, pieces: Vec<Piece>, parallel: usize) -> Result<Cuts> {
+/// For each piece the ranges of its key, if it is to be read by them.
+async fn key_ranges(
+    session: &Session,
+    cx: &Context,
+    plan: &Plan,
+    pieces: &[Piece],
+    declared: bool,
+) -> Result<Vec<Vec<Range>>> {
+    let mut all = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        // Without being asked, never where each session may see other rows.
+        let wanted = declared || (!piece.by_block && piece.relation.is_stored() && piece.bytes > SPLIT_BYTES_MIN);
+        all.push(if wanted && piece.readable {
+            ranges::find(session, cx, plan, piece, cx.parallel()).await?
+        } else {
+            Vec::new()
+        });
+    }
+    Ok(all)
+}
+
+fn cut(session: &Session, plan: &Plan, pieces: Vec<Piece>, ranges: &[Vec<Range>], parallel: usize) -> Result<Cuts> {
     let mut cuts = Cuts {
         rows: pieces.iter().filter_map(|piece| piece.rows).sum(),
         bytes: pieces.iter().map(|piece| piece.bytes).sum(),
@@ -245,8 +268,8 @@ fn cut(session: &Session, plan: &Plan, pieces: Vec<Piece>, parallel: usize) -> R
         return Ok(cuts);
     }
     let share = share(cuts.bytes, parallel.max(1) as u64);
-    for piece in pieces {
-        cut_piece(plan, &piece, share, single, &mut cuts);
+    for (piece, ranges) in pieces.iter().zip(ranges) {
+        cut_piece(plan, piece, ranges, share, single, &mut cuts);
     }
     Ok(cuts)
 }
@@ -261,11 +284,19 @@ fn share(bytes: u64, readers: u64) -> u64 {
     }
 }
 
-/// Cuts one relation into ranges of blocks with about `share` bytes each.
-fn cut_piece(plan: &Plan, piece: &Piece, share: u64, single: bool, cuts: &mut Cuts) {
+/// Cuts one relation into its ranges of the key, or into ranges of blocks with about `share` bytes
+/// each.
+fn cut_piece(plan: &Plan, piece: &Piece, ranges: &[Range], share: u64, single: bool, cuts: &mut Cuts) {
     let from = format!("ONLY {}", piece.relation.sql());
     let rows = piece.rows.unwrap_or(0);
     let name = if single { String::new() } else { format!("{} ", piece.relation.shown()) };
+    for range in ranges {
+        let statement = statement(plan, &from, Some(&range.condition));
+        cuts.add(format!("{name}{}", range.label), rows / ranges.len() as u64, statement);
+    }
+    if !ranges.is_empty() {
+        return;
+    }
     let count = piece.bytes.div_ceil(share.max(1)).clamp(1, piece.blocks.max(1));
     if !piece.by_block || count == 1 {
         cuts.add(format!("{name}all rows"), rows, statement(plan, &from, None));
