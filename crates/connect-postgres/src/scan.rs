@@ -75,7 +75,7 @@ impl PgScan {
         let plan = Arc::new(Plan::new(&session, cx, request).await?);
         let pieces = relation::parts(&session, cx, &plan.relation).await?;
         let ranges = key_ranges(&session, cx, &plan, &pieces, store.split_by_key).await?;
-        let cuts = cut(&session, &plan, pieces, &ranges, cx.parallel())?;
+        let cuts = cut(&session, &plan, &pieces, &ranges, cx.parallel())?;
         cx.progress().expect(cuts.rows, cuts.bytes);
         let lookup = PgLookup::new(Arc::clone(&store), Arc::clone(&plan));
         Ok(Self {
@@ -252,7 +252,7 @@ async fn key_ranges(
     Ok(all)
 }
 
-fn cut(session: &Session, plan: &Plan, pieces: Vec<Piece>, ranges: &[Vec<Range>], parallel: usize) -> Result<Cuts> {
+fn cut(session: &Session, plan: &Plan, pieces: &[Piece], ranges: &[Vec<Range>], parallel: usize) -> Result<Cuts> {
     let mut cuts = Cuts {
         rows: pieces.iter().filter_map(|piece| piece.rows).sum(),
         bytes: pieces.iter().map(|piece| piece.bytes).sum(),

@@ -196,7 +196,8 @@ impl ServerCertVerifier for Verifier {
                 Err(rustls::Error::InvalidCertificate(
                     CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
                 )) => {}
-                verified => drop(verified?),
+                Err(error) => return Err(error),
+                Ok(_) => {}
             }
         } else if trust.certificates.iter().any(|own| own.as_ref() == end_entity.as_ref()) {
             valid_now(end_entity, now)?;
