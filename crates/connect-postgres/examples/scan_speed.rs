@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use paritas_connect::{BlockSink, ColumnPair, Context, Datasets, Result, ScanRequest};
+use paritas_connect::{BlockSink, ColumnPair, Context, Datasets, Result, Scan, ScanRequest};
 use paritas_connect_postgres::{Options, PostgresStore};
 use paritas_digest::{Block, Capacity, DigestKey, Digester, Policies, Spec, Sums};
 use paritas_model::Dataset;
@@ -34,16 +34,16 @@ async fn scan(store: &PostgresStore, request: &ScanRequest, digest: bool, parall
     let cx = Context::default().with_parallel(parallel);
     let spec = Spec::new(&DigestKey::unkeyed(), "bench", (*request.canon).clone()).unwrap();
     let capacity = Capacity::for_differences(9_000);
-    let scan = store.open(&cx, request).await.unwrap();
+    let scan: Arc<dyn Scan> = Arc::from(store.open(&cx, request).await.unwrap());
     let total = Sums::new(spec.key_form(), capacity);
     let (rows, _) = stream::iter(scan.splits().to_vec())
         .map(|split| {
-            let (cx, spec, scan) = (&cx, &spec, &scan);
-            async move {
-                let mut sink = Sink(digest.then(|| Digester::new(Arc::clone(spec), capacity)), 0);
-                scan.read(cx, &split, &mut sink).await?;
-                Ok::<_, paritas_connect::Error>((sink.1, sink.0.map(Digester::finish)))
-            }
+            let (cx, spec, scan) = (cx.clone(), Arc::clone(&spec), Arc::clone(&scan));
+            tokio::spawn(async move {
+                let mut sink = Sink(digest.then(|| Digester::new(spec, capacity)), 0);
+                scan.read(&cx, &split, &mut sink).await.unwrap();
+                (sink.1, sink.0.map(Digester::finish))
+            })
         })
         .buffer_unordered(parallel)
         .try_fold((0, total), |(rows, mut total), (more, sums)| async move {
@@ -172,6 +172,8 @@ async fn main() {
         "read, both side by side",
         "read and digest, both",
         "read and digest, 2 splits each",
+        "read and digest, 3 splits each",
+        "read and digest, 4 splits each",
     ];
     let mut figures: Vec<Figures> = names.iter().map(|_| Figures::default()).collect();
     for _ in 0..rounds {
@@ -188,7 +190,7 @@ async fn main() {
                     tokio::join!(copy_out(&one), copy_out(&two));
                 }
                 _ => {
-                    let parallel = if way == 4 { 2 } else { 1 };
+                    let parallel = way.saturating_sub(2).max(1);
                     let [a, b] = open();
                     let (x, y) = (request.clone(), request.clone());
                     let a = tokio::spawn(async move { scan(&a, &x, way > 2, parallel).await });

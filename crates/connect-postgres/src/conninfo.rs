@@ -29,12 +29,21 @@ const KNOWN: &[&str] = &[
     "password",
     "port",
     "sslcert",
+    "sslcrl",
     "sslkey",
     "sslmode",
     "sslrootcert",
     "target_session_attrs",
     "tcp_user_timeout",
     "user",
+];
+
+/// Parameters of libpq that cannot be followed, and what to do instead.
+const REFUSED: &[(&str, &str)] = &[
+    ("sslpassword", "decrypt the key once: openssl pkey -in client.key -out plain.key, then chmod 0600 plain.key"),
+    ("sslcrldir", "put the revocation lists into one PEM file and give sslcrl=FILE"),
+    ("ssl_min_protocol_version", "leave it out: TLS 1.2 and 1.3 are the only versions spoken"),
+    ("ssl_max_protocol_version", "leave it out: TLS 1.2 and 1.3 are the only versions spoken"),
 ];
 
 /// Waiting for a TCP connection when `connect_timeout` does not say otherwise.
@@ -112,6 +121,7 @@ pub(crate) struct ConnInfo {
     pub(crate) passfile: Option<PathBuf>,
     pub(crate) ssl_mode: SslMode,
     pub(crate) ssl_root_cert: Option<RootCert>,
+    pub(crate) ssl_crl: Option<PathBuf>,
     pub(crate) ssl_cert: Option<PathBuf>,
     pub(crate) ssl_key: Option<PathBuf>,
     pub(crate) connect_timeout: Duration,
@@ -141,6 +151,9 @@ impl Words {
             "database" => "dbname",
             other => other,
         };
+        if let Some((_, hint)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+            return Err(usage(format!("{name} is not supported")).hint(*hint));
+        }
         if !KNOWN.contains(&name) {
             let error = usage(format!("{name:?} is not a connection parameter"));
             return Err(match nearest(name) {
@@ -210,6 +223,7 @@ impl ConnInfo {
             passfile: words.take("passfile").map(Into::into),
             ssl_mode,
             ssl_root_cert,
+            ssl_crl: words.take("sslcrl").map(Into::into),
             ssl_cert: words.take("sslcert").map(Into::into),
             ssl_key: words.take("sslkey").map(Into::into),
             connect_timeout: seconds(&mut words, "connect_timeout")?.unwrap_or(CONNECT_TIMEOUT),

@@ -47,6 +47,9 @@ fn passwords_are_read_and_not_printed(#[case] text: &str, #[case] password: &str
 #[case("target_session_attrs=master", "use any, primary")]
 #[case("channel_binding=maybe", "use disable, prefer")]
 #[case("gssencmode=require", "use sslmode=verify-full")]
+#[case("sslpassword=x", "openssl pkey")]
+#[case("sslcrldir=/x", "sslcrl=FILE")]
+#[case("ssl_min_protocol_version=TLSv1", "TLS 1.2 and 1.3")]
 #[case("qqq=1", "known parameters: ")]
 #[case("connect_timeout", "write ?name=value")]
 fn mistakes_are_errors_with_a_way_out(#[case] query: &str, #[case] hint: &str) {

@@ -51,16 +51,27 @@ pub(crate) fn classify(doing: impl Display, error: tokio_postgres::Error) -> Err
         ("error performing TLS handshake", _) => {
             (FailureKind::Permanent, "store.tls", "check sslmode and certificates")
         }
-        (_, Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)) => {
-            (FailureKind::Transient, "store.unreachable", "check host and port, and that the server runs")
-        }
-        (_, Some(_)) => (FailureKind::Transient, "store.unreachable", "check the network and the server's log"),
+        (_, Some(kind)) => (FailureKind::Transient, "store.unreachable", network_hint(kind)),
         _ if error.is_closed() => {
             (FailureKind::Transient, "store.unreachable", "the connection was closed; check the server's log")
         }
         _ => (FailureKind::Permanent, "store.unexpected", "report this as a defect, with the server's version"),
     };
     Error::new(kind, code, format!("{doing} failed")).detail(detail).hint(hint).because(error)
+}
+
+/// A server that could not be reached at all.
+pub(crate) fn unreachable(doing: impl Display, error: io::Error) -> Error {
+    let hint = network_hint(error.kind());
+    let unreachable = Error::new(FailureKind::Transient, "store.unreachable", format!("{doing} failed"));
+    unreachable.detail(error.to_string()).hint(hint).because(error)
+}
+
+fn network_hint(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => "check host and port, and that the server runs",
+        _ => "check the network and the server's log",
+    }
 }
 
 /// An error that the server reported.
@@ -155,6 +166,13 @@ fn tls_error(doing: impl Display, tls: &rustls::Error) -> Error {
         }
         Tls::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
             "give the authority that signed the server's certificate as sslrootcert"
+        }
+        Tls::InvalidCertificate(Bad::Revoked) => "the server's certificate was revoked: give the server a new one",
+        Tls::InvalidCertificate(Bad::UnknownRevocationStatus) => {
+            "add the revocation list of every authority in the server's chain to the file that sslcrl names"
+        }
+        Tls::InvalidCertificate(Bad::ExpiredRevocationList | Bad::ExpiredRevocationListContext { .. }) => {
+            "renew the revocation list that sslcrl names"
         }
         Tls::AlertReceived(Alert::CertificateRequired | Alert::HandshakeFailure) => {
             "the server demands a client certificate: give sslcert and sslkey"

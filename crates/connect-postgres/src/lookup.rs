@@ -10,8 +10,11 @@ use crate::rewrite::Rewrite;
 use crate::rows::{canonical_image, key_of};
 use crate::session::{Session, get};
 use crate::store::Inner;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, Float32Array, RecordBatch};
 use async_trait::async_trait;
-use paritas_connect::{Context, FetchedField, FetchedRow, Lookup, Result, render_arrow};
+use paritas_connect::{Context, FetchedField, FetchedRow, Lookup, Result, render_arrow, show_arrow};
 use paritas_digest::Block;
 use paritas_model::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -137,7 +140,7 @@ impl PgLookup {
             let mut decoder = crate::decode::Decoder::new(&self.plan)?;
             decoder.push(&tuple)?;
             let batch = decoder.finish()?;
-            return render_arrow(&self.plan.canon, &batch, &[0])?
+            return render_logical(&self.plan, &batch, &[0])?
                 .into_iter()
                 .next()
                 .ok_or_else(|| malformed("a row that got lost"));
@@ -207,11 +210,26 @@ fn wire_row(plan: &Plan, image: &[u8], texts: Vec<Option<String>>) -> Result<Fet
 fn show(shown: Shown, bytes: &[u8], text: Option<String>) -> Value {
     match (shown, text) {
         (Shown::AsIs, _) => std::str::from_utf8(bytes).map_or_else(|_| Value::bytes(bytes), Value::from),
-        (Shown::Bytes, _) | (_, None) => Value::bytes(bytes),
+        (Shown::Bytes | Shown::Float4, _) | (_, None) => Value::bytes(bytes),
         (Shown::Bool, Some(text)) => Value::Bool(text == "true"),
         (Shown::Integer, Some(text)) => text.parse().map_or_else(|_| Value::Text(text), Value::integer),
         (Shown::Text, Some(text)) => Value::Text(text),
     }
+}
+
+/// Rows of an Arrow batch; narrow floats by their own shortest text.
+fn render_logical(plan: &Plan, batch: &RecordBatch, rows: &[usize]) -> Result<Vec<FetchedRow>> {
+    let mut rendered = render_arrow(&plan.canon, batch, rows)?;
+    for (row, rendered) in rows.iter().zip(&mut rendered) {
+        for ((column, array), field) in plan.columns.iter().zip(batch.columns()).zip(&mut rendered.fields) {
+            if let (Shown::Float4, Some(wide)) = (column.shown, array.as_primitive_opt::<Float64Type>())
+                && !wide.is_null(*row)
+            {
+                field.shown = show_arrow(&Float32Array::from(vec![wide.value(*row) as f32]), 0)?;
+            }
+        }
+    }
+    Ok(rendered)
 }
 
 /// Rows of a scan's own block, with the server's texts for their values.
@@ -223,7 +241,7 @@ pub(crate) async fn render(
     rows: &[usize],
 ) -> Result<Vec<FetchedRow>> {
     let block = match block {
-        Block::Arrow(batch) => return render_arrow(&plan.canon, batch, rows),
+        Block::Arrow(batch) => return render_logical(plan, batch, rows),
         Block::Wire(block) => block,
     };
     let images: Result<Vec<&[u8]>> =

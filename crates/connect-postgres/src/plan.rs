@@ -5,6 +5,7 @@ use crate::columns::{self, ColumnInfo};
 use crate::decode;
 use crate::errors::missing;
 use crate::quote;
+use crate::ranges;
 use crate::relation::{self, Relation};
 use crate::rewrite::Rewrite;
 use crate::session::Session;
@@ -30,6 +31,9 @@ pub(crate) enum Shown {
     Text,
     /// There is no way back from the binary value.
     Bytes,
+    /// A narrow float in the logical canon, which knows wide ones only: the shortest text that
+    /// means this narrow one.
+    Float4,
 }
 
 /// One column of the canon on this server.
@@ -47,6 +51,8 @@ pub(crate) struct PlanColumn {
     pub(crate) equals: String,
     /// Whether the type has no such operator and texts must be compared.
     pub(crate) by_text: bool,
+    /// Whether rows can be split by ranges of it.
+    pub(crate) ordered: bool,
     /// The target in the logical canon.
     pub(crate) target: Option<decode::Target>,
 }
@@ -145,8 +151,14 @@ fn column(info: &ColumnInfo, types: &Types, slot: &Slot, canon: &Canon) -> Resul
     };
     // A text that is no label cannot be cast to an enum.
     let by_text = cast.is_none() && (!base.comparable || (target.is_some() && base.kind == Kind::Enum));
-    let shown = if cast.is_some() { Shown::AsIs } else { shown(base) };
-    Ok(PlanColumn { name: info.name.clone(), expression, rewrite, shown, sql_type, equals, by_text, target })
+    let shown = match (cast, &target) {
+        (Some(_), _) => Shown::AsIs,
+        (None, Some(decode::Target::Float)) if base.name == "float4" => Shown::Float4,
+        (None, _) => shown(base),
+    };
+    let ordered = cast.is_none() && ranges::can_order(&base.schema, &base.name);
+    let name = info.name.clone();
+    Ok(PlanColumn { name, expression, rewrite, shown, sql_type, equals, by_text, ordered, target })
 }
 
 /// The server's output form of a value. The cast of `inet` to text is another one, with the mask of

@@ -5,10 +5,12 @@
 //! the snapshot are invisible to all of them, also those on pages added meanwhile, and the last
 //! range of every table is open at its end.
 
-use crate::errors::{classify, missing};
+use crate::divert::Diversion;
+use crate::errors::{classify, malformed, missing};
 use crate::lookup::{self, PgLookup};
 use crate::plan::{ALIAS, Plan};
 use crate::positions;
+use crate::ranges::{self, Range};
 use crate::relation::{self, Piece};
 use crate::rows::Rows;
 use crate::session::Session;
@@ -72,7 +74,8 @@ impl PgScan {
         let lsn = if in_recovery { before } else { positions::lsn(&session, cx).await? };
         let plan = Arc::new(Plan::new(&session, cx, request).await?);
         let pieces = relation::parts(&session, cx, &plan.relation).await?;
-        let cuts = cut(&session, &plan, pieces, cx.parallel())?;
+        let ranges = key_ranges(&session, cx, &plan, &pieces, store.split_by_key).await?;
+        let cuts = cut(&session, &plan, &pieces, &ranges, cx.parallel())?;
         cx.progress().expect(cuts.rows, cuts.bytes);
         let lookup = PgLookup::new(Arc::clone(&store), Arc::clone(&plan));
         Ok(Self {
@@ -130,18 +133,22 @@ impl PgScan {
 
     async fn stream(&self, cx: &Context, session: &Session, sql: &str, sink: &mut dyn BlockSink) -> Result<SplitDone> {
         let doing = "read rows";
+        let mut data = Diversion::new(&*session.source);
         let copy = session.client.copy_out(sql).await.map_err(|error| classify(doing, error))?;
         let mut copy = std::pin::pin!(copy);
         let mut reader = CopyReader::new(self.plan.columns.len())?;
         let mut rows = Rows::new(&self.plan)?;
         let mut done = SplitDone::default();
         let mut unreported = 0;
-        while let Some(chunk) = copy.try_next().await.map_err(|error| classify(doing, error))? {
-            unreported += chunk.len() as u64;
-            reader.feed(&chunk, &mut |tuple| rows.push(tuple))?;
-            if rows.is_full() {
-                hand_on(cx, &mut rows, sink, &mut done, &mut unreported)?;
-            }
+        let mut take = |data: &[u8]| {
+            unreported += data.len() as u64;
+            reader.feed(data, &mut |tuple| rows.push(tuple))?;
+            if rows.is_full() { hand_on(cx, &mut rows, sink, &mut done, &mut unreported) } else { Ok(()) }
+        };
+        while data.next(&mut take).await? {}
+        // How it ended, the client library knows.
+        if copy.try_next().await.map_err(|error| classify(doing, error))?.is_some() {
+            return Err(malformed("rows after the end of a COPY"));
         }
         reader.finish()?;
         hand_on(cx, &mut rows, sink, &mut done, &mut unreported)?;
@@ -224,7 +231,28 @@ impl Cuts {
     }
 }
 
-fn cut(session: &Session, plan: &Plan, pieces: Vec<Piece>, parallel: usize) -> Result<Cuts> {
+/// For each piece the ranges of its key, if it is to be read by them.
+async fn key_ranges(
+    session: &Session,
+    cx: &Context,
+    plan: &Plan,
+    pieces: &[Piece],
+    declared: bool,
+) -> Result<Vec<Vec<Range>>> {
+    let mut all = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        // Without being asked, never where each session may see other rows.
+        let wanted = declared || (!piece.by_block && piece.relation.is_stored() && piece.bytes > SPLIT_BYTES_MIN);
+        all.push(if wanted && piece.readable {
+            ranges::find(session, cx, plan, piece, cx.parallel()).await?
+        } else {
+            Vec::new()
+        });
+    }
+    Ok(all)
+}
+
+fn cut(session: &Session, plan: &Plan, pieces: &[Piece], ranges: &[Vec<Range>], parallel: usize) -> Result<Cuts> {
     let mut cuts = Cuts {
         rows: pieces.iter().filter_map(|piece| piece.rows).sum(),
         bytes: pieces.iter().map(|piece| piece.bytes).sum(),
@@ -239,19 +267,36 @@ fn cut(session: &Session, plan: &Plan, pieces: Vec<Piece>, parallel: usize) -> R
         cuts.add(plan.relation.shown(), cuts.rows, statement(plan, &plan.relation.sql(), None));
         return Ok(cuts);
     }
-    let share = (cuts.bytes / parallel.max(1) as u64).clamp(SPLIT_BYTES_MIN, SPLIT_BYTES);
-    let share = share.max(cuts.bytes / SPLITS_MAX);
-    for piece in pieces {
-        cut_piece(plan, &piece, share, single, &mut cuts);
+    let share = share(cuts.bytes, parallel.max(1) as u64);
+    for (piece, ranges) in pieces.iter().zip(ranges) {
+        cut_piece(plan, piece, ranges, share, single, &mut cuts);
     }
     Ok(cuts)
 }
 
-/// Cuts one relation into ranges of blocks with about `share` bytes each.
-fn cut_piece(plan: &Plan, piece: &Piece, share: u64, single: bool, cuts: &mut Cuts) {
+/// Bytes of a split, so that all readers have as many: with three splits of equal size, one of two
+/// readers would wait for the other half of its time.
+fn share(bytes: u64, readers: u64) -> u64 {
+    let share = (bytes / readers).clamp(SPLIT_BYTES_MIN, SPLIT_BYTES).max(bytes / SPLITS_MAX);
+    match bytes.div_ceil(share) {
+        0 | 1 => share,
+        count => bytes.div_ceil(count.next_multiple_of(readers)),
+    }
+}
+
+/// Cuts one relation into its ranges of the key, or into ranges of blocks with about `share` bytes
+/// each.
+fn cut_piece(plan: &Plan, piece: &Piece, ranges: &[Range], share: u64, single: bool, cuts: &mut Cuts) {
     let from = format!("ONLY {}", piece.relation.sql());
     let rows = piece.rows.unwrap_or(0);
     let name = if single { String::new() } else { format!("{} ", piece.relation.shown()) };
+    for range in ranges {
+        let statement = statement(plan, &from, Some(&range.condition));
+        cuts.add(format!("{name}{}", range.label), rows / ranges.len() as u64, statement);
+    }
+    if !ranges.is_empty() {
+        return;
+    }
     let count = piece.bytes.div_ceil(share.max(1)).clamp(1, piece.blocks.max(1));
     if !piece.by_block || count == 1 {
         cuts.add(format!("{name}all rows"), rows, statement(plan, &from, None));
@@ -274,4 +319,22 @@ fn statement(plan: &Plan, from: &str, range: Option<&str>) -> String {
     let conditions: Vec<String> = range.map(ToOwned::to_owned).into_iter().chain(plan.condition()).collect();
     let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     format!("COPY ({} FROM {from} AS {ALIAS}{condition}) TO STDOUT (FORMAT BINARY)", plan.select())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing(0, 2, 0)]
+    #[case::too_small_to_cut(SPLIT_BYTES_MIN, 4, 1)]
+    #[case::one_for_each(SPLIT_BYTES, 2, 2)]
+    #[case::never_three_for_two(SPLIT_BYTES * 5 / 2, 2, 4)]
+    #[case::alone(SPLIT_BYTES * 3, 1, 3)]
+    #[case::many(SPLIT_BYTES * 100 + 1, 8, 104)]
+    fn every_reader_gets_as_many_splits(#[case] bytes: u64, #[case] readers: u64, #[case] splits: u64) {
+        assert_eq!(bytes.div_ceil(share(bytes, readers)), splits);
+        assert!(share(bytes, readers) <= SPLIT_BYTES);
+    }
 }

@@ -1,16 +1,18 @@
 //! Connections: hosts and TLS modes in turn, pinned read-only settings, time-outs from the context.
 
 use crate::conninfo::{ChannelBinding, ConnInfo, Host, SslMode, TargetSession};
-use crate::errors::{classify, is_tls, malformed, refuses_connection};
+use crate::dial::{self, Failed, Line};
+use crate::errors::{classify, is_tls, malformed, refuses_connection, unreachable};
+use crate::tap::Source;
 use crate::{passfile, tls};
 use paritas_connect::{Context, Error, FailureKind, Result};
 use secrecy::ExposeSecret;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::SslMode as Wanted;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row, SimpleQueryMessage};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Config, Row, SimpleQueryMessage};
 
 /// The oldest server with ctid range scans.
 const VERSION_MIN: i32 = 140_000;
@@ -45,12 +47,19 @@ pub(crate) struct ServerFacts {
 }
 
 /// One connection with pinned settings.
-#[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) client: Client,
     pub(crate) facts: ServerFacts,
+    /// Where a scan takes COPY data from the connection.
+    pub(crate) source: Arc<dyn Source>,
     connection: JoinHandle<()>,
     busy: bool,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("facts", &self.facts).field("busy", &self.busy).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Session {
@@ -105,53 +114,49 @@ async fn connect_host(info: &ConnInfo, host: &Host, cx: &Context) -> Result<Sess
     let doing = || format!("connect to {}:{} as {}", host.host, host.port, info.user);
     let (first, then) = match info.ssl_mode {
         // The server never offers TLS on a socket.
-        _ if host.is_socket() => (Wanted::Disable, None),
-        SslMode::Disable => (Wanted::Disable, None),
-        SslMode::Allow => (Wanted::Disable, Some(Wanted::Require)),
-        SslMode::Prefer => (Wanted::Prefer, Some(Wanted::Disable)),
-        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (Wanted::Require, None),
+        _ if host.is_socket() => (Way::Plain, None),
+        SslMode::Disable => (Way::Plain, None),
+        SslMode::Allow => (Way::Plain, Some(Way::Encrypted)),
+        SslMode::Prefer => (Way::Encrypted, Some(Way::Plain)),
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (Way::Encrypted, None),
     };
-    let (client, connection) = match attempt(info, host, first).await? {
-        Ok(connected) => connected,
-        Err(error) => match then {
+    let failed = |error: Failed| match error {
+        Failed::Library(error) => classify(doing(), error),
+        Failed::Socket(error) => unreachable(doing(), error),
+    };
+    let line = match attempt(info, host, first).await? {
+        Ok(line) => line,
+        Err(Failed::Library(error)) => match then {
             Some(second) if is_tls(&error) || refuses_connection(&error) => {
-                attempt(info, host, second).await?.map_err(|error| classify(doing(), error))?
+                attempt(info, host, second).await?.map_err(failed)?
             }
             _ => return Err(classify(doing(), error)),
         },
+        Err(error) => return Err(failed(error)),
     };
-    prepare(client, connection, cx).await
+    prepare(line, cx).await
 }
 
-type Attempt = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
+/// Whether a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Plain,
+    Encrypted,
+}
 
 /// One try with one way of encrypting. The outer error is about certificate files.
-async fn attempt(info: &ConnInfo, host: &Host, wanted: Wanted) -> Result<Attempt> {
-    let config = config(info, host, wanted);
-    if wanted == Wanted::Disable {
-        return Ok(config.connect(NoTls).await.map(|(client, connection)| (client, drive(connection))));
-    }
-    let tls = MakeRustlsConnect::new(tls::client_config(info)?);
-    Ok(config.connect(tls).await.map(|(client, connection)| (client, drive(connection))))
-}
-
-fn drive<S, T>(connection: tokio_postgres::Connection<S, T>) -> JoinHandle<()>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    tokio::spawn(async move {
-        // The next call on the client reports the same failure with its context.
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "connection ended");
-        }
+async fn attempt(info: &ConnInfo, host: &Host, way: Way) -> Result<Result<Line, Failed>> {
+    let mut config = config(info, host);
+    Ok(match way {
+        Way::Plain => dial::plain(&mut config, host).await,
+        Way::Encrypted => dial::encrypted(&mut config, tls::client_config(info)?).await,
     })
 }
 
-fn config(info: &ConnInfo, host: &Host, wanted: Wanted) -> Config {
+fn config(info: &ConnInfo, host: &Host) -> Config {
     let mut config = Config::new();
     config.host(&host.host).port(host.port).user(&info.user).dbname(&info.dbname);
-    config.application_name(&info.application_name).connect_timeout(info.connect_timeout).ssl_mode(wanted);
+    config.application_name(&info.application_name).connect_timeout(info.connect_timeout);
     config.channel_binding(match info.channel_binding {
         ChannelBinding::Disable => tokio_postgres::config::ChannelBinding::Disable,
         ChannelBinding::Prefer => tokio_postgres::config::ChannelBinding::Prefer,
@@ -176,7 +181,8 @@ fn config(info: &ConnInfo, host: &Host, wanted: Wanted) -> Config {
 }
 
 /// Reads what the server is and pins the settings, in one round trip.
-async fn prepare(client: Client, connection: JoinHandle<()>, cx: &Context) -> Result<Session> {
+async fn prepare(line: Line, cx: &Context) -> Result<Session> {
+    let Line { client, connection, source } = line;
     let sql = format!(
         "SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('server_version'), \
          pg_catalog.pg_is_in_recovery(), current_user, pg_catalog.array_to_json(pg_catalog.current_schemas(false)); \
@@ -199,7 +205,7 @@ async fn prepare(client: Client, connection: JoinHandle<()>, cx: &Context) -> Re
     let search_path = serde_json::from_str(text(4)).map_err(|error| malformed("no search path").because(error))?;
     let facts =
         ServerFacts { version: text(1).to_owned(), in_recovery: text(2) == "t", user: text(3).to_owned(), search_path };
-    Ok(Session { client, facts, connection, busy: false })
+    Ok(Session { client, facts, source, connection, busy: false })
 }
 
 /// Settings that keep the server from working for us after the run has ended.

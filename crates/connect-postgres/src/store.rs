@@ -27,6 +27,10 @@ pub struct Options {
     pub name: Option<String>,
     /// Whether materialized views are datasets as well.
     pub materialized_views: bool,
+    /// Whether every relation is split by ranges of its first key column, views and foreign tables
+    /// too; otherwise only tables whose storage has no block ranges are. The key's values are read
+    /// once more to find the ranges. Do not ask for it where a query can give other rows each time.
+    pub split_by_key: bool,
 }
 
 /// What scans and look-ups share with the store.
@@ -34,6 +38,7 @@ pub(crate) struct Inner {
     info: ConnInfo,
     name: String,
     materialized_views: bool,
+    pub(crate) split_by_key: bool,
     idle: Mutex<Option<Session>>,
 }
 
@@ -58,8 +63,8 @@ impl PostgresStore {
     pub fn from_url(url: &str, options: Options) -> Result<Self> {
         let info = ConnInfo::parse(url, options.password)?;
         let name = options.name.unwrap_or_else(|| info.display_name());
-        let materialized_views = options.materialized_views;
-        Ok(Self { inner: Arc::new(Inner { info, name, materialized_views, idle: Mutex::new(None) }) })
+        let Options { materialized_views, split_by_key, .. } = options;
+        Ok(Self { inner: Arc::new(Inner { info, name, materialized_views, split_by_key, idle: Mutex::new(None) }) })
     }
 }
 

@@ -6,10 +6,10 @@
 use crate::conninfo::{ConnInfo, RootCert, SslMode};
 use paritas_connect::{Error, FailureKind, Result};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use x509_cert::der::{Decode, oid::db::rfc4519::CN, oid::db::rfc5280::ID_CE_SUBJE
 /// `store.tls` when a certificate or key file cannot be used.
 pub(crate) fn client_config(info: &ConnInfo) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Verifier { trust: trust(info)?, algorithms: provider.signature_verification_algorithms };
+    let verifier = Verifier { trust: trust(info, &provider)?, algorithms: provider.signature_verification_algorithms };
     let builder = ClientConfig::builder_with_provider(Arc::<CryptoProvider>::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| failed("set up TLS", error.to_string()))?
@@ -41,12 +41,11 @@ fn failed(doing: &str, detail: String) -> Error {
 }
 
 /// What is trusted; `None` trusts every certificate, which only encrypts.
-fn trust(info: &ConnInfo) -> Result<Option<Trust>> {
-    let check_name = info.ssl_mode == SslMode::VerifyFull;
+fn trust(info: &ConnInfo, provider: &Arc<CryptoProvider>) -> Result<Option<Trust>> {
     let must_verify = matches!(info.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
     let file = match &info.ssl_root_cert {
         Some(RootCert::System) => {
-            return Ok(Some(Trust { roots: system_roots(), certificates: Vec::new(), check_name }));
+            return Trust::new(info, provider, system_roots(), Vec::new()).map(Some);
         }
         Some(RootCert::File(path)) => path.clone(),
         // A root certificate at libpq's own place turns verification on, also for weaker modes.
@@ -55,6 +54,10 @@ fn trust(info: &ConnInfo) -> Result<Option<Trust>> {
             _ if must_verify => {
                 let detail = "there is no root certificate to verify the server with".to_owned();
                 return Err(failed("verify the server", detail).hint("give sslrootcert=FILE or sslrootcert=system"));
+            }
+            _ if info.ssl_crl.is_some() => {
+                let detail = "nothing says which authorities its lists belong to".to_owned();
+                return Err(failed("use sslcrl", detail).hint("give sslrootcert too"));
             }
             _ => return Ok(None),
         },
@@ -65,7 +68,7 @@ fn trust(info: &ConnInfo) -> Result<Option<Trust>> {
     if roots.is_empty() {
         return Err(failed("read sslrootcert", format!("{} holds no usable certificate", file.display())));
     }
-    Ok(Some(Trust { roots, certificates, check_name }))
+    Trust::new(info, provider, roots, certificates).map(Some)
 }
 
 fn default_file(name: &str) -> Option<PathBuf> {
@@ -111,6 +114,11 @@ fn client_certificate(info: &ConnInfo) -> Result<Option<(Chain, PrivateKeyDer<'s
         let detail = format!("others can read {}", key.display());
         return Err(failed("use the client key", detail).hint("chmod 0600 the key file"));
     }
+    // Both PEM forms of encrypted keys have the word in their first lines.
+    if std::fs::read_to_string(&key).is_ok_and(|text| text.contains("ENCRYPTED")) {
+        let hint = "decrypt it once: openssl pkey -in client.key -out plain.key, then chmod 0600 plain.key";
+        return Err(failed("use the client key", format!("{} is encrypted", key.display())).hint(hint));
+    }
     let key = PrivateKeyDer::from_pem_file(&key).map_err(|error| {
         failed("read the client key", format!("{}: {error}", key.display())).hint("give an unencrypted PEM key")
     })?;
@@ -137,7 +145,30 @@ struct Trust {
     roots: RootCertStore,
     /// The root file's certificates themselves: a server may use one of them as its own.
     certificates: Chain,
+    /// Verifies the chain against revocation lists as well, where there are any.
+    with_lists: Option<Arc<WebPkiServerVerifier>>,
     check_name: bool,
+}
+
+impl Trust {
+    fn new(info: &ConnInfo, provider: &Arc<CryptoProvider>, roots: RootCertStore, certificates: Chain) -> Result<Self> {
+        let check_name = info.ssl_mode == SslMode::VerifyFull;
+        let file = info.ssl_crl.clone().or_else(|| default_file("root.crl").filter(|path| path.is_file()));
+        let Some(file) = file else { return Ok(Self { roots, certificates, with_lists: None, check_name }) };
+        let unusable = |detail: String| {
+            failed("read sslcrl", format!("{}: {detail}", file.display())).hint("give a PEM file of revocation lists")
+        };
+        let lists = CertificateRevocationListDer::pem_file_iter(&file).map_err(|error| unusable(error.to_string()))?;
+        let lists: Vec<_> = lists.collect::<Result<_, _>>().map_err(|error| unusable(error.to_string()))?;
+        if lists.is_empty() {
+            return Err(unusable("it holds no revocation list".to_owned()));
+        }
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots.clone()), Arc::clone(provider)).with_crls(lists);
+        let verifier = verifier.enforce_revocation_expiration().build();
+        let verifier = verifier.map_err(|error| unusable(error.to_string()))?;
+        Ok(Self { roots, certificates, with_lists: Some(verifier), check_name })
+    }
 }
 
 #[derive(Debug)]
@@ -159,7 +190,16 @@ impl ServerCertVerifier for Verifier {
         let parsed = ParsedCertificate::try_from(end_entity)?;
         // OpenSSL accepts a trusted certificate that is the server's own, also when it is marked as
         // an authority, as self-signed ones usually are; webpki alone would refuse that.
-        if trust.certificates.iter().any(|own| own.as_ref() == end_entity.as_ref()) {
+        if let Some(verifier) = &trust.with_lists {
+            // The chain comes before the name there; the name is looked at below, where the mode asks.
+            match verifier.verify_server_cert(end_entity, intermediates, server_name, &[], now) {
+                Err(rustls::Error::InvalidCertificate(
+                    CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+                )) => {}
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+        } else if trust.certificates.iter().any(|own| own.as_ref() == end_entity.as_ref()) {
             valid_now(end_entity, now)?;
         } else {
             let algorithms = self.algorithms.all;

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use paritas_connect::{Context, FailureKind, Store};
+use paritas_connect::{Context, Datasets, FailureKind, Store};
 use paritas_connect_postgres::{Options, PostgresStore};
 use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{self, Mode, Server};
@@ -167,6 +167,31 @@ async fn client_certificates_are_sent_and_refusals_named() {
     expect(&server, "certified", &mixed, Err(("store.tls", "sslkey belongs to sslcert"))).await;
     open_to_all(&right.key);
     expect(&server, "certified", &format!("{require}&{}", client(&right)), Err(("store.tls", "chmod 0600"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_the_same_by_every_way_to_the_server() {
+    let tls = Tls::new();
+    let server = tls.server("ways", &tls.good.server("good").unwrap()).await;
+    let sql = "CREATE TABLE t AS SELECT n AS id, repeat('x', n % 5000) AS pad FROM generate_series(1, 20000) n;
+               ALTER TABLE t ADD PRIMARY KEY (id); GRANT SELECT ON t TO PUBLIC; ANALYZE t";
+    server.batch("postgres", sql).await.unwrap();
+    let port = server.port();
+    let mut seen = Vec::new();
+    for url in [
+        format!("postgres://plain@127.0.0.1:{port}/postgres?sslmode=disable"),
+        format!("postgres://anyone@127.0.0.1:{port}/postgres?sslmode=verify-full&{}", root(&tls.good)),
+        format!("host={} port={port} user=postgres dbname=postgres", server.socket_dir().display()),
+    ] {
+        let store = PostgresStore::from_url(&url, Options::default()).unwrap();
+        let description = store.describe(&cx(), &dataset("t")).await.unwrap();
+        let canon = canon_of(&store, &description, paritas_digest::Policies::default());
+        let scan = store.open(&cx().with_parallel(2), &request("t", canon)).await.unwrap();
+        assert!(scan.splits().len() > 1);
+        seen.push(read_all(&*scan).await.unwrap().images());
+    }
+    assert_eq!(seen[0].len(), 20_000);
+    assert!(seen.iter().all(|images| *images == seen[0]));
 }
 
 fn open_to_all(path: &Path) {

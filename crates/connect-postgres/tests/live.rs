@@ -247,3 +247,50 @@ async fn a_sinks_error_comes_through_and_the_scan_goes_on() {
     assert_eq!(error.code(), "run.cancelled");
     assert_eq!(read_all(&*scan).await.unwrap().rows(), 40_000);
 }
+
+/// The same rows again and again: longer than any buffer between server and client, and empty ones.
+const MIXED: &str = "CREATE TABLE t (id int PRIMARY KEY, pad text);
+    INSERT INTO t SELECT n, repeat('x', CASE WHEN n % 1000 = 0 THEN 1500000 ELSE n % 7 END) FROM generate_series(1, 20000) n;
+    ANALYZE t";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_error_of_the_server_at_any_row_is_reported_and_the_scan_goes_on() {
+    let db = Db::new(MIXED).await;
+    let canon = canon_of(&db.store, &db.describe("t").await, Policies::default());
+    // The first row fails before any data come, others after some, the last one after all.
+    for (row, filter) in [(1, "1 / (id - 1) <> 9"), (9_000, "1 / (id - 9000) <> 9"), (20_000, "1 / (id - 20000) <> 9")]
+    {
+        let mut request = request("t", canon.clone());
+        request.filter = Some(filter.to_owned());
+        let scan = db.store.open(&cx().with_parallel(1), &request).await.unwrap();
+        for split in scan.splits() {
+            let read = scan.read(&cx(), split, &mut Collect::default()).await;
+            if let Err(error) = read {
+                assert_eq!((error.code(), error.kind()), ("store.refused", FailureKind::Permanent), "{row}: {error:?}");
+                assert!(error.detail_text().unwrap().contains("22012"), "{error:?}");
+            } else {
+                assert!(scan.splits().len() > 1, "row {row} did not fail");
+            }
+        }
+    }
+    let scan = db.store.open(&cx(), &request("t", canon)).await.unwrap();
+    assert_eq!(read_all(&*scan).await.unwrap().rows(), 20_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_scan_goes_on_while_the_server_sends_notices_and_settings() {
+    let sql = "CREATE FUNCTION public.say(n int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+            IF n % 50 = 0 THEN RAISE NOTICE '%', repeat('n', n); END IF;
+            IF n % 70 = 0 THEN PERFORM set_config('application_name', 'row ' || n, true); END IF;
+            RETURN true; END $$";
+    let db = Db::new(&format!("{MIXED}; {sql}")).await;
+    let canon = canon_of(&db.store, &db.describe("t").await, Policies::default());
+    let plain = db.store.open(&cx(), &request("t", canon.clone())).await.unwrap();
+    let plain = read_all(&*plain).await.unwrap().images();
+    let mut noisy = request("t", canon);
+    noisy.filter = Some("public.say(id)".to_owned());
+    let noisy = db.store.open(&cx().with_parallel(1), &noisy).await.unwrap();
+    for _ in 0..2 {
+        assert!(read_all(&*noisy).await.unwrap().images() == plain);
+    }
+}

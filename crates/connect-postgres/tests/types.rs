@@ -35,6 +35,9 @@ const CASES: &[(&str, &str, &str, &[&str])] = &[
     ("int8", "9007199254740993", "9007199254740992 + 1", &["9007199254740992"]),
     ("oid", "4294967295", "'4294967295'", &["0"]),
     ("xid8", "'5'", "'5'", &["'6'"]),
+    ("xid", "'4294967295'", "'-1'", &["'7'", "NULL"]),
+    ("cid", "'7'", "'7'", &["'8'"]),
+    ("tid", "'(1,2)'", "'(1,2)'::tid", &["'(2,1)'", "'(1,3)'"]),
     ("numeric", "1.0", "'1.0'", &["1.00", "1", "10", "NULL", "'NaN'"]),
     ("numeric", "'NaN'", "'nan'", &["'Infinity'", "'-Infinity'", "0"]),
     ("numeric(18,8)", "1234567890.12", "'1234567890.12000000'", &["1234567890.13", "-1234567890.12"]),
@@ -101,11 +104,22 @@ const CASES: &[(&str, &str, &str, &[&str])] = &[
     ("tsquery", "'a & b'", "'a&b'", &["'a | b'"]),
     ("pg_lsn", "'0/10'", "'00000000/00000010'", &["'0/11'"]),
     ("pg_snapshot", "'10:20:10,14'", "'10:20:10,14'", &["'10:20:10'"]),
+    ("txid_snapshot", "'10:20:10,14'", "'10:20:10,14'", &["'10:20:10'"]),
     ("refcursor", "'c'", "'c'", &["'d'"]),
     ("regclass", "'referenced'", "'public.referenced'", &["'pg_class'"]),
     ("regtype", "'mood'", "'public.mood'", &["'int4'"]),
     ("regclass[]", "'{referenced}'", "ARRAY['referenced'::regclass]", &["'{pg_class}'", "'{}'"]),
     ("aclitem", "'postgres=r/postgres'", "makeaclitem(10, 10, 'SELECT', false)", &["'postgres=w/postgres'"]),
+    ("regproc", "'now'", "'pg_catalog.now'", &["'clock_timestamp'"]),
+    ("regprocedure", "'abs(int4)'", "'pg_catalog.abs(integer)'", &["'abs(int8)'"]),
+    ("regoper", "'||/'", "'pg_catalog.||/'", &["'|/'"]),
+    ("regoperator", "'+(int4,int4)'", "'pg_catalog.+(integer,integer)'", &["'-(int4,int4)'"]),
+    ("regrole", "'postgres'", "'postgres'", &["'pg_monitor'"]),
+    ("regnamespace", "'public'", "'public'", &["'pg_catalog'"]),
+    ("regcollation", "'\"C\"'", "'pg_catalog.\"C\"'", &["'\"POSIX\"'"]),
+    ("regconfig", "'english'", "'pg_catalog.english'", &["'simple'"]),
+    ("regdictionary", "'simple'", "'pg_catalog.simple'", &["'english_stem'"]),
+    ("oidvector", "'1 2'", "'1 2'", &["'2 1'", "'1'", "''"]),
     ("int2vector", "'1 2'", "'1 2'", &["'2 1'"]),
     ("mood", "'ok'", "'ok'", &["'sad'", "NULL"]),
     ("mood[]", "'{ok,NULL}'", "ARRAY['ok', NULL]::mood[]", &["'{ok}'", "'{NULL,ok}'", "'{}'"]),
@@ -137,9 +151,17 @@ const CASES: &[(&str, &str, &str, &[&str])] = &[
     ("int4range", "'[1,5)'", "'[1,4]'", &["'[1,5]'", "'empty'", "'[1,)'", "'(,)'"]),
     ("numrange", "'[1.0,2)'", "numrange(1.0, 2)", &["'[1.00,2)'", "'(1.0,2)'"]),
     ("tstzrange", "'[2026-01-01Z,)'", "'[2026-01-01 01:00+01,)'", &["'[2026-01-01Z,infinity)'"]),
+    ("int8range", "'[1,5)'", "'[1,4]'", &["'[1,5]'", "'empty'"]),
+    ("daterange", "'[2026-01-01,2026-02-01)'", "'[2026-01-01,2026-01-31]'", &["'[2026-01-01,2026-02-01]'", "'empty'"]),
+    ("tsrange", "'[2026-01-01,)'", "tsrange('2026-01-01', NULL)", &["'[2026-01-01,infinity)'", "'(2026-01-01,)'"]),
     ("floatrange", "'[1,2)'", "floatrange(1, 2)", &["'[1,2]'"]),
     ("moods", "'[sad,ok]'", "moods('sad', 'ok', '[]')", &["'[sad,happy]'"]),
     ("int4multirange", "'{[1,3),[5,7)}'", "int4multirange(int4range(5,7), int4range(1,3))", &["'{[1,7)}'", "'{}'"]),
+    ("int8multirange", "'{[1,3)}'", "'{[1,2]}'", &["'{[1,3]}'", "'{}'"]),
+    ("nummultirange", "'{[1.0,2)}'", "nummultirange(numrange(1.0, 2))", &["'{[1.00,2)}'", "'{(1.0,2)}'"]),
+    ("datemultirange", "'{[2026-01-01,2026-02-01)}'", "'{[2026-01-01,2026-01-31]}'", &["'{[2026-01-01,2026-01-31)}'"]),
+    ("tsmultirange", "'{[2026-01-01,)}'", "'{[2026-01-01 00:00,)}'", &["'{[2026-01-01,infinity)}'", "'{}'"]),
+    ("tstzmultirange", "'{[2026-01-01Z,)}'", "'{[2026-01-01 01:00+01,)}'", &["'{[2026-01-01 01:00Z,)}'"]),
     ("hstore", "'a=>1, b=>NULL'", "'b=>NULL, a=>1'", &["'a=>1'", "'a=>1, b=>\"NULL\"'"]),
     ("ltree", "'a.b'", "'a.b'", &["'a.c'"]),
 ];
@@ -159,6 +181,32 @@ const LOOSE: &[(&str, &str, &str, &str)] = &[
     ("json", "'{\"b\":1, \"a\":\"\\u0041\"}'", "'{\"a\":\"A\",\"b\":1}'", "'{\"a\":\"A\",\"b\":1.0}'"),
     ("jsonb", "'{\"bb\":1,\"c\":2}'", "'{\"c\":2,\"bb\":1}'", "'{\"c\":2,\"bb\":2}'"),
 ];
+
+/// Types that no table of a user's can hold a value of: they have no input, or are made by the
+/// server for its own catalogs and indexes.
+const WITHOUT_VALUES: &[&str] = &[
+    "gtsvector",
+    "pg_brin_bloom_summary",
+    "pg_brin_minmax_multi_summary",
+    "pg_dependencies",
+    "pg_mcv_list",
+    "pg_ndistinct",
+    "pg_node_tree",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_built_in_type_has_a_case() {
+    let (left, _) = databases().await;
+    let client = left.server.client(&left.name).await.unwrap();
+    let kinds: Vec<&str> = CASES.iter().map(|(kind, ..)| *kind).collect();
+    let sql = "SELECT t.typname::text FROM pg_type t WHERE t.typnamespace = 'pg_catalog'::regnamespace
+        AND t.typtype IN ('b', 'r', 'm') AND t.typname !~ '^_'
+        AND NOT EXISTS (SELECT FROM unnest($1::text[]) AS kind WHERE to_regtype(kind) = t.oid) ORDER BY 1";
+    let rows = client.query(sql, &[&kinds]).await.unwrap();
+    let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let expected: Vec<&str> = WITHOUT_VALUES.to_vec();
+    assert_eq!(missing, expected);
+}
 
 async fn databases() -> (Db, Db) {
     let left = Db::new(OBJECTS).await;
