@@ -30,6 +30,6 @@ pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
 pub use sink::deliver;
 pub use store::{
-    BlockSink, ColumnPair, Datasets, Description, FetchedField, FetchedRow, FileEntry, FileManifest, Files, Lookup,
-    Positions, ReplicaRole, Scan, ScanRequest, Split, SplitDone, Store, StoreIdentity,
+    Beside, BlockSink, ColumnPair, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
+    FileManifest, Files, Lookup, Positions, ReplicaRole, Scan, ScanRequest, Split, SplitDone, Store, StoreIdentity,
 };

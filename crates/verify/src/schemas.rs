@@ -1,7 +1,7 @@
 //! The differences between two schemas.
 
 use crate::plan::Choice;
-use paritas_digest::Canon;
+use paritas_digest::{Canon, Policies, ZonePolicy};
 use paritas_model::{Column, Schema};
 use std::collections::BTreeSet;
 
@@ -80,11 +80,12 @@ pub fn compare_schemas(source: &Schema, replica: &Schema, choice: &Choice, typin
     deltas
 }
 
-/// Whether values of two columns can be compared.
+/// Whether values of two columns can be compared, if need be under another policy than was chosen.
 fn meet(source: &Column, replica: &Column, choice: &Choice) -> bool {
     let alone = |column: &Column| Schema { columns: vec![column.clone()], ..Schema::default() };
     let pair = [(source.name.clone(), replica.name.clone())];
-    Canon::logical(&alone(source), &alone(replica), &pair, &[], choice.policies).is_ok()
+    let policies = Policies { zone: ZonePolicy::AssumeUtc, ..choice.policies };
+    Canon::logical(&alone(source), &alone(replica), &pair, &[], policies).is_ok()
 }
 
 fn compare_keys_and_facts(source: &Schema, replica: &Schema, choice: &Choice, deltas: &mut Vec<SchemaDelta>) {

@@ -181,7 +181,7 @@ fn read_group(
         let count = batch.num_rows();
         rows += count as u64;
         if rows > expected {
-            return Err(wrong_rows(opened, index, rows, expected, "or more"));
+            return Err(wrong_rows(opened, index, rows, expected, "at least"));
         }
         let first = first_row + rows - count as u64;
         if let Some(twice) = &mut twice {
