@@ -22,7 +22,7 @@ pub use arrow_rows::render_arrow;
 pub use arrow_types::{logical_type, schema_of};
 pub use arrow_value::show_arrow;
 pub use context::{Context, Progress};
-pub use error::{Error, FailureKind, Result};
+pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
 pub use memory::{MemoryStore, MemoryTable};
 pub use redact::{is_secret_name, redact_url};

@@ -48,6 +48,10 @@ pub(crate) fn named(source: Listed<'_>, replica: Listed<'_>) -> Result<Facings, 
 
 /// What faces datasets of these names on a side where none was named.
 fn partners(names: &[String], other: Listed<'_>) -> Result<Vec<String>, String> {
+    if other.database {
+        // It looks names up by itself, by its search path, and says which are missing.
+        return Ok(names.to_vec());
+    }
     let others: Vec<&Dataset> = other.all.iter().collect();
     let by_name = by_name(&others);
     let partner = |name: &String| {
@@ -57,11 +61,9 @@ fn partners(names: &[String], other: Listed<'_>) -> Result<Vec<String>, String> 
         }
         match (alike(&dataset, &by_name).as_slice(), other.all) {
             ([only], _) => Ok(only.0.clone()),
-            (_, [only]) if !other.database && names.len() == 1 => Ok(only.0.clone()),
-            ([_, _, ..], _) => Err(format!("{name:?} is the name of more than one dataset of the other side")),
-            // A database looks the name up by itself, by its search path, and says if it is missing.
-            _ if other.database => Ok(name.clone()),
-            _ => Err(format!("there is no dataset {name:?} on the other side")),
+            ([], [only]) if names.len() == 1 => Ok(only.0.clone()),
+            ([], _) => Err(format!("there is no dataset {name:?} on the other side")),
+            _ => Err(format!("{name:?} is the name of more than one dataset of the other side")),
         }
     };
     names.iter().map(partner).collect()
@@ -215,8 +217,9 @@ mod tests {
     #[case(&["public.fills"], &["export"], false, Ok("export"))]
     #[case(&["public.fills"], &["public.orders"], true, Ok("public.fills"))]
     #[case(&["public.fills"], &["public.fills", "public.orders"], true, Ok("public.fills"))]
-    #[case(&["fills"], &["public.fills", "public.orders"], true, Ok("public.fills"))]
-    #[case(&["fills"], &["a.fills", "b.fills"], true, Err(()))]
+    #[case(&["fills"], &["public.fills", "public.orders"], true, Ok("fills"))]
+    #[case(&["public.fills"], &["fills", "orders"], false, Ok("fills"))]
+    #[case(&["fills"], &["a.fills", "b.fills"], false, Err(()))]
     #[case(&["fills"], &["a", "b"], false, Err(()))]
     fn a_name_on_one_side_faces_the_same_name_on_the_other(
         #[case] names: &[&str],

@@ -28,6 +28,9 @@ pub async fn verify_links(
     let chosen = chosen_links(config, names)?;
     let keys = keys(config, options)?;
     let options = Options { digest_key: keys.digest, ..options.clone() };
+    if keys.privacy != Privacy::Show {
+        paritas_connect::hide_details();
+    }
     let mut jobs = Vec::new();
     for link in chosen {
         jobs.push(job(config, link, &options)?);
