@@ -324,6 +324,35 @@ fn a_failed_digester_stays_failed() {
 }
 
 #[test]
+fn rows_without_columns_are_counted() {
+    let logical = canon(&[], 0, Policies::default());
+    let wire = Canon { kind: CanonKind::Wire { engine: "example".into() }, ..logical.clone() };
+    let of = |rows: usize, canon: &Canon| {
+        let block = match canon.kind {
+            CanonKind::Logical => {
+                let options = RecordBatchOptions::new().with_row_count(Some(rows));
+                let schema = Arc::new(Schema::empty());
+                Block::Arrow(RecordBatch::try_new_with_options(schema, Vec::new(), &options).unwrap())
+            }
+            CanonKind::Wire { .. } => {
+                let mut block = paritas_digest::RowBlock::default();
+                (0..rows).for_each(|_| block.push(&[], &[]));
+                Block::Wire(block)
+            }
+        };
+        let mut digester = Digester::new(spec(canon), Capacity::MIN);
+        digester.add(&block).unwrap();
+        digester.finish()
+    };
+    assert_eq!(of(700, &logical), of(700, &wire));
+    for canon in [&logical, &wire] {
+        assert_eq!((of(700, canon).rows(), of(0, canon).rows()), (700, 0));
+        assert_ne!(of(700, canon), of(699, canon));
+        assert_ne!(of(700, canon), of(0, canon));
+    }
+}
+
+#[test]
 fn narrow_floats_are_the_same_however_they_are_carried() {
     let sums_of = |policy, array: ArrayRef| {
         let policies = Policies { float: policy, ..Policies::default() };
