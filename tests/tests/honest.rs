@@ -3,7 +3,7 @@
 
 use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{Install, Options, Server, standby, wait_replayed};
-use paritas_tests::{command, run, verify};
+use paritas_tests::{command, paritas, run, verify};
 use rstest::rstest;
 use serde_json::Value;
 use std::fs;
@@ -71,6 +71,8 @@ async fn an_unlogged_table_is_not_expected_of_a_standby_unless_it_was_named() {
     let (east, west) = (primary.url("postgres"), follower.url("postgres"));
     let json = verify(&east, &west, &[]).expect_code(0).json();
     assert!(not_checked(&json).contains("rows of public.u"), "{json}");
+    let text = paritas(&["verify", &east, &west]).stdout;
+    assert!(text.contains("1 dataset equal"), "{text}");
     verify(&format!("{east}?table=u"), &west, &[]).expect_code(3);
     primary.batch("postgres", "DROP TABLE a").await.unwrap();
     wait_replayed(&primary, &follower).await.unwrap();
