@@ -171,7 +171,12 @@ fn by_type(stage: &Stage<'_>) {
     };
     let single = |t: &mut Table| t.retype("ratio", "float32");
     let schema_line = schema("ratio", "double precision", "DOUBLE", "FLOAT");
-    finds("f64 to f32", &single, schema_line, "changed id='1': ratio '0.1' -> '0.1'");
+    if stage.kinds.0 == Kind::Csv {
+        // A text of few digits is the float nearest to it, in either width.
+        stage.passes("f64 to f32", single, &[]);
+    } else {
+        finds("f64 to f32", &single, schema_line, "changed id='1': ratio '0.1' -> '0.1'");
+    }
     let millis = |t: &mut Table| {
         t.retype("at", "timestamptz_ms");
         t.set(0, "at", "2026-01-05T09:00:00.123Z");
