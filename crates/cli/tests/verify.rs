@@ -125,6 +125,77 @@ fn configured_links_win_over_paths_and_hide_values_if_told_to() {
     }
 }
 
+/// All bytes of all files below a folder, as text.
+fn everything(folder: &std::path::Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        text.push_str(&path.display().to_string());
+        text.push_str(&if path.is_dir() {
+            everything(&path)
+        } else {
+            String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned()
+        });
+    }
+    text
+}
+
+#[test]
+fn hidden_values_are_not_in_the_state_either() {
+    let folder = exports();
+    folder.write("broken/c.csv", format!("{HEADER}1,10.00,x\n2,5.50,\"canary-value\"x\n"));
+    for (values, kept) in [("show", true), ("mask", false), ("hash", false)] {
+        for (replica, code) in [("other", 1), ("broken", 1)] {
+            let config = format!(
+                "[paritas]\nstate = \"state-{values}-{replica}\"\ndigest_key = {{ env = \"KEY\" }}\n[privacy]\nvalues = \"{values}\"\n\
+                 [store.a]\nkind = \"csv\"\nurl = \"east\"\n[store.b]\nkind = \"csv\"\nurl = \"{replica}\"\n\
+                 [[link]]\nname = \"east\"\nsource = \"a\"\nreplica = \"b\"\n"
+            );
+            folder.write("paritas.toml", config);
+            let mut command = folder.command(&["verify", "east", "-vvv", "--json"]);
+            command.env("KEY", "secret-key-of-the-deployment");
+            let shown = run(command).code(code);
+            let stored = everything(&folder.path().join(format!("state-{values}-{replica}")));
+            assert!(stored.contains("\"checks\""), "a run is kept");
+            let all = format!("{shown:?}{stored}");
+            assert_eq!(all.contains("canary-value"), kept && replica == "other", "{values} {replica}");
+        }
+    }
+}
+
+#[test]
+fn a_digest_that_cannot_be_written_is_no_success_and_the_verdict_is_told() {
+    let folder = exports();
+    for (args, word, code) in [(SAME, "PASS  ", 3), (OTHER, "FAIL  ", 1)] {
+        let run = folder.paritas(&[&args[..], &["--save-digest", "nowhere/a.digest"]].concat()).code(code);
+        assert!(run.stdout.starts_with(word), "{run:#?}");
+        assert!(run.stderr.contains("nowhere/a.digest") && run.stderr.contains("hint"), "{run:#?}");
+    }
+}
+
+#[test]
+fn two_files_are_one_pair_whatever_their_names_are() {
+    let folder = exports();
+    folder.write("copy/of-a.csv", format!("{HEADER}1,10.00,x\n2,5.50,canary-value\n3,7.25,z\n"));
+    folder.paritas(&["verify", "east/a.csv", "copy/of-a.csv"]).code(0);
+    let run = folder.paritas(&["verify", "east/a.csv", "equal/b.csv"]).code(1);
+    assert!(run.stdout.contains("a.csv") && !run.stdout.contains("missing"), "{run:#?}");
+    folder.paritas(&["verify", "east", "copy"]).code(1);
+}
+
+#[test]
+fn files_that_hold_no_rows_are_named_as_not_checked() {
+    let folder = exports();
+    folder.write("east/_delta_log/0.json", "{}");
+    folder.write("east/.a.csv.crc", "x");
+    folder.write("east/readme.txt", "x");
+    let json = folder.paritas(&[&SAME[..], &["--json"]].concat()).code(0).json();
+    let not_checked = json["links"][0]["not_checked"].to_string();
+    for part in ["source: 2 hidden files: .a.csv.crc, _delta_log/0.json", "source: 1 other files: readme.txt"] {
+        assert!(not_checked.contains(part), "{not_checked}");
+    }
+}
+
 #[test]
 fn a_password_appears_nowhere_however_much_is_logged() {
     let folder = exports();

@@ -5,7 +5,7 @@ use crate::listing::{self, Select};
 use crate::site::Site;
 use crate::source::{self, FoundFile, Root};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use paritas_connect::{Context, Error, FailureKind, Result};
+use paritas_connect::{Beside, Context, Error, FailureKind, Result};
 use paritas_model::Dataset;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -37,26 +37,53 @@ pub(crate) async fn files(
         // Rows may hide behind it, so the rest is not the dataset.
         return Err(error);
     }
-    let ending_counts = |name: &str| {
-        let chosen = match &select {
-            Select::All => false,
-            Select::One(_) => true,
-            Select::Pattern(_) => !name.contains('/'),
-        };
-        let lower = name.to_ascii_lowercase();
-        chosen || endings.iter().any(|ending| lower.ends_with(ending))
-    };
-    let single = matches!(select, Select::One(_));
-    let files: Vec<_> = found
-        .files
-        .into_iter()
-        .filter(|file| (single || !source::is_hidden(&file.name)) && ending_counts(&file.name))
-        .map(Arc::new)
-        .collect();
+    let files: Vec<_> =
+        found.files.into_iter().filter(|file| sort(&select, endings, &file.name) == Sort::Rows).map(Arc::new).collect();
     if files.is_empty() && !site.options().allow_empty {
         return Err(site.nothing(what));
     }
     Ok((root, files))
+}
+
+/// What a file is to a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    /// It holds rows.
+    Rows,
+    /// Its name says that it is none of the data.
+    Hidden,
+    /// It has another ending.
+    Other,
+}
+
+fn sort(select: &Select, endings: &[&str], name: &str) -> Sort {
+    let chosen = match select {
+        Select::All => false,
+        Select::One(_) => return Sort::Rows,
+        Select::Pattern(_) => !name.contains('/'),
+    };
+    let lower = name.to_ascii_lowercase();
+    match () {
+        () if source::is_hidden(name) => Sort::Hidden,
+        () if chosen || endings.iter().any(|ending| lower.ends_with(ending)) => Sort::Rows,
+        () => Sort::Other,
+    }
+}
+
+/// Files below the location that are not read.
+pub(crate) async fn beside(cx: &Context, site: &Site, endings: &[&str]) -> Result<Vec<Beside>> {
+    let (root, select) = site.resolve(cx).await?;
+    let found = listing::list(cx, &root, &select).await?;
+    let troubles = found.troubles.into_iter().map(|(name, _)| name).filter(|name| source::is_hidden(name));
+    let names: Vec<String> = found.files.into_iter().map(|file| file.name).chain(troubles).collect();
+    let of =
+        |wanted: Sort| names.iter().filter(|name| sort(&select, endings, name) == wanted).cloned().collect::<Vec<_>>();
+    let hidden = "names like these are bookkeeping of other tools, not data";
+    let others = format!("rows are read from files that end in {}", endings.join(" or "));
+    Ok([Beside::of("hidden files", of(Sort::Hidden), hidden), Beside::of("other files", of(Sort::Other), &others)]
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 /// Does something with every file on threads that may block, some at a time, and takes the results

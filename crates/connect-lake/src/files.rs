@@ -1,6 +1,6 @@
 //! Any files below a location, each with the checksum of its content.
 
-use crate::listing::{self, Listing};
+use crate::listing::{self, Listing, Select};
 use crate::pinned::Pinned;
 use crate::site::Site;
 use crate::source::{FoundFile, Root};
@@ -56,6 +56,7 @@ impl Files for FilesStore {
     async fn manifest(&self, cx: &Context) -> Result<FileManifest> {
         cx.check()?;
         let (root, select) = self.site.resolve(cx).await?;
+        let single = matches!(select, Select::One(_));
         let Listing { files, troubles } = listing::list(cx, &root, &select).await?;
         if files.is_empty() && troubles.is_empty() && !self.site.options().allow_empty {
             return Err(self.site.nothing("files"));
@@ -72,7 +73,7 @@ impl Files for FilesStore {
             blake3: Known::unknown(reason(&error)),
         }));
         entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        Ok(FileManifest { files: entries })
+        Ok(FileManifest { files: entries, single })
     }
 }
 

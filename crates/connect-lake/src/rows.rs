@@ -1,10 +1,11 @@
 //! Batches in the canon's column order that know where their rows stand.
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions, StringViewArray};
 use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
 use paritas_connect::{Error, FailureKind, FetchedRow, Result, render_arrow};
-use paritas_digest::{Block, Canon};
-use std::collections::HashMap;
+use paritas_digest::{Block, Canon, beyond_slot};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The file that a batch is from, in the metadata of its schema.
@@ -31,9 +32,42 @@ impl Batches {
 
     /// A batch whose first row has this number in its file, from 1.
     pub(crate) fn batch(&self, first_row: u64, rows: usize, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+        self.with_fields(self.fields.clone(), first_row, rows, columns)
+    }
+
+    /// Some rows of the columns, of which the first is row `first_row` of the file. A column that has
+    /// texts beyond its slot in the first of these rows has them in all.
+    pub(crate) fn part(
+        &self,
+        first_row: u64,
+        columns: &[ArrayRef],
+        beyond: &[BTreeMap<usize, String>],
+        rows: Range<usize>,
+    ) -> Result<RecordBatch> {
+        let (mut fields, mut arrays) = (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
+        for ((field, column), beyond) in self.fields.iter().zip(columns).zip(beyond) {
+            if beyond.contains_key(&rows.start) {
+                let texts = beyond.range(rows.clone()).map(|(_, text)| Some(text.as_str()));
+                fields.push(Arc::new(beyond_slot(field.name())));
+                arrays.push(Arc::new(texts.collect::<StringViewArray>()) as ArrayRef);
+            } else {
+                fields.push(Arc::clone(field));
+                arrays.push(column.slice(rows.start, rows.len()));
+            }
+        }
+        self.with_fields(fields, first_row.saturating_add(rows.start as u64), rows.len(), arrays)
+    }
+
+    fn with_fields(
+        &self,
+        fields: Vec<FieldRef>,
+        first_row: u64,
+        rows: usize,
+        columns: Vec<ArrayRef>,
+    ) -> Result<RecordBatch> {
         let metadata =
             HashMap::from([(FILE.to_owned(), self.file.clone()), (FIRST_ROW.to_owned(), first_row.to_string())]);
-        let schema: SchemaRef = Arc::new(Schema::new_with_metadata(self.fields.clone(), metadata));
+        let schema: SchemaRef = Arc::new(Schema::new_with_metadata(fields, metadata));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(schema, columns, &options).map_err(|error| {
             Error::new(FailureKind::Permanent, "data.unreadable", format!("{}: columns do not fit together", self.file))

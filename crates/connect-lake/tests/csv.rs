@@ -111,7 +111,7 @@ async fn the_ledger_is_the_same_in_parquet_and_csv() {
 #[case("x,y\n1,2\n\n", "data.ragged", "line 3")]
 #[case("x,y\n1,\"a\nb\"\n3,\"c\n", "data.damaged", "line 4")]
 #[case("x,y\n1,a\"b\n", "data.damaged", "line 2")]
-#[case("x,y\n1,z\n2.5,z\n", "data.unparsable", "line 3: column \"x\"")]
+#[case("x,y\n1,z\n2-5,z\n", "data.unparsable", "line 3: column \"x\"")]
 #[case("x,y\n\"\",z\n", "data.unparsable", "line 2")]
 #[tokio::test]
 async fn what_is_no_record_or_no_value_is_damage_with_its_line(
@@ -139,7 +139,7 @@ async fn bytes_that_are_no_utf8_are_damage_with_their_line() {
 }
 
 #[tokio::test]
-async fn more_digits_than_the_other_side_can_hold_are_damage_and_fewer_are_equal() {
+async fn more_digits_than_the_other_side_can_hold_are_another_value_and_fewer_are_equal() {
     let folder = tempdir().unwrap();
     let other = typed(&[
         ("amount", LogicalType::Decimal { precision: 18, scale: 4 }),
@@ -150,9 +150,52 @@ async fn more_digits_than_the_other_side_can_hold_are_damage_and_fewer_are_equal
     let expected = digest(&store, &canon).await.unwrap();
     let same = csv(write(folder.path(), "b.csv", "amount,at\n1.500000,2026-01-01T02:00:00.000+02:00\n"));
     assert!(digest(&same, &canon).await.unwrap() == expected);
-    for bad in ["1.50001,2026-01-01 00:00:00+00", "1.5,2026-01-01 00:00:00.0000001+00", "1.5,2026-01-01 00:00:00"] {
-        let store = csv(write(folder.path(), "c.csv", format!("amount,at\n{bad}\n")));
-        assert_eq!(digest(&store, &canon).await.unwrap_err().code(), "data.unparsable", "{bad}");
+    let null =
+        digest(&csv(write(folder.path(), "n.csv", "amount,at\n,2026-01-01 00:00:00+00\n")), &canon).await.unwrap();
+    for beyond in ["1.50001,2026-01-01 00:00:00+00", "1.5,2026-01-01 00:00:00.0000001+00"] {
+        let store = csv(write(folder.path(), "c.csv", format!("amount,at\n{beyond}\n")));
+        let other = digest(&store, &canon).await.unwrap();
+        assert!(other.rows() == 1 && other != expected && other != null, "{beyond}");
+    }
+    let store = csv(write(folder.path(), "c.csv", "amount,at\n1.5,2026-01-01 00:00:00\n"));
+    assert_eq!(digest(&store, &canon).await.unwrap_err().code(), "data.unparsable");
+}
+
+#[tokio::test]
+async fn rows_beyond_a_slot_keep_their_places_and_their_neighbours() {
+    let folder = tempdir().unwrap();
+    let other = typed(&[
+        ("id", LogicalType::Int { bits: 64, signed: true }),
+        ("at", LogicalType::Timestamp { unit: TimeUnit::Milli, zoned: false }),
+    ]);
+    let text =
+        "id,at\n1,2026-01-01 00:00:00\n2,2026-01-01 00:00:00.0005\n3,2026-01-01 00:00:00.0007\n4.5,\n5,2026-01-01\n";
+    let store = csv(write(folder.path(), "a.csv", text));
+    let canon = canon(&other, &schema(&store).await.unwrap(), &["id"], Policies::default());
+    assert_eq!(digest(&store, &canon).await.unwrap().rows(), 5);
+    let rows = rows(&store, &canon).await.unwrap();
+    assert_eq!(shown(&rows, &canon, "id"), ["1", "2", "3", "4.5", "5"]);
+    assert_eq!(shown(&rows, &canon, "at")[1..3], ["2026-01-01 00:00:00.0005", "2026-01-01 00:00:00.0007"]);
+    let places: Vec<_> = rows.iter().map(|row| row.place.clone().unwrap()).collect();
+    assert_eq!(places, (1..=5).map(|row| format!("a.csv row {row}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_text_is_a_float_in_the_width_of_the_other_side() {
+    let folder = tempdir().unwrap();
+    let single = typed(&[("x", LogicalType::Float { bits: 32 })]);
+    let store = csv(write(folder.path(), "a.csv", "x\n0.1\n"));
+    let canon = against(&store, &single).await;
+    let expected = digest(&store, &canon).await.unwrap();
+    for (text, same) in [
+        ("1e-1", true),
+        ("0.100000001", true),
+        ("0.10000000149011612", true),
+        ("0.12", false),
+        ("0.1000000012345", false),
+    ] {
+        let store = csv(write(folder.path(), "b.csv", format!("x\n{text}\n")));
+        assert_eq!(digest(&store, &canon).await.unwrap() == expected, same, "{text}");
     }
 }
 

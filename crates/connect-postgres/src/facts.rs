@@ -8,7 +8,7 @@ use crate::quote::{ident, list, literal};
 use crate::relation::Relation;
 use crate::session::{Session, get};
 use crate::types::{Kind, Types};
-use paritas_connect::{Context, Result};
+use paritas_connect::{Context, FACT_UNLOGGED, Result};
 use tokio_postgres::types::Oid;
 
 /// The facts of a relation, sorted.
@@ -24,6 +24,7 @@ pub(crate) async fn load(
         of_column(column, types, &mut facts);
     }
     constraints(session, cx, relation, &mut facts).await?;
+    persistence(session, cx, relation, &mut facts).await?;
     sequences(session, cx, relation, &mut facts).await?;
     let mut named: Vec<Oid> = columns.iter().flat_map(|column| types.within(column.type_oid)).collect();
     named.sort_unstable();
@@ -71,6 +72,14 @@ async fn constraints(session: &Session, cx: &Context, relation: &Relation, facts
                WHERE conrelid = $1 AND contype IN ('c', 'f', 'p', 'u', 'x')";
     for row in session.query(cx, "read the constraints", sql, &[&relation.oid]).await? {
         facts.push(format!("constraint {}", get::<&str>(&row, 0)?));
+    }
+    Ok(())
+}
+
+async fn persistence(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+    let sql = "SELECT 1 FROM pg_class WHERE oid = $1 AND relpersistence = 'u'";
+    if !session.query(cx, "read how the table is kept", sql, &[&relation.oid]).await?.is_empty() {
+        facts.push(FACT_UNLOGGED.to_owned());
     }
     Ok(())
 }

@@ -100,6 +100,7 @@ fn text(slot: &Slot, bytes: &[u8]) -> Result<Option<String>> {
         Slot::Decimal { scale } => Some(decimal(&i128::from_le_bytes(array(bytes)?).to_string(), *scale)),
         Slot::WideDecimal { scale } => Some(decimal(&i256::from_le_bytes(array(bytes)?).to_string(), *scale)),
         Slot::Float => Some(float(f64::from_bits(u64::from_le_bytes(array(bytes)?)))),
+        Slot::Float32 => Some(float(f32::from_bits(u32::from_le_bytes(array(bytes)?)).into())),
         // The server refuses zero bytes inside text, so it cannot hold any.
         Slot::Text | Slot::DecimalAny | Slot::DecimalExact => {
             std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).map(ToOwned::to_owned)

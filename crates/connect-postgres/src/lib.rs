@@ -5,6 +5,7 @@
 //! Arrow columns (logical canon). Nothing is ever written to a server: sessions are read only, and
 //! no temporary tables or slots are made.
 
+mod beside;
 mod bytes;
 mod columns;
 mod conninfo;

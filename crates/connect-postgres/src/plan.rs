@@ -199,6 +199,7 @@ pub(crate) fn meaning(slot: &Slot) -> LogicalType {
         Slot::WideDecimal { scale } => LogicalType::Decimal { precision: 76, scale: *scale },
         Slot::DecimalAny | Slot::DecimalExact => LogicalType::DecimalAny,
         Slot::Float => LogicalType::Float { bits: 64 },
+        Slot::Float32 => LogicalType::Float { bits: 32 },
         Slot::Text => LogicalType::Text,
         Slot::Bytes => LogicalType::Bytes,
         Slot::Uuid => LogicalType::Uuid,

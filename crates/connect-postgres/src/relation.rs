@@ -8,7 +8,7 @@ use paritas_model::Dataset;
 use tokio_postgres::types::Oid;
 
 /// Schemas that hold nothing of a user's.
-const SYSTEM: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+pub(crate) const SYSTEM: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
 /// A table, view or other relation with rows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,11 @@
 use crate::conninfo::ConnInfo;
 use crate::scan::PgScan;
 use crate::session::{self, Session};
-use crate::{columns, facts, probe, relation, wire};
+use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
-use paritas_connect::{Context, Datasets, Description, Positions, Result, Scan, ScanRequest, Store, StoreIdentity};
+use paritas_connect::{
+    Beside, Context, Datasets, Description, Positions, Result, Scan, ScanRequest, Store, StoreIdentity,
+};
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
 use secrecy::SecretString;
@@ -130,6 +132,13 @@ impl Datasets for PostgresStore {
         let names = relation::list(&session, cx, self.inner.materialized_views).await?;
         self.inner.give_back(session);
         Ok(names)
+    }
+
+    async fn beside(&self, cx: &Context) -> Result<Vec<Beside>> {
+        let session = self.inner.session(cx).await?;
+        let beside = beside::load(&session, cx, self.inner.materialized_views).await;
+        self.inner.give_back(session);
+        beside
     }
 
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {

@@ -1,6 +1,7 @@
 //! The one error type of connectors: what failed, what the system said, what to do.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A connector's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -125,10 +126,20 @@ impl Error {
     }
 }
 
+/// Whether errors are displayed without their details.
+static HIDDEN: AtomicBool = AtomicBool::new(false);
+
+/// From now on errors are displayed (in logs, notes and reasons) without what systems said about them,
+/// in the whole process: a server may quote values of rows there. [`Error::detail_text`] still has it.
+/// For whoever prints, when privacy settings hide values; there is no way back.
+pub fn hide_details() {
+    HIDDEN.store(true, Ordering::Relaxed);
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.inner.message)?;
-        if let Some(detail) = &self.inner.detail {
+        if let Some(detail) = self.inner.detail.as_ref().filter(|_| !HIDDEN.load(Ordering::Relaxed)) {
             write!(f, " ({detail})")?;
         }
         Ok(())

@@ -22,7 +22,7 @@ pub use arrow_rows::render_arrow;
 pub use arrow_types::{logical_type, schema_of};
 pub use arrow_value::show_arrow;
 pub use context::{Context, Progress};
-pub use error::{Error, FailureKind, Result};
+pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
 pub use memory::{MemoryStore, MemoryTable};
 pub use redact::{is_secret_name, redact_url};
@@ -30,6 +30,6 @@ pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
 pub use sink::deliver;
 pub use store::{
-    BlockSink, ColumnPair, Datasets, Description, FetchedField, FetchedRow, FileEntry, FileManifest, Files, Lookup,
-    Positions, ReplicaRole, Scan, ScanRequest, Split, SplitDone, Store, StoreIdentity,
+    Beside, BlockSink, ColumnPair, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
+    FileManifest, Files, Lookup, Positions, ReplicaRole, Scan, ScanRequest, Split, SplitDone, Store, StoreIdentity,
 };

@@ -90,6 +90,13 @@ pub trait Datasets: Debug + Send + Sync {
     /// Schema, key and size of one dataset. `dataset.missing` when it does not exist.
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description>;
 
+    /// What the store holds beside the datasets that it lists, and that is therefore never compared:
+    /// views, sequences, files of other kinds. For the report, so that nobody takes it for checked.
+    async fn beside(&self, cx: &Context) -> Result<Vec<Beside>> {
+        let _ = cx;
+        Ok(Vec::new())
+    }
+
     /// The engine whose own binary values this store hands out (`postgres`), or `None` when it only
     /// hands out Arrow columns. Two stores of one engine are compared in the wire canon.
     fn wire_engine(&self) -> Option<&'static str> {
@@ -119,6 +126,49 @@ pub trait Datasets: Debug + Send + Sync {
 
     /// Pins one consistent view of the dataset and cuts it into splits.
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>>;
+}
+
+/// The fact of a schema that its rows are in no log: a physical replica cannot have them.
+pub const FACT_UNLOGGED: &str = "unlogged: its rows are not in the log, and no physical replica has them";
+
+/// Things of one kind that a store holds and that are not compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// What they are, in the plural: `views`.
+    pub what: String,
+    /// How many there are.
+    pub count: u64,
+    /// The first of their names, at most [`Beside::NAMES_MAX`].
+    pub names: Vec<String>,
+    /// Why they are not compared.
+    pub why: String,
+}
+
+impl Beside {
+    /// Names in one list, at most.
+    pub const NAMES_MAX: usize = 10;
+
+    /// Things with these names; nothing where there are none.
+    pub fn of(what: &str, names: impl IntoIterator<Item = String>, why: &str) -> Option<Self> {
+        let mut beside = Self { what: what.to_owned(), count: 0, names: Vec::new(), why: why.to_owned() };
+        for name in names {
+            beside.count += 1;
+            if beside.names.len() < Self::NAMES_MAX {
+                beside.names.push(name);
+            }
+        }
+        (beside.count > 0).then_some(beside)
+    }
+}
+
+impl std::fmt::Display for Beside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.count, self.what, self.names.join(", "))?;
+        match self.count.saturating_sub(self.names.len() as u64) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }
 
 /// What is known about a dataset before reading it.
@@ -257,6 +307,8 @@ pub trait Files: Debug + Send + Sync {
 pub struct FileManifest {
     /// Sorted by path.
     pub files: Vec<FileEntry>,
+    /// Whether the location is one file, rather than whatever files are in it.
+    pub single: bool,
 }
 
 /// One file.

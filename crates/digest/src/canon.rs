@@ -76,6 +76,8 @@ pub enum Slot {
     DecimalExact,
     /// `f64`; narrower floats are widened, which is exact.
     Float,
+    /// `f32`; when no side is wider. A text meets it in the same width.
+    Float32,
     /// UTF-8 bytes as they are.
     Text,
     /// Bytes as they are.
@@ -194,6 +196,7 @@ impl Slot {
         match self {
             Self::Wire { fixed_width, .. } => *fixed_width,
             Self::Bool => Some(1),
+            Self::Float32 => Some(4),
             Self::Int | Self::Float | Self::Date | Self::Time(_) | Self::Duration(_) => Some(8),
             Self::Timestamp { unit: TimeUnit::Nano, .. } | Self::BigInt | Self::Decimal { .. } | Self::Uuid => Some(16),
             Self::Timestamp { .. } => Some(8),

@@ -43,6 +43,9 @@ pub struct Header {
     pub key_form: KeyForm,
     /// Whether the keys were taken out.
     pub blind: bool,
+    /// The condition that chose the rows, in the language of the store; without one, all were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
 }
 
 /// What the maker of a digest knows beside its rows.
@@ -91,6 +94,7 @@ impl Digest {
             sub: sums.capacity,
             key_form: sums.form,
             blind: sums.blind,
+            filter: None,
         };
         Self { header, sums, spec: Some(Arc::clone(spec)) }
     }
@@ -112,6 +116,14 @@ impl Digest {
         } else {
             Err(Incomparable { fields })
         }
+    }
+
+    /// The same digest as one of the rows that a condition chose. Two digests under different
+    /// conditions are incomparable.
+    #[must_use]
+    pub fn filtered(mut self, filter: Option<String>) -> Self {
+        self.header.filter = filter;
+        self
     }
 
     /// The same digest without the keys in its sketch, fit to leave the region. The number of rows,
@@ -141,6 +153,7 @@ impl Digest {
         delta(&mut fields, "key_hash", &ours.key_hash, &theirs.key_hash);
         canon_deltas(&mut fields, &ours.canon, &theirs.canon);
         delta(&mut fields, "buckets", &ours.buckets, &theirs.buckets);
+        delta(&mut fields, "filter", &ours.filter, &theirs.filter);
         delta(&mut fields, "key_form", &self.sums.form, &replica.sums.form);
         fields
     }

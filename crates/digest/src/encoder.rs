@@ -1,6 +1,6 @@
 //! Single values and keys of Arrow batches as canonical bytes.
 
-use crate::logical::{named, write_key, write_value};
+use crate::logical::{marked, named, write_beyond, write_key, write_value};
 use crate::{Canon, CanonKind, DigestError, KeyForm};
 use arrow_array::{RecordBatch, new_empty_array};
 
@@ -25,6 +25,9 @@ impl Encoder {
             return Err(DigestError::Columns { found, expected: canon.columns.len() });
         }
         for (column, field) in canon.columns.iter().zip(schema.fields()) {
+            if crate::logical::is_marked(field) {
+                continue;
+            }
             let empty = new_empty_array(field.data_type());
             crate::logical::check_type(empty.as_ref(), column, &canon.policies)?;
         }
@@ -43,8 +46,11 @@ impl Encoder {
         let (canon, array) = place.ok_or(missing)?;
         check_row(batch, row, &canon.name)?;
         let mut bytes = Vec::new();
-        let present = write_value(array.as_ref(), &canon.slot, &self.canon.policies, row, &mut bytes)
-            .map_err(|misfit| named(misfit, canon, array.as_ref()))?;
+        let present = match marked(batch, column) {
+            true => write_beyond(array.as_ref(), row, canon.slot.fixed_width().unwrap_or(0) as usize, &mut bytes),
+            false => write_value(array.as_ref(), &canon.slot, &self.canon.policies, row, &mut bytes),
+        };
+        let present = present.map_err(|misfit| named(misfit, canon, array.as_ref()))?;
         Ok(present.then_some(bytes))
     }
 
@@ -60,6 +66,7 @@ impl Encoder {
             let mut whole = true;
             for (index, _) in self.canon.key().iter().enumerate() {
                 match self.field(batch, row, index)? {
+                    Some(_) if marked(batch, index) => whole = false,
                     Some(bytes) => key.extend_from_slice(&bytes),
                     None => whole = false,
                 }

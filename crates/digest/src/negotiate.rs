@@ -220,6 +220,7 @@ pub(crate) fn slot_of(logical: &LogicalType, policies: &Policies) -> Option<Slot
         L::Bool => Slot::Bool,
         L::Int { bits: 64, signed: false } => Slot::BigInt,
         L::Int { .. } => Slot::Int,
+        L::Float { bits: ..=32 } => Slot::Float32,
         L::Float { .. } => Slot::Float,
         L::Decimal { precision: 0, .. } => Slot::DecimalAny,
         L::Decimal { precision: ..=38, scale } => Slot::Decimal { scale: *scale },

@@ -38,8 +38,8 @@ impl Spec {
     /// Derives the keys for `dataset`, a name that must be the same on both sides.
     ///
     /// # Errors
-    /// [`DigestError::Canon`] when the canon has no columns, more key columns than columns, or slots
-    /// of the other kind.
+    /// [`DigestError::Canon`] when the canon has more key columns than columns, or slots of the other
+    /// kind. Without any column all rows are alike, and only their number counts.
     pub fn new(key: &DigestKey, dataset: &str, canon: Canon) -> Result<Arc<Self>, DigestError> {
         check_canon(&canon)?;
         let key_form = canon.key_form();
@@ -91,9 +91,6 @@ impl Spec {
 
 fn check_canon(canon: &Canon) -> Result<(), DigestError> {
     let error = |why: &str| Err(DigestError::Canon { why: why.to_owned() });
-    if canon.columns.is_empty() {
-        return error("it has no columns");
-    }
     if canon.key_columns > canon.columns.len() {
         return error("it has more key columns than columns");
     }

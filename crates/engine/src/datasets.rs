@@ -18,24 +18,25 @@ pub(crate) struct Facings {
     pub(crate) replica_only: Vec<Dataset>,
 }
 
-/// Named datasets face each other in the order in which they were named. A name on one side only is
-/// used on both, or faces the other side's only dataset.
-pub(crate) fn named(
-    source: &[String],
-    replica: &[String],
-    source_all: &[Dataset],
-    replica_all: &[Dataset],
-) -> Result<Facings, String> {
-    let only = |all: &[Dataset]| match all {
-        [one] => Some(one.0.clone()),
-        _ => None,
-    };
-    let (ours, theirs): (Vec<String>, Vec<String>) = match (source, replica) {
+/// One side of a link as it is named and listed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed<'a> {
+    /// The datasets that were named, as they were written.
+    pub(crate) named: &'a [String],
+    /// All datasets of the store.
+    pub(crate) all: &'a [Dataset],
+    /// Whether its datasets have names of their own, as tables of a database have. The name of a folder
+    /// of files says nothing.
+    pub(crate) database: bool,
+}
+
+/// Named datasets face each other in the order in which they were named. A name on one side only faces
+/// the dataset of the same name on the other; a store whose names say nothing gives its only one.
+pub(crate) fn named(source: Listed<'_>, replica: Listed<'_>) -> Result<Facings, String> {
+    let (ours, theirs): (Vec<String>, Vec<String>) = match (source.named, replica.named) {
         (ours, theirs) if ours.len() == theirs.len() => (ours.to_vec(), theirs.to_vec()),
-        ([one], []) => (vec![one.clone()], vec![only(replica_all).unwrap_or_else(|| one.clone())]),
-        ([], [one]) => (vec![only(source_all).unwrap_or_else(|| one.clone())], vec![one.clone()]),
-        (ours, []) => (ours.to_vec(), ours.to_vec()),
-        ([], theirs) => (theirs.to_vec(), theirs.to_vec()),
+        (ours, []) => (ours.to_vec(), partners(ours, replica)?),
+        ([], theirs) => (partners(theirs, source)?, theirs.to_vec()),
         (ours, theirs) => {
             return Err(format!("{} datasets are named on the source and {} on the replica", ours.len(), theirs.len()));
         }
@@ -43,6 +44,29 @@ pub(crate) fn named(
     let pairs = ours.into_iter().zip(theirs);
     let pairs = pairs.map(|(source, replica)| Facing { source: Dataset(source), replica: Dataset(replica) }).collect();
     Ok(Facings { pairs, ..Facings::default() })
+}
+
+/// What faces datasets of these names on a side where none was named.
+fn partners(names: &[String], other: Listed<'_>) -> Result<Vec<String>, String> {
+    if other.database {
+        // It looks names up by itself, by its search path, and says which are missing.
+        return Ok(names.to_vec());
+    }
+    let others: Vec<&Dataset> = other.all.iter().collect();
+    let by_name = by_name(&others);
+    let partner = |name: &String| {
+        let dataset = Dataset(name.clone());
+        if other.all.contains(&dataset) {
+            return Ok(name.clone());
+        }
+        match (alike(&dataset, &by_name).as_slice(), other.all) {
+            ([only], _) => Ok(only.0.clone()),
+            ([], [only]) if names.len() == 1 => Ok(only.0.clone()),
+            ([], _) => Err(format!("there is no dataset {name:?} on the other side")),
+            _ => Err(format!("{name:?} is the name of more than one dataset of the other side")),
+        }
+    };
+    names.iter().map(partner).collect()
 }
 
 /// All datasets of both sides, matched by name; a store that has just one faces the only one of the
@@ -187,8 +211,36 @@ mod tests {
     fn the_only_datasets_of_two_stores_face_each_other() {
         let facings = all(&sets(&["east"]), &sets(&["west"]));
         assert_eq!(facings.pairs.len(), 1);
-        let facings = named(&["public.fills".into()], &[], &[], &sets(&["export"])).unwrap();
-        assert_eq!(facings.pairs.first().unwrap().replica.0, "export");
-        assert!(named(&["a".into(), "b".into()], &["c".into()], &[], &[]).is_err());
+    }
+
+    #[rstest]
+    #[case(&["public.fills"], &["export"], false, Ok("export"))]
+    #[case(&["public.fills"], &["public.orders"], true, Ok("public.fills"))]
+    #[case(&["public.fills"], &["public.fills", "public.orders"], true, Ok("public.fills"))]
+    #[case(&["fills"], &["public.fills", "public.orders"], true, Ok("fills"))]
+    #[case(&["public.fills"], &["fills", "orders"], false, Ok("fills"))]
+    #[case(&["fills"], &["a.fills", "b.fills"], false, Err(()))]
+    #[case(&["fills"], &["a", "b"], false, Err(()))]
+    fn a_name_on_one_side_faces_the_same_name_on_the_other(
+        #[case] names: &[&str],
+        #[case] others: &[&str],
+        #[case] database: bool,
+        #[case] expected: Result<&str, ()>,
+    ) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let (ours, theirs) = (sets(&["x", "y"]), sets(others));
+        let source = Listed { named: &names, all: &ours, database: true };
+        let replica = Listed { named: &[], all: &theirs, database };
+        let there = named(source, replica).map(|facings| facings.pairs.first().unwrap().replica.0.clone());
+        assert_eq!(there.as_deref().map_err(|_| ()), expected);
+        let back = named(replica, source).map(|facings| facings.pairs.first().unwrap().source.0.clone());
+        assert_eq!(back.as_deref().map_err(|_| ()), expected);
+    }
+
+    #[test]
+    fn as_many_names_are_needed_on_both_sides() {
+        let (two, one) = (["a".to_owned(), "b".to_owned()], ["c".to_owned()]);
+        let side = |named| Listed { named, all: &[], database: true };
+        assert!(named(side(&two), side(&one)).is_err());
     }
 }

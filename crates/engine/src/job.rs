@@ -46,6 +46,8 @@ pub(crate) struct Sides {
     pub(crate) replica: Side,
     /// Whether the replica follows the source.
     pub(crate) live: bool,
+    /// Whether it does so byte by byte.
+    pub(crate) physical: bool,
 }
 
 /// A job under way, with everything that its checks need.
@@ -80,8 +82,8 @@ pub(crate) async fn verify_job(
     };
     let mut work = Work { job: &job, sides: sides(cx, &job, options), options, monitor, keeper };
     match identify(work.job, &work.sides).await {
-        Ok(live) => {
-            work.sides.live = live;
+        Ok((live, physical)) => {
+            (work.sides.live, work.sides.physical) = (live, physical);
             let (source, replica) = (&work.sides.source.store, &work.sides.replica.store);
             match (source.datasets(), replica.datasets(), source.files(), replica.files()) {
                 (Some(_), Some(_), _, _) => tables::verify(&work, &mut link).await,
@@ -120,7 +122,7 @@ fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
         side.budget = Arc::clone(&budget);
         side
     };
-    Sides { source: side(&job.source), replica: side(&job.replica), live: false }
+    Sides { source: side(&job.source), replica: side(&job.replica), live: false, physical: false }
 }
 
 /// One side with counters that somebody watches.
@@ -140,8 +142,8 @@ fn nothing_in_common(job: &Job) -> Problem {
     }
 }
 
-/// Asks both stores who they are, and whether one follows the other.
-async fn identify(job: &Job, sides: &Sides) -> Result<bool, Failure> {
+/// Asks both stores who they are, whether one follows the other, and whether byte by byte.
+async fn identify(job: &Job, sides: &Sides) -> Result<(bool, bool), Failure> {
     let probe = |side: &Side| {
         let side = side.clone();
         async move { side.cx.bound(side.store.probe(&side.cx)).await }
@@ -164,7 +166,8 @@ async fn identify(job: &Job, sides: &Sides) -> Result<bool, Failure> {
         };
         return Err((Origin::Comparison, problem));
     }
-    facing(sides, &ours, &theirs)
+    let live = facing(sides, &ours, &theirs)?;
+    Ok((live, live && theirs.role == ReplicaRole::PhysicalReplica))
 }
 
 /// Whether both sides would read the very same rows. Two tables of one database are two datasets.

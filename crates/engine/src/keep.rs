@@ -4,9 +4,11 @@ use crate::Options;
 use jiff::Timestamp;
 use paritas_connect::Context;
 use paritas_digest::Digest;
-use paritas_report::{NotChecked, Report, Run};
+use paritas_model::Verdict;
+use paritas_report::{LinkReport, NotChecked, Report, Run};
 use paritas_state::{RunRecord, State, StateError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use ulid::Ulid;
 
 /// A run's id, and where it is kept.
@@ -16,6 +18,8 @@ pub(crate) struct Keeper {
     started: Timestamp,
     state: Option<State>,
     save_digest: Option<PathBuf>,
+    /// Whether a digest that was asked for could not be written.
+    lost_digest: AtomicBool,
 }
 
 impl Keeper {
@@ -29,11 +33,18 @@ impl Keeper {
                 None
             }
         });
-        Self { id: Ulid::generate(), started: Timestamp::now(), state, save_digest: options.save_digest.clone() }
+        let save_digest = options.save_digest.clone();
+        Self {
+            id: Ulid::generate(),
+            started: Timestamp::now(),
+            state,
+            save_digest,
+            lost_digest: AtomicBool::new(false),
+        }
     }
 
     /// The run's own part of a report that ends now.
-    pub(crate) fn run(&self, config: Option<String>) -> Run {
+    fn run(&self, config: Option<String>) -> Run {
         Run {
             id: self.id.to_string(),
             command: "verify".to_owned(),
@@ -61,9 +72,20 @@ impl Keeper {
             && let Err(error) = crate::stored::save(path, digest)
         {
             let what = format!("digest of {dataset} in {}", path.display());
-            tracing::error!("cannot write the {what}: {error}");
+            tracing::error!("cannot write the {what}: {error}; hint: name a file in a folder that can be written to");
+            self.lost_digest.store(true, Ordering::Relaxed);
             not_checked.push(NotChecked { what, why: error.to_string() });
         }
+    }
+
+    /// The report of the run. Where a digest that was asked for could not be written, the run did not
+    /// come to its end, whatever it found; a violation weighs more.
+    pub(crate) fn finish(&self, config: Option<String>, links: Vec<LinkReport>, deny_warnings: bool) -> Report {
+        let mut report = Report::new(self.run(config), links, deny_warnings);
+        if self.lost_digest.load(Ordering::Relaxed) && report.exit_code == 0 {
+            report.exit_code = Verdict::Unknown.exit_code(deny_warnings);
+        }
+        report
     }
 
     /// Keeps the report; that of an interrupted run apart from those that are finished.

@@ -28,6 +28,9 @@ pub async fn verify_links(
     let chosen = chosen_links(config, names)?;
     let keys = keys(config, options)?;
     let options = Options { digest_key: keys.digest, ..options.clone() };
+    if keys.privacy != Privacy::Show {
+        paritas_connect::hide_details();
+    }
     let mut jobs = Vec::new();
     for link in chosen {
         jobs.push(job(config, link, &options)?);
@@ -41,7 +44,7 @@ pub async fn verify_links(
         links.push(verify_job(cx, job, &options, monitor, &keeper).await);
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
-    let mut report = Report::new(keeper.run(Some(checksum)), links, options.deny_warnings);
+    let mut report = keeper.finish(Some(checksum), links, options.deny_warnings);
     // Before anything is kept: what may not be printed may not be stored either.
     apply_privacy(&mut report, keys.privacy);
     keeper.report(cx, &report);

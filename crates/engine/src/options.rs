@@ -14,7 +14,7 @@ use std::time::Duration;
 pub struct Options {
     /// Where runs and digests are kept; `None` keeps nothing.
     pub state: Option<PathBuf>,
-    /// At most that many differing rows or files are listed per check; counts are complete anyway.
+    /// At most that many differing rows or files are listed per check; it does not limit what is counted.
     pub max_differences: usize,
     /// When to stop.
     pub budget: Option<Budget>,

@@ -28,7 +28,7 @@ pub async fn verify_pair(
     if ours.kind == StoreKind::Digest {
         let keeper = Keeper::begin(options, None);
         let link = crate::stored::verify(cx, &ours, &theirs, options, monitor).await?;
-        let report = Report::new(keeper.run(None), vec![link], options.deny_warnings);
+        let report = keeper.finish(None, vec![link], options.deny_warnings);
         keeper.report(cx, &report);
         return Ok(report);
     }
@@ -49,7 +49,7 @@ pub async fn verify_pair(
     let job = Job { name: format!("{} -> {}", job.source.store.name(), job.replica.store.name()), ..job };
     let keeper = Keeper::begin(options, None);
     let link = verify_job(cx, job, options, monitor, &keeper).await;
-    let report = Report::new(keeper.run(None), vec![link], options.deny_warnings);
+    let report = keeper.finish(None, vec![link], options.deny_warnings);
     keeper.report(cx, &report);
     Ok(report)
 }

@@ -1,15 +1,16 @@
 //! The datasets of a link: which face each other, and what is said about each pair.
 
-use crate::datasets::{self, Facing, Facings};
+use crate::datasets::{self, Facing, Facings, Listed};
 use crate::error::problem_of;
 use crate::job::{Failure, Job, Sides, Work, watched};
 use crate::record::{self, Compared};
-use paritas_connect::{Description, Error, Progress};
+use crate::registry::Opened;
+use paritas_connect::{Description, Error, FACT_UNLOGGED, Progress};
 use paritas_digest::{Policies, schema_fingerprint};
-use paritas_model::{Dataset, Known, StoreKind};
+use paritas_model::{Dataset, Known, StoreKind, Verdict};
 use paritas_report::{Check, LinkReport, NotChecked, Problem};
 use paritas_verify::rows::{self, Origin};
-use paritas_verify::{Choice, Matching, Plan, PlanError, Side, compare_schemas};
+use paritas_verify::{Choice, Matching, Plan, PlanError, Side, Typing, compare_schemas};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -47,10 +48,12 @@ pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
         }
         verify_facing(work, facing, link).await;
     }
-    if link.checks.is_empty() {
+    beside(work, link).await;
+    let rows = |check: &Check| matches!(check, Check::Parity(_));
+    if !link.checks.iter().any(rows) && LinkReport::combined(&link.checks) != Verdict::Fail {
         let problem = Problem {
             code: "dataset.none".to_owned(),
-            message: "there is no dataset to verify".to_owned(),
+            message: "there is no dataset whose rows can be verified".to_owned(),
             detail: None,
             hint: Some("check include and exclude of the link, or name a table with ?table=".to_owned()),
         };
@@ -85,8 +88,14 @@ async fn face(job: &Job, sides: &Sides) -> Result<Facings, Failure> {
         facings.pairs.sort();
         return Ok(facings);
     }
-    datasets::named(source, replica, &ours, &theirs).map_err(|message| {
-        let hint = Some("name the same number of tables on both sides, in the order in which they belong".to_owned());
+    let listed = |named, all, opened: &Opened| {
+        let database = opened.described.kind == StoreKind::Postgres;
+        Listed { named, all, database }
+    };
+    let (source, replica) = (listed(source, &ours, &job.source), listed(replica, &theirs, &job.replica));
+    datasets::named(source, replica).map_err(|message| {
+        let hint = "write ?table= on both sides, with the same number of tables in the order in which they belong";
+        let hint = Some(hint.to_owned());
         let code = "usage.url".to_owned();
         (Origin::Comparison, Problem { code, message, detail: None, hint })
     })
@@ -160,8 +169,19 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
     let (Some(source_rows), Some(replica_rows)) = (source.store.datasets(), replica.store.datasets()) else {
         return;
     };
-    let deltas = compare_schemas(&ours.schema, &theirs.schema, &choice, source.store.kind() == replica.store.kind());
+    let typing = match source.store.kind() == replica.store.kind() {
+        true if source_rows.wire_engine().is_some() => Typing::Engine,
+        true => Typing::Format,
+        false => Typing::Meaning,
+    };
+    let deltas = compare_schemas(&ours.schema, &theirs.schema, &choice, typing);
     link.checks.push(Check::Schema(record::schema(&facing.source.0, &deltas)));
+    let unlogged = ours.schema.facts.iter().any(|fact| fact == FACT_UNLOGGED);
+    if work.sides.physical && unlogged && !is_named(work.job, facing) {
+        let why = "the table is unlogged: its rows are not in the log, so no standby has them".to_owned();
+        link.not_checked.push(NotChecked { what: format!("rows of {}", facing.source.0), why });
+        return;
+    }
     let plan = match Plan::new((source_rows, &ours), (replica_rows, &theirs), &choice) {
         Ok(plan) => plan,
         Err(error) => return not_planned(facing, error, link),
@@ -195,6 +215,35 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
     }
     let names = Compared { source_name: &facing.source.0, replica_name: &facing.replica.0 };
     link.checks.push(Check::Parity(record::parity(&names, &plan, outcome, started.elapsed())));
+}
+
+/// Whether the user asked for this very dataset, rather than for all.
+fn is_named(job: &Job, facing: &Facing) -> bool {
+    !job.source.target.datasets.is_empty()
+        || !job.replica.target.datasets.is_empty()
+        || job.include.contains(&facing.source.0)
+        || job.overrides.iter().any(|own| own.source_name == facing.source.0)
+}
+
+/// What the stores hold beside their datasets. Where single tables were named, nobody expects the rest
+/// of a database to be looked at.
+async fn beside(work: &Work<'_>, link: &mut LinkReport) {
+    let Work { job, sides, .. } = work;
+    let named = !job.source.target.datasets.is_empty() || !job.replica.target.datasets.is_empty();
+    for (side, name) in [(&sides.source, "source"), (&sides.replica, "replica")] {
+        let Some(datasets) = side.store.datasets().filter(|datasets| !named || datasets.wire_engine().is_none()) else {
+            continue;
+        };
+        match side.cx.bound(datasets.beside(&side.cx)).await {
+            Ok(found) => link.not_checked.extend(
+                found.into_iter().map(|one| NotChecked { what: format!("{name}: {one}"), why: one.why.clone() }),
+            ),
+            Err(error) => {
+                let what = format!("{name}: what it holds beside its datasets");
+                link.not_checked.push(NotChecked { what, why: error.message().to_owned() });
+            }
+        }
+    }
 }
 
 fn not_planned(facing: &Facing, error: PlanError, link: &mut LinkReport) {

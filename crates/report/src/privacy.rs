@@ -32,6 +32,8 @@ impl std::fmt::Debug for Privacy {
 const MASK: &str = "***";
 /// What a system says about a failure may quote a value, so it is hidden as a whole.
 const HIDDEN_DETAIL: &str = "hidden, because privacy settings hide values";
+/// The code of what a server refuses for reasons of its own.
+const REFUSED: &str = "store.refused";
 /// Hexadecimal digits of a hashed value: 64 bits.
 const HASH_DIGITS: usize = 16;
 
@@ -54,8 +56,13 @@ pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
 }
 
 fn hide_detail(problem: &mut Option<Problem>) {
-    if let Some(Problem { detail: Some(detail), .. }) = problem {
+    let Some(problem) = problem else { return };
+    if let Some(detail) = &mut problem.detail {
         HIDDEN_DETAIL.clone_into(detail);
+    }
+    // Of these the hint is the server's own, too.
+    if problem.code == REFUSED {
+        problem.hint = None;
     }
 }
 

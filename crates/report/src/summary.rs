@@ -75,7 +75,11 @@ impl Totals {
         let mut wrong = Vec::new();
         for link in links {
             totals.not_checked += link.not_checked.len() as u64;
-            for view in datasets(link) {
+            // Equal schemas say nothing about rows that nobody read; those are among what was left out.
+            let unread = |view: &DatasetView<'_>| {
+                view.verdict == Verdict::Pass && view.checks.iter().all(|check| matches!(check, Check::Schema(_)))
+            };
+            for view in datasets(link).into_iter().filter(|view| !unread(view)) {
                 totals.datasets += 1;
                 if let Some(count) = totals.per_verdict.get_mut(view.verdict as usize) {
                     *count += 1;

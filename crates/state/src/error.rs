@@ -53,7 +53,9 @@ impl StateError {
                 "state.denied",
                 format!("make {shown} writable for the user paritas runs as, or name another folder with --state DIR"),
             ),
-            Kind::NotFound => ("state.missing", "list what there is with `paritas history`".to_owned()),
+            Kind::NotFound => {
+                ("state.missing", "see which runs and digests there are in the folders of the state".to_owned())
+            }
             Kind::NotADirectory | Kind::AlreadyExists | Kind::IsADirectory => {
                 ("state.place", "name a folder with --state DIR that is used for nothing else".to_owned())
             }

@@ -22,5 +22,5 @@ mod side;
 
 pub use budget::Budget;
 pub use plan::{Choice, Matching, Plan, PlanError};
-pub use schemas::{SchemaDelta, compare_schemas};
+pub use schemas::{SchemaDelta, Typing, compare_schemas};
 pub use side::{Retry, Side};

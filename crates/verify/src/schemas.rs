@@ -1,7 +1,8 @@
 //! The differences between two schemas.
 
 use crate::plan::Choice;
-use paritas_model::Schema;
+use paritas_digest::{Canon, Policies, ZonePolicy};
+use paritas_model::{Column, Schema};
 use std::collections::BTreeSet;
 
 /// One difference between two schemas.
@@ -20,9 +21,21 @@ pub struct SchemaDelta {
     pub comparable: bool,
 }
 
-/// Everything in which two schemas differ. `same_engine` tells whether engine types and facts can
-/// be held against each other; otherwise types are compared by meaning.
-pub fn compare_schemas(source: &Schema, replica: &Schema, choice: &Choice, same_engine: bool) -> Vec<SchemaDelta> {
+/// How the types of two stores are held against each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Typing {
+    /// One engine: its own types are part of the data, and one that differs is a difference.
+    Engine,
+    /// One kind of files: physical types that differ are stated. They are a difference only where no
+    /// value of the one can be compared with one of the other.
+    Format,
+    /// Two kinds of store: types are compared by meaning.
+    Meaning,
+}
+
+/// Everything in which two schemas differ.
+pub fn compare_schemas(source: &Schema, replica: &Schema, choice: &Choice, typing: Typing) -> Vec<SchemaDelta> {
+    let same_kind = typing != Typing::Meaning;
     let mut deltas = Vec::new();
     let mut taken = BTreeSet::new();
     let chosen = |name: &str| choice.columns.is_empty() || choice.columns.iter().any(|column| column == name);
@@ -36,15 +49,20 @@ pub fn compare_schemas(source: &Schema, replica: &Schema, choice: &Choice, same_
         };
         taken.insert(own.as_str());
         let untyped = [&column.logical, &other.logical].iter().any(|l| **l == paritas_model::LogicalType::Untyped);
-        let same = match same_engine {
+        let same = match same_kind {
             true => column.engine_type == other.engine_type,
             false => untyped || column.logical == other.logical,
         };
         if !same {
             let (source, replica) = (Some(column.engine_type.clone()), Some(other.engine_type.clone()));
-            // Between engines the canon decides whether the types can meet; it says so by itself.
-            deltas.push(SchemaDelta { what, source, replica, data: same_engine, comparable: true });
-        } else if same_engine && column.nullable != other.nullable {
+            // Between kinds the canon decides whether the types can meet; it says so by itself.
+            let data = match typing {
+                Typing::Engine => true,
+                Typing::Format => !meet(column, other, choice),
+                Typing::Meaning => false,
+            };
+            deltas.push(SchemaDelta { what, source, replica, data, comparable: true });
+        } else if same_kind && column.nullable != other.nullable {
             let word = |nullable: bool| Some(if nullable { "nullable" } else { "not null" }.to_owned());
             let (source, replica) = (word(column.nullable), word(other.nullable));
             deltas.push(SchemaDelta { what, source, replica, data: false, comparable: true });
@@ -56,10 +74,18 @@ pub fn compare_schemas(source: &Schema, replica: &Schema, choice: &Choice, same_
             deltas.push(SchemaDelta { what, source: None, replica, data: true, comparable: false });
         }
     }
-    if same_engine {
+    if same_kind {
         compare_keys_and_facts(source, replica, choice, &mut deltas);
     }
     deltas
+}
+
+/// Whether values of two columns can be compared, if need be under another policy than was chosen.
+fn meet(source: &Column, replica: &Column, choice: &Choice) -> bool {
+    let alone = |column: &Column| Schema { columns: vec![column.clone()], ..Schema::default() };
+    let pair = [(source.name.clone(), replica.name.clone())];
+    let policies = Policies { zone: ZonePolicy::AssumeUtc, ..choice.policies };
+    Canon::logical(&alone(source), &alone(replica), &pair, &[], policies).is_ok()
 }
 
 fn compare_keys_and_facts(source: &Schema, replica: &Schema, choice: &Choice, deltas: &mut Vec<SchemaDelta>) {

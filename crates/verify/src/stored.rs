@@ -51,6 +51,9 @@ pub async fn verify(request: &Request<'_>) -> Result<(Plan, Outcome)> {
         let error = Error::new(FailureKind::Permanent, "digest.key", "the digest was made with another digest key");
         return Err(error.hint("set [paritas] digest_key to the key of the run that made it"));
     }
+    if request.filter != header.filter {
+        return Err(other_filter(header.filter.as_deref()));
+    }
     let columns = canon.columns.iter().map(|column| ColumnPair {
         canonical: column.name.clone(),
         own: request.rename.get(&column.name).unwrap_or(&column.name).clone(),
@@ -77,6 +80,18 @@ pub async fn verify(request: &Request<'_>) -> Result<(Plan, Outcome)> {
     Ok((plan, outcome))
 }
 
+/// The replica would be read under another condition than the source was.
+fn other_filter(made_with: Option<&str>) -> Error {
+    let message = "the digest and the replica are filtered differently";
+    let error = Error::new(FailureKind::Permanent, "digest.incomparable", message);
+    match made_with {
+        Some(filter) => error
+            .detail(format!("The digest holds the rows where {filter}."))
+            .hint("give the replica the same condition with ?where=, to the letter"),
+        None => error.detail("The digest holds all rows.").hint("leave ?where= out, or take a digest with it"),
+    }
+}
+
 async fn run(request: &Request<'_>, spec: &Arc<Spec>, plan: &Plan, outcome: &mut Outcome) -> Result<(), Failure> {
     let at_replica = |error| (Origin::Replica, error);
     let header = &request.digest.header;
@@ -96,7 +111,8 @@ async fn run(request: &Request<'_>, spec: &Arc<Spec>, plan: &Plan, outcome: &mut
         store: request.replica.store.name().to_owned(),
     };
     let comparison =
-        compare(request.digest, &Digest::new(spec, facts, read.sums.clone())).map_err(|error| incomparable(&error))?;
+        compare(request.digest, &Digest::new(spec, facts, read.sums.clone()).filtered(request.filter.clone()))
+            .map_err(|error| incomparable(&error))?;
     outcome.equal = comparison.equal;
     outcome.complete = comparison.equal || comparison.complete;
     outcome.proven_unequal = !comparison.equal;

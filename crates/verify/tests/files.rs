@@ -42,7 +42,7 @@ impl Store for Folder {
 #[async_trait]
 impl Files for Folder {
     async fn manifest(&self, _: &Context) -> Result<FileManifest> {
-        Ok(FileManifest { files: self.0.clone() })
+        Ok(FileManifest { files: self.0.clone(), single: false })
     }
 }
 

@@ -5,8 +5,8 @@ mod common;
 
 use common::{Run, ints, lines, orders, table, texts};
 use paritas_connect::MemoryTable;
-use paritas_model::Verdict;
-use paritas_verify::{Choice, Matching, compare_schemas};
+use paritas_model::{Column, LogicalType, Schema, TimeUnit, Verdict};
+use paritas_verify::{Choice, Matching, Typing, compare_schemas};
 use rstest::rstest;
 use std::collections::BTreeMap;
 
@@ -145,7 +145,7 @@ async fn differences_between_schemas_are_named() {
     replica.schema.columns.first_mut().unwrap().nullable = false;
     let run = Run::of(source, replica);
     let (ours, theirs) = run.describe().await;
-    let deltas = compare_schemas(&ours.schema, &theirs.schema, &Choice::default(), true);
+    let deltas = compare_schemas(&ours.schema, &theirs.schema, &Choice::default(), Typing::Engine);
     let named: Vec<(&str, bool, bool)> = deltas.iter().map(|d| (d.what.as_str(), d.data, d.comparable)).collect();
     let expected = [
         ("column id", false, true),
@@ -156,5 +156,28 @@ async fn differences_between_schemas_are_named() {
         ("check (v > 0)", false, true),
     ];
     assert_eq!(named, expected);
-    assert!(compare_schemas(&ours.schema, &ours.schema, &Choice::default(), true).is_empty());
+    assert!(compare_schemas(&ours.schema, &ours.schema, &Choice::default(), Typing::Engine).is_empty());
+}
+
+#[rstest]
+#[case::integers_of_two_widths(LogicalType::Int { bits: 32, signed: true }, LogicalType::Int { bits: 64, signed: true }, false)]
+#[case::units(LogicalType::Timestamp { unit: TimeUnit::Micro, zoned: true }, LogicalType::Timestamp { unit: TimeUnit::Nano, zoned: true }, false)]
+#[case::zones(LogicalType::Timestamp { unit: TimeUnit::Micro, zoned: true }, LogicalType::Timestamp { unit: TimeUnit::Nano, zoned: false }, false)]
+#[case::floats(LogicalType::Float { bits: 32 }, LogicalType::Float { bits: 64 }, false)]
+#[case::one_meaning_in_two_encodings(LogicalType::Text, LogicalType::Text, false)]
+#[case::numbers_and_texts(LogicalType::Int { bits: 32, signed: true }, LogicalType::Text, true)]
+fn types_of_one_file_format_are_data_only_where_values_cannot_meet(
+    #[case] ours: LogicalType,
+    #[case] theirs: LogicalType,
+    #[case] data: bool,
+) {
+    let schema = |logical: LogicalType, engine_type: &str| Schema {
+        columns: vec![Column { name: "v".into(), engine_type: engine_type.into(), logical, nullable: true }],
+        ..Schema::default()
+    };
+    let (ours, theirs) = (schema(ours, "A"), schema(theirs, "B"));
+    let of = |typing| compare_schemas(&ours, &theirs, &Choice::default(), typing);
+    assert_eq!(of(Typing::Format).iter().map(|delta| delta.data).collect::<Vec<_>>(), [data]);
+    assert!(of(Typing::Engine).iter().all(|delta| delta.data));
+    assert!(of(Typing::Meaning).iter().all(|delta| !delta.data));
 }

@@ -65,6 +65,17 @@ async fn lost_changed_and_extra_rows_are_named_without_the_source() {
 }
 
 #[tokio::test]
+async fn a_digest_of_filtered_rows_is_not_compared_with_all_rows() {
+    let digest = digest_of(orders(&many(5)), &[]).await.filtered(Some("id < 9".to_owned()));
+    let mut bytes = Vec::new();
+    digest.write_to(&mut bytes).unwrap();
+    let digest = Digest::read_from(bytes.as_slice()).unwrap();
+    let error = against(&digest, Arc::new(west(&many(5))), &[]).await.unwrap_err();
+    assert_eq!(error.code(), "digest.incomparable");
+    assert!(error.detail_text().unwrap().contains("id < 9") && error.hint_text().is_some());
+}
+
+#[tokio::test]
 async fn a_lost_row_with_a_long_key_is_known_by_its_fingerprint() {
     let of = |rows: i64| {
         let names = common::Col::Text((0..rows).map(|id| Some(format!("a-long-name-{id}"))).collect());

@@ -12,7 +12,7 @@ const SHOWN_CHARS_MAX: usize = 100;
 /// - `changed id='1': amount '10.00' -> '10.01', note NULL -> ''`
 /// - `file lost|extra|changed|unverifiable PATH`
 /// - `schema WHAT: HERE -> THERE`
-/// - `not checked WHAT`
+/// - `not checked WHAT`, but for what stores hold beside their datasets, fault or not
 /// - `problem CODE: MESSAGE`
 pub fn lines(run: &Run) -> Vec<String> {
     let json = run.json();
@@ -27,7 +27,10 @@ pub fn lines(run: &Run) -> Vec<String> {
         }
         for left in link["not_checked"].as_array().expect("not_checked") {
             assert!(left["why"].as_str().is_some_and(|why| !why.is_empty()), "without a reason: {left}");
-            lines.push(format!("not checked {}", left["what"].as_str().expect("what")));
+            let what = left["what"].as_str().expect("what");
+            if !what.starts_with("source: ") && !what.starts_with("replica: ") {
+                lines.push(format!("not checked {what}"));
+            }
         }
     }
     lines

@@ -281,12 +281,6 @@ impl<'w> Stage<'w> {
         self
     }
 
-    /// The fault keeps the pair from being verified, and these lines say why. Never a pass.
-    pub fn unknown(&self, fault: &str, plant: impl FnOnce(&mut Table), lines: &[&str]) -> &Self {
-        self.demand(fault, &self.replica(plant), 3, lines);
-        self
-    }
-
     /// The fault is planted behind the table, in the replica's files or by SQL.
     pub fn finds_behind(&self, fault: &str, plant: impl FnOnce(&Placed), lines: &[&str]) -> &Self {
         let replica = self.replica(|_| {});

@@ -216,10 +216,6 @@ What some cells mean where the words allow more than one reading:
 
 - 11: rows of tables and files are a multiset. A changed order is found where files are compared as
   files, and must not be reported where rows are compared.
-- 13 in X: floats of 32 bits are covered between PostgreSQL and Parquet only; against CSV they are not, and
-  even a faithful copy is reported as changed. A CSV source whose text does not fit the copy's narrower type
-  (milliseconds, scale) ends as `unknown` with file, line and column, not as a difference. Both are in
-  [what-it-cannot-detect.md](what-it-cannot-detect.md).
 - 19, 20, 27: a store that lags, is stale or has expired shows as rows or files that are lost, extra
   or changed. Time is not judged here.
 - 26: modification times and session time zones an hour apart must not change any verdict.

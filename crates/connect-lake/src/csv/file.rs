@@ -6,12 +6,14 @@ use crate::failure::{self, DAMAGED_HINT};
 use crate::pinned::Pinned;
 use crate::rows::Batches;
 use crate::source::{FoundFile, Root};
-use crate::text::TextColumn;
+use crate::text::{Refused, TextColumn};
 use crate::{CsvOptions, partition::Partition};
+use arrow_array::ArrayRef;
 use flate2::read::MultiGzDecoder;
 use paritas_connect::{Context, Error, FailureKind, Result, ScanRequest, SplitDone};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 
@@ -185,6 +187,8 @@ struct Target {
     name: String,
     origin: Origin,
     values: TextColumn,
+    /// Rows since the last batch whose text is well-formed and beyond the slot; NULL among the values.
+    beyond: BTreeMap<usize, String>,
 }
 
 /// What reading a file needs besides the file.
@@ -211,7 +215,7 @@ impl Reading {
                     Some(index) => Origin::Field(index),
                     None => self.partition.value(&header.file.name, &pair.own).map_or(Origin::Absent, Origin::Folder),
                 };
-                Ok(Target { name: pair.own.clone(), origin, values })
+                Ok(Target { name: pair.own.clone(), origin, values, beyond: BTreeMap::new() })
             })
             .collect()
     }
@@ -237,7 +241,7 @@ impl Reading {
         // Without a header the first record was read already, and is a row.
         let mut some = if self.options.header { open.next()? } else { open.record.len() > 0 };
         while some {
-            self.row(&open, names.len(), &mut targets)?;
+            self.row(&open, names.len(), rows, &mut targets)?;
             rows += 1;
             bytes += open.record.bytes();
             if rows == BATCH_ROWS_MAX || bytes >= BATCH_BYTES_MAX {
@@ -253,7 +257,7 @@ impl Reading {
     }
 
     /// Takes one record apart.
-    fn row(&self, open: &Open, columns: usize, targets: &mut [Target]) -> Result<()> {
+    fn row(&self, open: &Open, columns: usize, row: usize, targets: &mut [Target]) -> Result<()> {
         let record = &open.record;
         if record.len() != columns {
             let (line, fields) = (record.line, record.len());
@@ -270,9 +274,14 @@ impl Reading {
                     (quoted || text != self.options.null).then_some(text)
                 }
             };
-            match value {
-                None => target.values.null(),
-                Some(value) => target.values.push(value).map_err(|why| unparsable(open, &target.name, why))?,
+            match value.map_or(Ok(()), |value| target.values.push(value)) {
+                Ok(()) if value.is_some() => {}
+                Ok(()) => target.values.null(),
+                Err(Refused::Malformed(why)) => return Err(unparsable(open, &target.name, why)),
+                Err(Refused::Beyond) => {
+                    target.values.null();
+                    target.beyond.insert(row, value.unwrap_or_default().to_owned());
+                }
             }
         }
         Ok(())
@@ -297,8 +306,20 @@ fn flush(
     if count == 0 {
         return Ok(());
     }
-    let columns = targets.iter_mut().map(|target| target.values.finish()).collect();
-    emit(batches.batch(done.rows + 1, count, columns)?)?;
+    let columns: Vec<ArrayRef> = targets.iter_mut().map(|target| target.values.finish()).collect();
+    let beyond: Vec<BTreeMap<usize, String>> =
+        targets.iter_mut().map(|target| std::mem::take(&mut target.beyond)).collect();
+    for part in parts(&beyond, count) {
+        emit(batches.part(done.rows + 1, &columns, &beyond, part)?)?;
+    }
     done.rows += count as u64;
     Ok(())
+}
+
+/// Rows put together so that in each part a column's values are all beyond its slot, or none is.
+fn parts(beyond: &[BTreeMap<usize, String>], count: usize) -> Vec<Range<usize>> {
+    let mut cuts: BTreeSet<usize> =
+        beyond.iter().flat_map(|rows| rows.keys()).flat_map(|row| [*row, row + 1]).collect();
+    cuts.extend([0, count]);
+    cuts.iter().zip(cuts.iter().skip(1)).map(|(start, end)| *start..*end).collect()
 }

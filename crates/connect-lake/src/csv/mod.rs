@@ -12,8 +12,8 @@ use crate::{LakeOptions, Location, dataset, rows};
 use async_trait::async_trait;
 use file::{Header, Reading};
 use paritas_connect::{
-    BlockSink, Context, Datasets, Description, Error, FailureKind, FetchedRow, Result, Scan, ScanRequest, Split,
-    SplitDone, Store, StoreIdentity,
+    Beside, BlockSink, Context, Datasets, Description, Error, FailureKind, FetchedRow, Result, Scan, ScanRequest,
+    Split, SplitDone, Store, StoreIdentity,
 };
 use paritas_digest::Block;
 use paritas_model::{Column, Dataset, Known, LogicalType, Position, Schema, StoreKind};
@@ -139,6 +139,10 @@ impl Datasets for CsvStore {
     async fn list(&self, cx: &Context) -> Result<Vec<Dataset>> {
         dataset::files(cx, &self.site, ENDINGS, WHAT).await?;
         Ok(vec![Dataset(self.site.dataset().to_owned())])
+    }
+
+    async fn beside(&self, cx: &Context) -> Result<Vec<Beside>> {
+        dataset::beside(cx, &self.site, ENDINGS).await
     }
 
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {

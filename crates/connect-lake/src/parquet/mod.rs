@@ -14,7 +14,7 @@ use crate::source::{FoundFile, Root};
 use crate::{LakeOptions, Location, dataset};
 use async_trait::async_trait;
 use footer::{Opened, Shape};
-use paritas_connect::{Context, Datasets, Description, Result, Scan, ScanRequest, Store, StoreIdentity};
+use paritas_connect::{Beside, Context, Datasets, Description, Result, Scan, ScanRequest, Store, StoreIdentity};
 use paritas_model::{Dataset, Known, Schema, StoreKind};
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -101,6 +101,10 @@ impl Datasets for ParquetStore {
     async fn list(&self, cx: &Context) -> Result<Vec<Dataset>> {
         dataset::files(cx, &self.site, ENDINGS, WHAT).await?;
         Ok(vec![Dataset(self.site.dataset().to_owned())])
+    }
+
+    async fn beside(&self, cx: &Context) -> Result<Vec<Beside>> {
+        dataset::beside(cx, &self.site, ENDINGS).await
     }
 
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {

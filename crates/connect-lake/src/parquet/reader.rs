@@ -7,7 +7,7 @@ use super::scan::{Inner, Part};
 use crate::drive::Emit;
 use crate::failure::{self, DAMAGED_HINT};
 use crate::rows::Batches;
-use crate::text::TextColumn;
+use crate::text::{Refused, TextColumn};
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
 use arrow_schema::DataType;
 use paritas_connect::{Context, Error, FailureKind, Result, SplitDone};
@@ -123,7 +123,10 @@ fn folder(column: Option<TextColumn>, value: Option<&str>, file: &str, name: &st
     let mut column = column.ok_or_else(|| unparsable("values of this type have no text form".into()))?;
     for _ in 0..BATCH_ROWS_MAX {
         match value {
-            Some(text) => column.push(text).map_err(unparsable)?,
+            Some(text) => column.push(text).map_err(|refused| match refused {
+                Refused::Malformed(why) => unparsable(why),
+                Refused::Beyond => unparsable("the column's type has no such value".into()),
+            })?,
             None => column.null(),
         }
     }
@@ -178,7 +181,7 @@ fn read_group(
         let count = batch.num_rows();
         rows += count as u64;
         if rows > expected {
-            return Err(wrong_rows(opened, index, rows, expected, "or more"));
+            return Err(wrong_rows(opened, index, rows, expected, "at least"));
         }
         let first = first_row + rows - count as u64;
         if let Some(twice) = &mut twice {

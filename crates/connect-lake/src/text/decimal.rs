@@ -1,6 +1,6 @@
 //! Exact decimals from their texts.
 
-use super::Why;
+use super::{Refused, malformed};
 use arrow_buffer::i256;
 
 /// Digits of a number, before and after the point together, at most.
@@ -39,12 +39,19 @@ fn read(text: &str) -> Option<Number<'_>> {
 }
 
 const NO_NUMBER: &str = "it is no decimal number";
-const TOO_LARGE: &str = "it has more digits than the column can hold";
+
+/// What is no finite number: a value of PostgreSQL's `numeric`, or nothing known.
+fn not_finite(text: &str) -> Refused {
+    if SPECIAL.contains(&text) { Refused::Beyond } else { malformed(NO_NUMBER) }
+}
+
+/// The special values of `numeric`.
+const SPECIAL: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
 impl Number<'_> {
     /// Calls `add` with each digit of the unscaled value at a scale; refuses digits beyond it that
     /// are not zero.
-    fn digits(&self, scale: i8, mut add: impl FnMut(u8) -> Result<(), Why>) -> Result<(), Why> {
+    fn digits(&self, scale: i8, mut add: impl FnMut(u8) -> Result<(), Refused>) -> Result<(), Refused> {
         // Position of the last kept digit, counted from the first digit of the number.
         let kept = self.whole.len() as i64 + self.exponent + i64::from(scale);
         let mut leading = true;
@@ -53,7 +60,7 @@ impl Number<'_> {
             let digit = byte - b'0';
             if position >= kept {
                 if digit != 0 {
-                    return Err(format!("it has more than {scale} digits after the point"));
+                    return Err(Refused::Beyond);
                 }
             } else {
                 leading &= digit == 0;
@@ -74,23 +81,23 @@ impl Number<'_> {
 }
 
 /// The unscaled value of a text at a scale.
-pub(super) fn at_scale(text: &str, scale: i8) -> Result<i128, Why> {
-    let number = read(text).ok_or(NO_NUMBER)?;
+pub(super) fn at_scale(text: &str, scale: i8) -> Result<i128, Refused> {
+    let number = read(text).ok_or_else(|| not_finite(text))?;
     let mut value = 0_i128;
     // Counted down from zero, so that the smallest value fits.
     number.digits(scale, |digit| {
         let next = value.checked_mul(10).and_then(|value| value.checked_sub(i128::from(digit)));
-        value = next.ok_or(TOO_LARGE)?;
+        value = next.ok_or(Refused::Beyond)?;
         Ok(())
     })?;
-    let value = if number.negative { value } else { value.checked_neg().ok_or(TOO_LARGE)? };
+    let value = if number.negative { value } else { value.checked_neg().ok_or(Refused::Beyond)? };
     // 38 digits are what a decimal column of 128 bits holds.
-    if value.unsigned_abs() < 10_u128.pow(38) { Ok(value) } else { Err(TOO_LARGE.into()) }
+    if value.unsigned_abs() < 10_u128.pow(38) { Ok(value) } else { Err(Refused::Beyond) }
 }
 
 /// The same with 256 bits.
-pub(super) fn wide_at_scale(text: &str, scale: i8) -> Result<i256, Why> {
-    let number = read(text).ok_or(NO_NUMBER)?;
+pub(super) fn wide_at_scale(text: &str, scale: i8) -> Result<i256, Refused> {
+    let number = read(text).ok_or_else(|| not_finite(text))?;
     let mut value = i256::ZERO;
     let mut digits = 0;
     number.digits(scale, |digit| {
@@ -99,18 +106,15 @@ pub(super) fn wide_at_scale(text: &str, scale: i8) -> Result<i256, Why> {
             .checked_mul(i256::from_i128(10))
             .and_then(|value| value.checked_sub(i256::from_i128(i128::from(digit))));
         // 76 digits are what a decimal column of 256 bits holds.
-        value = next.filter(|_| digits <= 76).ok_or(TOO_LARGE)?;
+        value = next.filter(|_| digits <= 76).ok_or(Refused::Beyond)?;
         Ok(())
     })?;
-    Ok(if number.negative { value } else { value.checked_neg().ok_or(TOO_LARGE)? })
+    Ok(if number.negative { value } else { value.checked_neg().ok_or(Refused::Beyond)? })
 }
 
 /// A number of any size, as its own text; also the special values of `numeric`.
-pub(super) fn any(text: &str) -> Result<&str, Why> {
-    match text {
-        "NaN" | "Infinity" | "-Infinity" => Ok(text),
-        _ => read(text).map(|_| text).ok_or_else(|| NO_NUMBER.to_owned()),
-    }
+pub(super) fn any(text: &str) -> Result<&str, Refused> {
+    if SPECIAL.contains(&text) || read(text).is_some() { Ok(text) } else { Err(malformed(NO_NUMBER)) }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Texts as values of typed columns: what a CSV field means when the other side has types.
 //!
-//! A text either is a value of the slot exactly or it is refused with a reason; nothing is rounded,
+//! A text is a value of the slot exactly, or well-formed and beyond it (`1.005` in a column of two
+//! digits after the point, so a difference), or it is refused with a reason; nothing is rounded,
 //! padded or guessed.
 
 mod decimal;
+mod float;
 mod time;
 
 use arrow_array::builder::{
@@ -11,7 +13,7 @@ use arrow_array::builder::{
     StringViewBuilder,
 };
 use arrow_array::types::{
-    Date32Type, Float64Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+    Date32Type, Float32Type, Float64Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
     Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt64Type,
 };
@@ -22,7 +24,17 @@ use paritas_model::TimeUnit;
 use std::sync::Arc;
 
 /// Why a text is not a value of its column.
-pub(crate) type Why = String;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It is well-formed, and equals no value that the slot has.
+    Beyond,
+    /// Nobody can tell what it means.
+    Malformed(String),
+}
+
+fn malformed(why: impl Into<String>) -> Refused {
+    Refused::Malformed(why.into())
+}
 
 /// Collects the values of one column.
 #[derive(Debug)]
@@ -41,6 +53,7 @@ enum Values {
     Decimal(Decimal128Builder, i8),
     Wide(Decimal256Builder, i8),
     Float(PrimitiveBuilder<Float64Type>),
+    Float32(PrimitiveBuilder<Float32Type>),
     Text(StringViewBuilder),
     /// A number of any size, kept as text.
     Number(StringViewBuilder),
@@ -74,6 +87,7 @@ impl TextColumn {
             Slot::WideDecimal { scale } => Values::Wide(decimal256(*scale)?, *scale),
             Slot::DecimalAny | Slot::DecimalExact => Values::Number(StringViewBuilder::new()),
             Slot::Float => Values::Float(PrimitiveBuilder::new()),
+            Slot::Float32 => Values::Float32(PrimitiveBuilder::new()),
             Slot::Text | Slot::Json => Values::Text(StringViewBuilder::new()),
             Slot::Bytes => Values::Bytes(BinaryBuilder::new()),
             Slot::Uuid => Values::Uuid(FixedSizeBinaryBuilder::new(16)),
@@ -97,6 +111,7 @@ impl TextColumn {
             Values::Decimal(_, scale) => DataType::Decimal128(38, *scale),
             Values::Wide(_, scale) => DataType::Decimal256(76, *scale),
             Values::Float(_) => DataType::Float64,
+            Values::Float32(_) => DataType::Float32,
             Values::Text(_) | Values::Number(_) => DataType::Utf8View,
             Values::Bytes(_) => DataType::Binary,
             Values::Uuid(_) => DataType::FixedSizeBinary(16),
@@ -118,6 +133,7 @@ impl TextColumn {
             Values::Decimal(b, _) => b.append_null(),
             Values::Wide(b, _) => b.append_null(),
             Values::Float(b) => b.append_null(),
+            Values::Float32(b) => b.append_null(),
             Values::Text(b) | Values::Number(b) => b.append_null(),
             Values::Bytes(b) => b.append_null(),
             Values::Uuid(b) => b.append_null(),
@@ -130,26 +146,24 @@ impl TextColumn {
         }
     }
 
-    /// Appends the value that a text means.
-    pub(crate) fn push(&mut self, text: &str) -> Result<(), Why> {
+    /// Appends the value that a text means. Nothing is appended where it is refused.
+    pub(crate) fn push(&mut self, text: &str) -> Result<(), Refused> {
         let any_zone = self.any_zone;
         match &mut self.values {
             Values::Bool(b) => b.append_value(truth(text)?),
-            Values::Int(b) => b.append_value(text.parse().map_err(|_| "it is no integer of 64 bits".to_owned())?),
-            Values::Unsigned(b) => {
-                b.append_value(text.parse().map_err(|_| "it is no unsigned integer of 64 bits".to_owned())?);
-            }
+            Values::Int(b) => b.append_value(integer(text)?),
+            Values::Unsigned(b) => b.append_value(integer(text)?),
             Values::Decimal(b, scale) => b.append_value(decimal::at_scale(text, *scale)?),
             Values::Wide(b, scale) => b.append_value(decimal::wide_at_scale(text, *scale)?),
-            Values::Float(b) => b.append_value(text.parse().map_err(|_| "it is no number".to_owned())?),
+            Values::Float(b) => b.append_value(float::double(text)?),
+            Values::Float32(b) => b.append_value(float::single(text)?),
             Values::Text(b) => b.append_value(text),
             Values::Number(b) => b.append_value(decimal::any(text)?),
-            Values::Bytes(b) => b.append_value(bytes(text)?),
-            Values::Uuid(b) => b.append_value(uuid(text)?).map_err(|error| error.to_string())?,
-            Values::Date(b) => {
-                let days = i32::try_from(time::date(text)?).map_err(|_| "the date is out of range".to_owned())?;
-                b.append_value(days);
+            Values::Bytes(b) => b.append_value(bytes(text).map_err(malformed)?),
+            Values::Uuid(b) => {
+                b.append_value(uuid(text).map_err(malformed)?).map_err(|error| malformed(error.to_string()))?;
             }
+            Values::Date(b) => b.append_value(i32::try_from(time::date(text)?).map_err(|_| Refused::Beyond)?),
             Values::Seconds(b) => b.append_value(clock(time::clock(text, TimeUnit::Second)?)?),
             Values::Millis(b) => b.append_value(clock(time::clock(text, TimeUnit::Milli)?)?),
             Values::Micros(b) => b.append_value(time::clock(text, TimeUnit::Micro)?),
@@ -171,6 +185,7 @@ impl TextColumn {
             Values::Decimal(b, _) => Arc::new(b.finish()),
             Values::Wide(b, _) => Arc::new(b.finish()),
             Values::Float(b) => Arc::new(b.finish()),
+            Values::Float32(b) => Arc::new(b.finish()),
             Values::Text(b) | Values::Number(b) => Arc::new(b.finish()),
             Values::Bytes(b) => Arc::new(b.finish()),
             Values::Uuid(b) => Arc::new(b.finish()),
@@ -250,16 +265,24 @@ fn decimal256(scale: i8) -> Option<Decimal256Builder> {
     built.ok()
 }
 
-fn clock(value: i64) -> Result<i32, Why> {
-    i32::try_from(value).map_err(|_| "the time is out of range".to_owned())
+fn clock(value: i64) -> Result<i32, Refused> {
+    i32::try_from(value).map_err(|_| Refused::Beyond)
 }
 
-fn truth(text: &str) -> Result<bool, Why> {
+/// An integer as such, or any other spelling of a whole number (`1.0`, `1e3`).
+fn integer<T: std::str::FromStr + TryFrom<i128>>(text: &str) -> Result<T, Refused> {
+    match text.parse() {
+        Ok(value) => Ok(value),
+        Err(_) => T::try_from(decimal::at_scale(text, 0)?).map_err(|_| Refused::Beyond),
+    }
+}
+
+fn truth(text: &str) -> Result<bool, Refused> {
     let is = |words: [&str; 3]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     match text {
         _ if is(["t", "true", "1"]) => Ok(true),
         _ if is(["f", "false", "0"]) => Ok(false),
-        _ => Err("it is no truth value (t, f, true, false, 1, 0)".into()),
+        _ => Err(malformed("it is no truth value (t, f, true, false, 1, 0)")),
     }
 }
 
@@ -267,7 +290,7 @@ fn nibble(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-fn bytes(text: &str) -> Result<Vec<u8>, Why> {
+fn bytes(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || "it is no byte string (\\x and pairs of hexadecimal digits)".to_owned();
     let digits = text.strip_prefix("\\x").ok_or_else(wrong)?.as_bytes();
     if digits.len() % 2 != 0 {
@@ -280,7 +303,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, Why> {
     digits.chunks(2).map(pair).collect::<Option<Vec<u8>>>().ok_or_else(wrong)
 }
 
-fn uuid(text: &str) -> Result<[u8; 16], Why> {
+fn uuid(text: &str) -> Result<[u8; 16], String> {
     let wrong = || "it is no UUID".to_owned();
     let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
     let hyphens: Vec<usize> = inner.match_indices('-').map(|(at, _)| at).collect();
@@ -308,21 +331,35 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Slot::Bool, &["t", "F", "true", "0"], &["yes", "", " t", "2"])]
-    #[case(Slot::Int, &["0", "-9223372036854775808", "007"], &["1.0", "", "9223372036854775808", " 1", "1e3"])]
-    #[case(Slot::BigInt, &["18446744073709551615", "0"], &["1.5", "x", "-1"])]
-    #[case(Slot::Float, &["1e300", "-0.0", "NaN", "Infinity", ".5"], &["", "1,5", "0x10"])]
-    #[case(Slot::Uuid, &["00112233-4455-6677-8899-AABBCCDDEEFF", "00112233445566778899aabbccddeeff"], &["0011", "g0112233445566778899aabbccddeeff", "001122334455-6677-8899-AABBCCDDEEFF"])]
-    #[case(Slot::Bytes, &["\\x", "\\x00Ff"], &["00", "\\x0", "\\xgg"])]
-    #[case(Slot::Text, &["", " a\n", "\\N"], &[])]
-    #[case(Slot::Date, &["2026-11-21", "0001-01-01"], &["2026-02-30", "21.11.2026", "2026-1-1"])]
-    fn texts_are_values_exactly_or_refused(#[case] slot: Slot, #[case] good: &[&str], #[case] bad: &[&str]) {
+    #[case(Slot::Bool, &["t", "F", "true", "0"], &[], &["yes", "", " t", "2"])]
+    #[case(Slot::Int, &["0", "-9223372036854775808", "007", "1.0", "1e3"], &["1.5", "9223372036854775808", "NaN"], &["", " 1", "x"])]
+    #[case(Slot::BigInt, &["18446744073709551615", "0", "2.0"], &["1.5", "-1", "18446744073709551616"], &["x", ""])]
+    #[case(Slot::Decimal { scale: 2 }, &["1.50", "1.500", "-0"], &["1.005", "NaN", "-Infinity", "1e99", "1e-9"], &["", "1,5", "x"])]
+    #[case(Slot::WideDecimal { scale: 0 }, &["1e70"], &["1.5", "1e77"], &["x"])]
+    #[case(Slot::Float, &["1e300", "-0.0", "NaN", "Infinity", ".5"], &["1e400", "1e-400"], &["", "1,5", "0x10"])]
+    #[case(Slot::Float32, &["0.1", "16777216", "NaN"], &["1e39", "0.12345678901"], &["", "1,5"])]
+    #[case(Slot::Uuid, &["00112233-4455-6677-8899-AABBCCDDEEFF", "00112233445566778899aabbccddeeff"], &[], &["0011", "g0112233445566778899aabbccddeeff", "001122334455-6677-8899-AABBCCDDEEFF"])]
+    #[case(Slot::Bytes, &["\\x", "\\x00Ff"], &[], &["00", "\\x0", "\\xgg"])]
+    #[case(Slot::Text, &["", " a\n", "\\N"], &[], &[])]
+    #[case(Slot::Date, &["2026-11-21", "0001-01-01"], &[], &["2026-02-30", "21.11.2026", "2026-1-1"])]
+    #[case(Slot::Time(TimeUnit::Second), &["23:59:59.000"], &["23:59:59.5"], &["24:00:01"])]
+    #[case(Slot::Timestamp { unit: TimeUnit::Milli, zoned: false }, &["2026-11-21 00:00:00.001"], &["2026-11-21 00:00:00.0015", "2026-11-21 00:00:00.0000000001"], &["2026-11-21 00:00:00.001Z", "now"])]
+    #[case(Slot::Timestamp { unit: TimeUnit::Nano, zoned: false }, &["2026-11-21 00:00:00.000000001"], &["2300-01-01 00:00:00"], &["infinity"])]
+    fn texts_are_values_exactly_or_beyond_the_slot_or_refused(
+        #[case] slot: Slot,
+        #[case] good: &[&str],
+        #[case] beyond: &[&str],
+        #[case] bad: &[&str],
+    ) {
         let mut column = column(&slot);
         for text in good {
             column.push(text).unwrap();
         }
+        for text in beyond {
+            assert_eq!(column.push(text), Err(Refused::Beyond), "{text}");
+        }
         for text in bad {
-            column.push(text).unwrap_err();
+            assert!(matches!(column.push(text), Err(Refused::Malformed(_))), "{text}");
         }
         column.null();
         let kind = column.data_type();

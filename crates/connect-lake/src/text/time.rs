@@ -1,6 +1,6 @@
 //! Dates, times and instants from ISO 8601 texts.
 
-use super::Why;
+use super::{Refused, malformed};
 use paritas_model::TimeUnit;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
@@ -8,8 +8,8 @@ const SECONDS_PER_DAY: i128 = 86_400;
 /// Years have at most that many digits.
 const YEAR_DIGITS_MAX: usize = 6;
 
-/// Reads from the front of a text.
-struct Cursor<'a>(&'a [u8]);
+/// Reads from the front of a text, and remembers whether it was finer than nanoseconds.
+struct Cursor<'a>(&'a [u8], bool);
 
 impl Cursor<'_> {
     fn eat(&mut self, byte: u8) -> bool {
@@ -76,15 +76,13 @@ impl Cursor<'_> {
         (total <= SECONDS_PER_DAY * NANOS_PER_SECOND).then_some(total)
     }
 
-    /// 1 to 9 digits after the point; further ones must be zero.
+    /// Digits after the point, at least one; of those after the ninth it is kept whether all are zero.
     fn fraction(&mut self) -> Option<i64> {
         let digits = self.digits();
         let kept = digits.min(9);
         let value = self.number(kept).filter(|_| kept > 0)?;
         let rest = self.0.get(..digits - kept)?;
-        if rest.iter().any(|byte| *byte != b'0') {
-            return None;
-        }
+        self.1 |= rest.iter().any(|byte| *byte != b'0');
         self.0 = self.0.get(digits - kept..)?;
         Some(value * 10_i64.pow(u32::try_from(9 - kept).ok()?))
     }
@@ -146,32 +144,32 @@ fn per_second(unit: TimeUnit) -> i128 {
 }
 
 /// Nanoseconds in a unit, if nothing is lost.
-fn in_unit(nanos: i128, unit: TimeUnit) -> Result<i64, Why> {
+fn in_unit(nanos: i128, finer: bool, unit: TimeUnit) -> Result<i64, Refused> {
     let size = NANOS_PER_SECOND / per_second(unit);
-    if nanos % size != 0 {
-        return Err(format!("it is finer than the column's unit ({unit})"));
+    if finer || nanos % size != 0 {
+        return Err(Refused::Beyond);
     }
-    i64::try_from(nanos / size).map_err(|_| "it is out of range".to_owned())
+    i64::try_from(nanos / size).map_err(|_| Refused::Beyond)
 }
 
 /// Days since 1970-01-01 of `2026-11-21`.
-pub(super) fn date(text: &str) -> Result<i64, Why> {
-    let mut cursor = Cursor(text.as_bytes());
-    cursor.date().filter(|_| cursor.0.is_empty()).ok_or_else(|| "it is no date (2026-11-21)".to_owned())
+pub(super) fn date(text: &str) -> Result<i64, Refused> {
+    let mut cursor = Cursor(text.as_bytes(), false);
+    cursor.date().filter(|_| cursor.0.is_empty()).ok_or_else(|| malformed("it is no date (2026-11-21)"))
 }
 
 /// Time of day of `23:59:59.999`.
-pub(super) fn clock(text: &str, unit: TimeUnit) -> Result<i64, Why> {
-    let mut cursor = Cursor(text.as_bytes());
+pub(super) fn clock(text: &str, unit: TimeUnit) -> Result<i64, Refused> {
+    let mut cursor = Cursor(text.as_bytes(), false);
     let nanos = cursor.clock().filter(|_| cursor.0.is_empty());
-    in_unit(nanos.ok_or_else(|| "it is no time of day (23:59:59.999)".to_owned())?, unit)
+    in_unit(nanos.ok_or_else(|| malformed("it is no time of day (23:59:59.999)"))?, cursor.1, unit)
 }
 
 /// Time since 1970-01-01T00:00:00 of `2026-11-21 23:59:59.999+00`, with a `T` or a space. A column of
 /// instants wants an offset and one of local times none, unless `any_zone` lets both stand for UTC.
-pub(super) fn timestamp(text: &str, unit: TimeUnit, zoned: bool, any_zone: bool) -> Result<i64, Why> {
-    let wrong = || "it is no timestamp (2026-11-21T23:59:59.999Z)".to_owned();
-    let mut cursor = Cursor(text.as_bytes());
+pub(super) fn timestamp(text: &str, unit: TimeUnit, zoned: bool, any_zone: bool) -> Result<i64, Refused> {
+    let wrong = || malformed("it is no timestamp (2026-11-21T23:59:59.999Z)");
+    let mut cursor = Cursor(text.as_bytes(), false);
     let days = cursor.date().ok_or_else(wrong)?;
     let mut nanos = 0;
     let mut offset = None;
@@ -189,19 +187,19 @@ pub(super) fn timestamp(text: &str, unit: TimeUnit, zoned: bool, any_zone: bool)
     }
     match (zoned, offset) {
         (true, None) if !any_zone => {
-            return Err(
-                "it has no offset, and the column holds instants (policy zone=assume-utc takes it as UTC)".into()
-            );
+            return Err(malformed(
+                "it has no offset, and the column holds instants (policy zone=assume-utc takes it as UTC)",
+            ));
         }
         (false, Some(_)) if !any_zone => {
-            return Err(
-                "it has an offset, and the column holds local times (policy zone=assume-utc takes both as UTC)".into(),
-            );
+            return Err(malformed(
+                "it has an offset, and the column holds local times (policy zone=assume-utc takes both as UTC)",
+            ));
         }
         _ => {}
     }
     let seconds = i128::from(days) * SECONDS_PER_DAY - i128::from(offset.unwrap_or(0));
-    in_unit(seconds * NANOS_PER_SECOND + nanos, unit)
+    in_unit(seconds * NANOS_PER_SECOND + nanos, cursor.1, unit)
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub(crate) fn fill(
         Slot::Decimal { scale } => column.decimals(*scale)?,
         Slot::WideDecimal { scale } => column.wide_decimals(*scale)?,
         Slot::Float => column.floats(policies.float)?,
+        Slot::Float32 => column.narrow_floats(policies.float)?,
         Slot::Uuid => column.uuids()?,
         Slot::Date => column.dates()?,
         Slot::Time(unit) => column.times(*unit)?,
@@ -189,6 +190,24 @@ impl Column<'_, '_, '_> {
         }
     }
 
+    fn narrow_floats(&mut self, policy: FloatPolicy) -> Result<(), Misfit> {
+        let bytes = move |value: f32| match policy {
+            FloatPolicy::Canonical if value.is_nan() => NAN_32.to_le_bytes(),
+            FloatPolicy::Canonical => (value + 0.0).to_le_bytes(),
+            FloatPolicy::Bits => value.to_le_bytes(),
+        };
+        match self.array.data_type() {
+            DataType::Float16 => self.put::<Float16Type, 4>(|v| bytes(narrowly_widened_half(v))),
+            DataType::Float32 => self.put::<Float32Type, 4>(bytes),
+            // Connectors may hand narrow floats out widened.
+            DataType::Float64 => self.try_put::<Float64Type, 4>(|v| match narrowed(v) {
+                Some(narrow) => Ok(bytes(narrow)),
+                None => Err(format!("{v} is no float of 32 bits")),
+            }),
+            _ => Err(Misfit::Type),
+        }
+    }
+
     fn uuids(&mut self) -> Result<(), Misfit> {
         let array = self.array.as_fixed_size_binary_opt().filter(|array| array.value_length() == 16);
         let array = array.ok_or(Misfit::Type)?;
@@ -306,6 +325,9 @@ fn per_second(unit: TimeUnit) -> i64 {
 /// The one NaN of the canonical float policy.
 const NAN: u64 = 0x7FF8_0000_0000_0000;
 
+/// The same in 32 bits.
+const NAN_32: u32 = 0x7FC0_0000;
+
 /// Widens exactly. A NaN keeps its sign and payload bit by bit: conversions by the processor may
 /// change them, and not everywhere alike.
 fn widened(value: f32) -> f64 {
@@ -322,4 +344,24 @@ fn widened_half(value: half::f16) -> f64 {
     }
     let bits = u64::from(value.to_bits());
     f64::from_bits((bits >> 15) << 63 | 0x7FF << 52 | (bits & 0x3FF) << 42)
+}
+
+fn narrowly_widened_half(value: half::f16) -> f32 {
+    if !value.is_nan() {
+        return value.to_f32();
+    }
+    let bits = u32::from(value.to_bits());
+    f32::from_bits((bits >> 15) << 31 | 0xFF << 23 | (bits & 0x3FF) << 13)
+}
+
+/// The narrow float that was widened to this one, bit by bit.
+fn narrowed(value: f64) -> Option<f32> {
+    let bits = value.to_bits();
+    let narrow = if value.is_nan() {
+        let sign = if value.is_sign_negative() { 1 << 31 } else { 0 };
+        f32::from_bits(sign | 0xFF << 23 | ((bits >> 29) as u32 & 0x7F_FFFF))
+    } else {
+        value as f32
+    };
+    (widened(narrow).to_bits() == bits).then_some(narrow)
 }

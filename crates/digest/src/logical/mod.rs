@@ -4,6 +4,7 @@
 //! zeros up to whole BLAKE3 blocks. Images are written column by column into a strided buffer of
 //! some hundred rows that stays in the cache.
 
+mod beyond;
 mod fixed;
 mod json;
 mod nested;
@@ -12,6 +13,8 @@ mod table;
 mod target;
 mod variable;
 
+pub use beyond::beyond_slot;
+pub(crate) use beyond::{is_marked, marked, write_value as write_beyond};
 pub(crate) use variable::write_value;
 
 use crate::hash::{BLOCK, Lanes};
@@ -58,6 +61,7 @@ struct Column<'a> {
     slot: &'a Slot,
     array: &'a dyn Array,
     table: Option<Table>,
+    beyond: bool,
     offset: usize,
     width: usize,
 }
@@ -66,7 +70,7 @@ impl Column<'_> {
     fn may_be_null(&self) -> bool {
         match &self.table {
             Some(table) => table.has_nulls(),
-            None => *self.array.data_type() == DataType::Null || self.array.null_count() > 0,
+            None => self.beyond || *self.array.data_type() == DataType::Null || self.array.null_count() > 0,
         }
     }
 }
@@ -97,8 +101,12 @@ impl<'a> Imager<'a> {
         for (column, array) in canon.columns.iter().zip(batch.columns()).take(used) {
             let (name, slot, array) = (column.name.as_str(), &column.slot, array.as_ref());
             let width = image_width(slot, &canon.policies);
-            let table = Table::new(array, &imager.packing(slot, width)).map_err(|m| named(m, column, array))?;
-            imager.columns.push(Column { name, slot, array, table, offset, width });
+            let beyond = marked(batch, imager.columns.len());
+            let table = match beyond {
+                true => None,
+                false => Table::new(array, &imager.packing(slot, width)).map_err(|m| named(m, column, array))?,
+            };
+            imager.columns.push(Column { name, slot, array, table, beyond, offset, width });
             offset += width;
         }
         imager.stride = offset.next_multiple_of(BLOCK);
@@ -139,6 +147,10 @@ impl<'a> Imager<'a> {
         long: &mut LongValues,
     ) -> Result<(), DigestError> {
         let mut target = Target::new(images, self.stride, column.offset, column.width);
+        if column.beyond {
+            return beyond::fill(column.array, rows, column.width, self.lanes, &mut target)
+                .map_err(|misfit| misfit_error(misfit, column.name, column.slot, column.array));
+        }
         if let Some(table) = &column.table {
             table.fill(rows, &mut target);
             return Ok(());
@@ -162,6 +174,7 @@ impl<'a> Imager<'a> {
             }
         };
         match (&column.table, column.array.nulls()) {
+            _ if column.beyond => mark(&|_| true),
             (Some(table), _) if !table.has_nulls() => {}
             (Some(table), _) => mark(&|row| table.is_null(row)),
             (None, _) if *column.array.data_type() == DataType::Null => mark(&|_| true),
@@ -231,7 +244,12 @@ pub(crate) fn write_key(
     row: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), DigestError> {
-    for (column, array) in key.iter().zip(batch.columns()) {
+    for (index, (column, array)) in key.iter().zip(batch.columns()).enumerate() {
+        if marked(batch, index) {
+            beyond::write_delimited(array.as_ref(), row, out)
+                .map_err(|misfit| named(misfit, column, array.as_ref()))?;
+            continue;
+        }
         variable::write_delimited(array.as_ref(), &column.slot, policies, row, out)
             .map_err(|misfit| named(misfit, column, array.as_ref()))?;
     }

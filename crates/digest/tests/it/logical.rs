@@ -324,6 +324,55 @@ fn a_failed_digester_stays_failed() {
 }
 
 #[test]
+fn rows_without_columns_are_counted() {
+    let logical = canon(&[], 0, Policies::default());
+    let wire = Canon { kind: CanonKind::Wire { engine: "example".into() }, ..logical.clone() };
+    let of = |rows: usize, canon: &Canon| {
+        let block = match canon.kind {
+            CanonKind::Logical => {
+                let options = RecordBatchOptions::new().with_row_count(Some(rows));
+                let schema = Arc::new(Schema::empty());
+                Block::Arrow(RecordBatch::try_new_with_options(schema, Vec::new(), &options).unwrap())
+            }
+            CanonKind::Wire { .. } => {
+                let mut block = paritas_digest::RowBlock::default();
+                (0..rows).for_each(|_| block.push(&[], &[]));
+                Block::Wire(block)
+            }
+        };
+        let mut digester = Digester::new(spec(canon), Capacity::MIN);
+        digester.add(&block).unwrap();
+        digester.finish()
+    };
+    assert_eq!(of(700, &logical), of(700, &wire));
+    for canon in [&logical, &wire] {
+        assert_eq!((of(700, canon).rows(), of(0, canon).rows()), (700, 0));
+        assert_ne!(of(700, canon), of(699, canon));
+        assert_ne!(of(700, canon), of(0, canon));
+    }
+}
+
+#[test]
+fn narrow_floats_are_the_same_however_they_are_carried() {
+    let sums_of = |policy, array: ArrayRef| {
+        let policies = Policies { float: policy, ..Policies::default() };
+        sums(&canon(&[Slot::Float32], 0, policies), &batch(vec![array]))
+    };
+    let single = |value: f32| -> ArrayRef { Arc::new(Float32Array::from(vec![value])) };
+    let widened = |value: f32| -> ArrayRef { Arc::new(Float64Array::from(vec![f64::from(value)])) };
+    for policy in [FloatPolicy::Bits, FloatPolicy::Canonical] {
+        for value in [0.1, -0.0, f32::MAX, f32::MIN_POSITIVE / 3.0, f32::NEG_INFINITY, f32::NAN] {
+            assert_eq!(sums_of(policy, single(value)), sums_of(policy, widened(value)), "{value}");
+        }
+        assert_ne!(sums_of(policy, single(0.1)), sums_of(policy, single(0.100_000_01)));
+    }
+    assert_ne!(sums_of(FloatPolicy::Bits, single(-0.0)), sums_of(FloatPolicy::Bits, single(0.0)));
+    assert_eq!(sums_of(FloatPolicy::Canonical, single(-0.0)), sums_of(FloatPolicy::Canonical, single(0.0)));
+    let wide: ArrayRef = Arc::new(Float64Array::from(vec![0.1]));
+    assert!(matches!(one(Slot::Float32, wide).unwrap_err(), DigestError::Value { .. }));
+}
+
+#[test]
 fn floats_follow_their_policy() {
     let sums_of = |policy, array: ArrayRef| {
         let policies = Policies { float: policy, ..Policies::default() };

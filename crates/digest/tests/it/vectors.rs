@@ -5,9 +5,10 @@ use arrow_array::builder::{FixedSizeBinaryBuilder, Int32Builder, ListBuilder};
 use arrow_array::types::*;
 use arrow_array::*;
 use arrow_buffer::{IntervalMonthDayNano, i256};
+use arrow_schema::{DataType, Field, Schema};
 use paritas_digest::{
     Block, Canon, CanonColumn, CanonKind, Capacity, Digest, DigestKey, Digester, Encoder, FoundKey, HeaderFacts,
-    ImagePolicy, Policies, RowBlock, Slot, Spec, self_test, trace,
+    ImagePolicy, Policies, RowBlock, Slot, Spec, beyond_slot, self_test, trace,
 };
 use paritas_model::{Known, LogicalType, SchemaFingerprint, TimeUnit};
 use serde_json::{Value, json};
@@ -124,6 +125,7 @@ fn all_slots(first: ArrayRef) -> Vec<(Slot, ArrayRef)> {
         ),
         (Slot::Json, text([Some(r#"{"b":1}"#), Some("[]"), None])),
         (Slot::Nested(list), Arc::new(lists.finish())),
+        (Slot::Float32, Arc::new(Float32Array::from(vec![Some(0.1), Some(-0.0), None]))),
     ]
 }
 
@@ -149,6 +151,29 @@ fn logical(name: &str, image: ImagePolicy, key_columns: usize, first: ArrayRef) 
     vector(name, &canon, &Block::Arrow(batch), &shown)
 }
 
+/// A key and a number at a scale of 2, of which one or the other is a text beyond its slot.
+fn beyond(name: &str, key_columns: usize, key: &str, value: Option<&str>) -> Value {
+    let column = |name: &str, slot| CanonColumn { name: name.into(), slot };
+    let canon = Canon {
+        kind: CanonKind::Logical,
+        columns: vec![column("id", Slot::Int), column("value", Slot::Decimal { scale: 2 })],
+        key_columns,
+        policies: Policies::default(),
+    };
+    let text = |value: Option<&str>| -> ArrayRef { Arc::new(StringViewArray::from(vec![value])) };
+    let (id, id_array): (Field, ArrayRef) = match key.parse::<i64>() {
+        Ok(id) => (Field::new("id", DataType::Int64, true), Arc::new(Int64Array::from(vec![id]))),
+        Err(_) => (beyond_slot("id"), text(Some(key))),
+    };
+    let schema = Arc::new(Schema::new(vec![id, beyond_slot("value")]));
+    let batch = RecordBatch::try_new(schema, vec![id_array, text(value)]).unwrap();
+    let encoder = Encoder::new(&canon, &batch.schema()).unwrap();
+    let fields: Vec<_> =
+        (0..2).map(|column| encoder.field(&batch, 0, column).unwrap().map(|bytes| hex(&bytes))).collect();
+    let row = json!({ "fields": fields, "beyond": [key.parse::<i64>().is_err(), value.is_some()], "key": hex(&encoder.key(&batch, 0).unwrap()) });
+    vector(name, &canon, &Block::Arrow(batch), &[row])
+}
+
 fn vectors() -> Value {
     let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(i64::MIN), Some(3)]));
     let with_null: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(255), None]));
@@ -170,6 +195,9 @@ fn vectors() -> Value {
         logical("logical, wide image, key of 9 bytes with a NULL", ImagePolicy::Wide, 2, numbers.clone()),
         logical("logical, key of many columns", ImagePolicy::Compact, 9, numbers.clone()),
         logical("logical, no key", ImagePolicy::Compact, 0, numbers),
+        beyond("logical, a value beyond its slot", 1, "1", Some("1.005")),
+        beyond("logical, a key and a value beyond their slots", 1, "1.5", Some("1.005")),
+        beyond("logical, no key, a value beyond its slot, and a NULL", 0, "1.5", None),
     ])
 }
 

@@ -78,7 +78,8 @@ fn take(
         outcome.source_rows = Some(side.sums.rows());
         outcome.source_bytes += side.bytes;
         outcome.source_position = Some(side.scan.position());
-        outcome.digest = Some(digest_of(request, spec, request.source, side));
+        let digest = digest_of(request, spec, request.source, side);
+        outcome.digest = Some(digest.filtered(request.plan.source.filter.clone()));
     }
     if let Ok(side) = &replica {
         outcome.replica_rows = Some(side.sums.rows());

@@ -1,0 +1,140 @@
+//! Verdicts that say neither more nor less than what was proven, through the binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use paritas_testbed::Scratch;
+use paritas_testbed::postgres::{Install, Options, Server, standby, wait_replayed};
+use paritas_tests::{command, paritas, run, verify};
+use rstest::rstest;
+use serde_json::Value;
+use std::fs;
+
+/// Two servers that know nothing of each other, with these tables.
+async fn servers(scratch: &Scratch, east: &str, west: &str) -> (Server, Server) {
+    let install = Install::find().unwrap();
+    let start = async |name: &str, sql: &str| {
+        let server = Server::start(&install, scratch, name, Options::default()).await.unwrap();
+        server.batch("postgres", sql).await.unwrap();
+        server
+    };
+    (start("east", east).await, start("west", west).await)
+}
+
+fn not_checked(json: &Value) -> String {
+    json["links"][0]["not_checked"].to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_database_holds_beside_its_tables_is_said() {
+    let scratch = Scratch::new().unwrap();
+    let sql = "CREATE TABLE a (id serial PRIMARY KEY); CREATE VIEW v AS TABLE a; CREATE MATERIALIZED VIEW m AS TABLE a";
+    let (east, west) = servers(&scratch, sql, sql).await;
+    let (east, west) = (east.url("postgres"), west.url("postgres"));
+    let json = verify(&east, &west, &[]).expect_code(0).json();
+    for part in [
+        "source: 1 views: public.v",
+        "replica: 1 materialized views: public.m",
+        "1 values of sequences: public.a_id_seq",
+    ] {
+        assert!(not_checked(&json).contains(part), "{json}");
+    }
+    let json = verify(&format!("{east}?table=a"), &west, &[]).expect_code(0).json();
+    assert!(!not_checked(&json).contains("views"), "{json}");
+}
+
+#[rstest]
+#[case::as_many(3, 3, 0)]
+#[case::fewer(3, 2, 1)]
+#[case::none(0, 0, 0)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_without_columns_is_a_number_of_rows(#[case] ours: u32, #[case] theirs: u32, #[case] code: i32) {
+    let scratch = Scratch::new().unwrap();
+    let sql = |rows: u32| {
+        format!(
+            "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE bare (); INSERT INTO bare SELECT FROM generate_series(1, {rows})"
+        )
+    };
+    let (east, west) = servers(&scratch, &sql(ours), &sql(theirs)).await;
+    let run = verify(&east.url("postgres"), &west.url("postgres"), &[]).expect_code(code);
+    assert!(run.stdout.contains("public.bare"), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlogged_table_is_not_expected_of_a_standby_unless_it_was_named() {
+    let scratch = Scratch::new().unwrap();
+    let install = Install::find().unwrap();
+    let primary = Server::start(&install, &scratch, "primary", Options::default()).await.unwrap();
+    let sql = "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1); \
+               CREATE UNLOGGED TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1)";
+    primary.batch("postgres", sql).await.unwrap();
+    let follower = standby(&primary, "standby").await.unwrap();
+    wait_replayed(&primary, &follower).await.unwrap();
+    let (east, west) = (primary.url("postgres"), follower.url("postgres"));
+    let json = verify(&east, &west, &[]).expect_code(0).json();
+    assert!(not_checked(&json).contains("rows of public.u"), "{json}");
+    let text = paritas(&["verify", &east, &west]).stdout;
+    assert!(text.contains("1 dataset equal"), "{text}");
+    verify(&format!("{east}?table=u"), &west, &[]).expect_code(3);
+    primary.batch("postgres", "DROP TABLE a").await.unwrap();
+    wait_replayed(&primary, &follower).await.unwrap();
+    verify(&east, &west, &[]).expect_code(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_named_on_one_side_faces_the_one_of_its_name() {
+    let scratch = Scratch::new().unwrap();
+    let (east, west) = servers(
+        &scratch,
+        "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)",
+        "CREATE TABLE b (id int PRIMARY KEY)",
+    )
+    .await;
+    let (east, west) = (east.url("postgres"), west.url("postgres"));
+    verify(&format!("{east}?table=public.b"), &west, &[]).expect_code(0);
+    let run = verify(&format!("{east}?table=public.a"), &west, &[]).expect_code(1);
+    assert!(run.stdout.contains("missing on the replica"), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_of_filtered_rows_is_compared_with_the_same_rows_only() {
+    let scratch = Scratch::new().unwrap();
+    let sql = "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a SELECT generate_series(1, 9)";
+    let (east, west) = servers(&scratch, sql, sql).await;
+    let url = |server: &Server, filter: &str| format!("{}?table=a{filter}", server.url("postgres"));
+    let file = scratch.path().join("a.digest");
+    let (some, other) = ("&where=id%3C5", "&where=id%3C6");
+    verify(&url(&east, some), &url(&west, some), &["--save-digest", file.to_str().unwrap()]).expect_code(0);
+    let digest = format!("digest:{}", file.display());
+    verify(&digest, &url(&west, some), &[]).expect_code(0);
+    for filter in ["", other] {
+        let run = verify(&digest, &url(&west, filter), &[]).expect_code(3);
+        assert!(run.stdout.contains("digest.incomparable") && run.stdout.contains("id<5"), "{}", run.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_quotes_is_hidden_with_the_values() {
+    let scratch = Scratch::new().unwrap();
+    let sql = "CREATE TABLE a (id int PRIMARY KEY, note text); INSERT INTO a VALUES (1, 'canary-value')";
+    let (east, west) = servers(&scratch, sql, sql).await;
+    let config = scratch.path().join("paritas.toml");
+    let state = scratch.path().join("state");
+    for (values, shown) in [("show", true), ("mask", false)] {
+        let text = format!(
+            "[paritas]\nstate = \"{}\"\n[privacy]\nvalues = \"{values}\"\n[store.a]\nkind = \"postgres\"\nurl = \"{}\"\n\
+             [store.b]\nkind = \"postgres\"\nurl = \"{}\"\n[[link]]\nname = \"l\"\nsource = \"a\"\nreplica = \"b\"\n\
+             [[link.dataset]]\nname = \"public.a\"\nwhere = \"note::int = 1\"\n",
+            state.join(values).display(),
+            east.url("postgres"),
+            west.url("postgres")
+        );
+        fs::write(&config, text).unwrap();
+        for format in ["--json", "--color=never"] {
+            let run = run(command(&["verify", "-c", config.to_str().unwrap(), "-vvv", format]));
+            assert_eq!(run.code, 3, "{run:?}");
+            assert_eq!(format!("{run:?}").contains("canary-value"), shown, "{run:?}");
+        }
+        let runs = fs::read_dir(state.join(values).join("runs")).unwrap();
+        let kept: String = runs.map(|run| fs::read_to_string(run.unwrap().path()).unwrap()).collect();
+        assert_eq!(kept.contains("canary-value"), shown);
+    }
+}
