@@ -12,6 +12,8 @@ mod copy;
 mod decode;
 mod errors;
 mod facts;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json;
 mod keys;
 mod lookup;

@@ -1,0 +1,23 @@
+//! Small texts that users and servers write: quantities, positions, budgets, URLs to be masked.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use paritas_model::{Lsn, Position, parse_duration, parse_size};
+
+fuzz_target!(|text: &str| {
+    if let Ok(duration) = parse_duration(text) {
+        assert_eq!(parse_duration(&paritas_model::format_duration(duration)), Ok(duration));
+    }
+    if let Ok(size) = parse_size(text) {
+        assert_eq!(parse_size(&paritas_model::format_size(size)), Ok(size));
+    }
+    if let Ok(lsn) = text.parse::<Lsn>() {
+        assert_eq!(lsn.to_string().parse(), Ok(lsn));
+    }
+    if let Ok(position) = serde_json::from_str::<Position>(text) {
+        let _ = (position.order(&position), position.gap_to(&position), position.to_string());
+    }
+    let _ = text.parse::<paritas_engine::Budget>();
+    let once = paritas_connect::redact_url(text);
+    assert_eq!(paritas_connect::redact_url(&once), once, "masking twice is masking once");
+});
