@@ -62,7 +62,7 @@ async fn every_store_is_tried_and_each_failure_says_why() {
     let failures = [
         ("wrong", "store.denied"),
         ("nobody", "store.unreachable"),
-        ("no-database", "store.unreachable"),
+        ("no-database", "store.missing"),
         ("no-table", "dataset.missing"),
         ("no-files", "dataset.missing"),
     ];

@@ -87,7 +87,7 @@ pub async fn verify(regions: &mut Regions, standby: bool, binary: bool, disturba
     let state = regions.scratch.path().join("state");
     let temporary = regions.scratch.folder("tmp").unwrap();
     if disturbance == Disturbance::PauseReplay {
-        regions.standby.batch("postgres", "SELECT pg_wal_replay_pause()").await.unwrap();
+        regions.replay("pause").await;
     }
     if !binary {
         let options = Options { state: Some(state), settle: SETTLE, ..Options::default() };

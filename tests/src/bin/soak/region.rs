@@ -21,6 +21,8 @@ const HOT: u64 = 2_000;
 const WRITERS: u64 = 2;
 /// Between two transactions of a writer.
 const PAUSE: Duration = Duration::from_millis(4);
+/// How often a statement is tried that meets a recovery conflict.
+const TRIES_MAX: usize = 20;
 /// Before a writer tries a server again that is down.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -121,6 +123,17 @@ impl Regions {
         self.logical.batch("postgres", &sql).await.unwrap();
     }
 
+    /// Lets the standby `pause` or `resume`. The statement itself may meet a recovery conflict, so it is tried again.
+    pub async fn replay(&self, what: &str) {
+        for attempt in 1.. {
+            match self.standby.batch("postgres", &format!("SELECT pg_wal_replay_{what}()")).await {
+                Err(error) if attempt == TRIES_MAX => panic!("{error:?}"),
+                Err(_) => {}
+                Ok(()) => return,
+            }
+        }
+    }
+
     /// Undoes what the disturbance did, and waits until replication runs again.
     pub async fn mend(&mut self, disturbance: Disturbance) {
         for server in [&mut self.primary, &mut self.standby, &mut self.logical] {
@@ -129,7 +142,7 @@ impl Regions {
             }
         }
         if disturbance == Disturbance::PauseReplay {
-            self.standby.batch("postgres", "SELECT pg_wal_replay_resume()").await.unwrap();
+            self.replay("resume").await;
         }
         if disturbance != Disturbance::None {
             wait_streaming(&self.primary, "west_standby").await.unwrap();
