@@ -13,11 +13,11 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// Every 16 KiB of a slow answer take this long.
-const SLOW: Duration = Duration::from_millis(20);
+const SLOW: Duration = Duration::from_millis(10);
 /// Answers of a failing service before it recovers; fewer than the client's tries.
 const FAILURES: u64 = 3;
-/// Bytes of the object whose checksum is taken.
-const LARGE_BYTES: usize = 6 << 20;
+/// Bytes of the object whose checksum is taken: more than one request asks for, because one answer is of one content.
+const LARGE_BYTES: usize = 9 << 20;
 
 /// A bucket behind a proxy, and the same content in local folders.
 struct Bucket {
