@@ -39,5 +39,12 @@ fmt: ## Format everything
 bench: ## Measure every hot path beside what it is compared with
 	$(CARGO) bench --locked -p paritas-benches
 
+soak: ## Verify loaded servers for SOAK_MINUTES (default 30) with drifts and stops at random
+	$(CARGO) build --release --locked -p paritas-cli
+	PARITAS_BIN=$(CURDIR)/target/release/paritas $(CARGO) run --release --locked -p paritas-tests --bin soak
+
+fuzz: ## Fuzz every parser of untrusted input, FUZZ_SECONDS (default 60) each; needs a C++ compiler
+	@fuzz/run.sh $(TARGETS)
+
 clean: ## Remove what was built
 	$(CARGO) clean

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// The binary under test: built beside the tests, or named by `PARITAS_BIN`.
 ///
@@ -49,7 +49,16 @@ pub fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
 /// # Panics
 /// When the binary cannot be started.
 pub fn run(mut command: Command) -> Run {
-    let output = command.output().expect("start the binary");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    ended(command.spawn().expect("start the binary"))
+}
+
+/// Waits for the end of a call that was started.
+///
+/// # Panics
+/// When the system does not say how it ended.
+pub fn ended(child: Child) -> Run {
+    let output = child.wait_with_output().expect("the end of the binary");
     Run {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -94,6 +103,18 @@ impl Run {
     pub fn counts(check: &Value) -> (u64, u64, u64) {
         let count = |class: &str| check["differences"][class].as_u64().unwrap_or(u64::MAX);
         (count("lost"), count("extra"), count("changed"))
+    }
+
+    /// Demands that no check counts a proven difference.
+    ///
+    /// # Panics
+    /// When one does.
+    pub fn expect_no_difference(&self) {
+        for check in self.json()["links"][0]["checks"].as_array().into_iter().flatten() {
+            for class in ["lost", "extra", "changed"] {
+                assert!(matches!(check["differences"][class].as_u64(), None | Some(0)), "{check}");
+            }
+        }
     }
 
     /// Demands an exit code, and shows everything otherwise.

@@ -11,17 +11,22 @@ use tokio_util::sync::CancellationToken;
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Waits for interrupts in the background: cancels `run` on the first, exits on the second.
-    /// Must be called inside a runtime.
+    /// Waits for interrupts in the background: cancels `run` on the first, exits on the second. It does so until the
+    /// process ends: also while a report is written that nobody reads.
     ///
     /// # Errors
-    /// When the system refuses to hand signals over.
+    /// When the system refuses to hand signals over, or a thread.
     pub fn watch(run: CancellationToken) -> io::Result<Self> {
+        // Of its own, because that of the run is over before the report is written.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         // Registered before anything is begun, so that no signal is lost.
-        let mut signals = Signals::register()?;
+        let mut signals = {
+            let _inside = runtime.enter();
+            Signals::register()?
+        };
         let interrupt = Self::default();
         let seen = interrupt.clone();
-        tokio::spawn(async move {
+        let wait = async move {
             signals.next().await;
             seen.0.store(true, Ordering::SeqCst);
             run.cancel();
@@ -30,7 +35,8 @@ impl Interrupt {
             signals.next().await;
             crate::progress::clear();
             std::process::exit(i32::from(INTERRUPTED));
-        });
+        };
+        std::thread::Builder::new().name("interrupts".to_owned()).spawn(move || runtime.block_on(wait))?;
         Ok(interrupt)
     }
 

@@ -36,3 +36,50 @@ where
     }
     reader.await.map_err(|error| failure::internal("a reader ended early", error))?
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use arrow_schema::Schema;
+    use paritas_connect::FailureKind;
+    use rstest::rstest;
+    use std::sync::Arc;
+
+    struct Ignore;
+
+    impl BlockSink for Ignore {
+        fn accept(&mut self, _: Block) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Work that a runtime took back before it was begun.
+    async fn taken_back() -> tokio::task::JoinError {
+        let task = tokio::spawn(std::future::pending::<()>());
+        task.abort();
+        task.await.unwrap_err()
+    }
+
+    #[rstest]
+    #[case::before_the_first_batch(0)]
+    #[case::between_batches(3)]
+    #[tokio::test]
+    async fn a_reader_that_panics_is_a_defect_and_no_finding(#[case] batches: usize) {
+        let work = move |_: &Handle, emit: &mut Emit<'_>| {
+            for _ in 0..batches {
+                emit(RecordBatch::new_empty(Arc::new(Schema::empty())))?;
+            }
+            panic!("on purpose")
+        };
+        let error = drive(&Context::default(), &mut Ignore, work).await.unwrap_err();
+        assert_eq!((error.code(), error.kind()), ("internal.thread", FailureKind::Permanent), "{error}");
+        assert!(error.detail_text().unwrap().contains("on purpose") && error.hint_text().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_was_taken_back_is_an_interrupted_run() {
+        let error = failure::internal("a reader ended early", taken_back().await);
+        assert_eq!(error.kind(), FailureKind::Cancelled);
+    }
+}

@@ -9,9 +9,15 @@ pub(crate) fn damaged(what: impl fmt::Display) -> Error {
     Error::new(FailureKind::Damaged, "data.damaged", what.to_string())
 }
 
-/// A thread of ours that ended before its work did: a fault of ours, never a finding.
+/// A thread of ours that ended before its work did: a fault of ours, never a finding about data. A runtime that shuts
+/// down takes back work that it has not begun, which is an interrupted run.
 pub(crate) fn internal(what: &str, error: tokio::task::JoinError) -> Error {
-    Error::new(FailureKind::Permanent, "internal.thread", what).because(error)
+    if error.is_cancelled() {
+        return Error::cancelled();
+    }
+    Error::new(FailureKind::Permanent, "internal.thread", what)
+        .hint("this is a defect of paritas: please report it")
+        .because(error)
 }
 
 /// The usual advice for a damaged file.

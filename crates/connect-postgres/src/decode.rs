@@ -333,6 +333,9 @@ fn push_items(reader: &mut Reader<'_>, item: &mut Column) -> Result<i32> {
         return Err(refused("an array of several dimensions has no counterpart in other stores"));
     }
     let (count, lower) = (reader.i32()?, reader.i32()?);
+    if count < 0 {
+        return Err(malformed("an array of a negative length"));
+    }
     if lower != 1 {
         return Err(refused("an array with another lower bound than 1 has no counterpart in other stores"));
     }
@@ -396,5 +399,18 @@ impl Decoder {
         (self.rows, self.bytes) = (0, 0);
         RecordBatch::try_new(Arc::clone(&self.schema), arrays?)
             .map_err(|error| malformed("rows that do not make a batch").because(error))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_a_negative_length_is_malformed() {
+        let mut column = Column::new(&Target::List(Box::new(Target::Int { signed: true })));
+        let value: Vec<u8> = [1, 0, 23, -1, 1_i32].iter().flat_map(|word| word.to_be_bytes()).collect();
+        assert_eq!(column.push(&value).unwrap_err().code(), "data.unreadable");
     }
 }

@@ -15,6 +15,8 @@ mod dial;
 mod divert;
 mod errors;
 mod facts;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json;
 mod keys;
 mod lookup;

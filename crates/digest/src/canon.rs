@@ -217,6 +217,12 @@ impl Canon {
         self.columns.get(..self.key_columns).unwrap_or_default()
     }
 
+    /// Bytes of an inline key. Of other keys, which may be declared as wide as anybody likes, it says nothing.
+    pub(crate) fn key_width(&self) -> usize {
+        let widths = self.key().iter().filter_map(|column| column.slot.fixed_width());
+        widths.fold(0_usize, |sum, width| sum.saturating_add(width as usize))
+    }
+
     /// What the sketch keeps of the keys. In the logical canon nullability does not matter: a row
     /// with a NULL in an otherwise inline key is kept by its fingerprint.
     pub fn key_form(&self) -> KeyForm {

@@ -46,8 +46,7 @@ pub fn compare(source: &Digest, replica: &Digest) -> Result<Comparison, Incompar
     let (mut delta, theirs) = alike(&source.sums, &replica.sums);
     delta.subtract(&theirs)?;
     let spec = source.spec.as_deref().or(replica.spec.as_deref());
-    let width = source.header.canon.key().iter().filter_map(|column| column.slot.fixed_width()).sum::<u32>();
-    let decoded = decode_with(spec, delta.form, width as usize, &delta);
+    let decoded = decode_with(spec, delta.form, source.header.canon.key_width(), &delta);
     let (lost_at_least, extra_at_least) = net_by_bucket(&delta);
     Ok(Comparison {
         equal: delta.is_zero(),

@@ -43,7 +43,7 @@ impl Spec {
     pub fn new(key: &DigestKey, dataset: &str, canon: Canon) -> Result<Arc<Self>, DigestError> {
         check_canon(&canon)?;
         let key_form = canon.key_form();
-        let key_width = canon.key().iter().filter_map(|column| column.slot.fixed_width()).sum::<u32>() as usize;
+        let key_width = canon.key_width();
         let lanes = |context| Lanes::new(key.for_dataset(context, dataset));
         Ok(Arc::new(Self {
             key_form,

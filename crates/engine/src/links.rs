@@ -6,9 +6,9 @@ use crate::keep::Keeper;
 use crate::registry::{self, Named};
 use crate::{Error, Monitor, Options, Result, Target};
 use paritas_config::{Config, DatasetConfig, LinkConfig, Mode, OptionValue, StoreConfig, ValuePrivacy};
-use paritas_connect::Context;
+use paritas_connect::{Context, StoreIdentity};
 use paritas_digest::DigestKey;
-use paritas_model::StoreKind;
+use paritas_model::{Dataset, StoreKind};
 use paritas_report::{LinkReport, NotChecked, Privacy, Problem, Report, apply_privacy};
 use paritas_verify::{Choice, Matching};
 use secrecy::ExposeSecret as _;
@@ -189,14 +189,25 @@ pub struct StoreCheck {
     pub limits: Vec<String>,
 }
 
-/// Connects to every configured store and asks for its privileges.
+/// Asks a store who it is, and for the datasets that its URL names.
+async fn probe(cx: &Context, opened: &registry::Opened) -> Result<StoreIdentity, paritas_connect::Error> {
+    let identity = opened.store.probe(cx).await?;
+    if let Some(datasets) = opened.store.datasets() {
+        for name in &opened.target.datasets {
+            datasets.describe(cx, &Dataset(name.clone())).await?;
+        }
+    }
+    Ok(identity)
+}
+
+/// Connects to every configured store and asks for its privileges and for the datasets that its URL names.
 pub async fn check_stores(cx: &Context, config: &Config) -> Vec<StoreCheck> {
     let mut checks = Vec::new();
     for store in &config.stores {
         let name = store.name.clone();
         checks.push(match open(store) {
             Err(error) => StoreCheck { name, result: Err(error.problem().clone()), limits: Vec::new() },
-            Ok(opened) => match cx.bound(opened.store.probe(cx)).await {
+            Ok(opened) => match cx.bound(probe(cx, &opened)).await {
                 Ok(identity) => StoreCheck { name, result: Ok(identity.version), limits: identity.limits },
                 Err(error) => StoreCheck { name, result: Err(problem_of(&error)), limits: Vec::new() },
             },

@@ -4,10 +4,17 @@ use crate::{Result, StateError};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use ulid::Ulid;
 
 /// How names of unfinished files begin.
 pub(crate) const UNFINISHED: &str = ".unfinished-";
+
+/// Folders are not looked into deeper than this for unfinished files: digests/link/dataset.
+pub(crate) const DEPTH_MAX: usize = 3;
+
+/// What was begun this long ago and is still unfinished belongs to no run any more.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
 /// Creates a folder and those above it, open to this user only.
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
@@ -118,11 +125,23 @@ pub(crate) fn ids(folder: &Path, extension: &str) -> Result<Vec<Ulid>> {
 
 /// Removes what runs that were killed have left unfinished. Only called under the lock.
 pub(crate) fn remove_unfinished(folder: &Path, depth: usize) {
+    remove(folder, depth, &|_| true);
+}
+
+/// Removes what was left unfinished so long ago that nobody can be writing it. Needs no lock.
+pub(crate) fn remove_abandoned(folder: &Path, depth: usize) {
+    let Some(before) = SystemTime::now().checked_sub(ABANDONED_AFTER) else { return };
+    // When it was begun stands in its name.
+    remove(folder, depth, &|id| Ulid::from_string(id).is_ok_and(|id| id.datetime() < before));
+}
+
+fn remove(folder: &Path, depth: usize, chosen: &dyn Fn(&str) -> bool) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        let unfinished = entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED));
+        let name = entry.file_name();
+        let unfinished = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)).is_some_and(chosen);
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() && depth > 0 => remove_unfinished(&entry.path(), depth - 1),
+            Ok(kind) if kind.is_dir() && depth > 0 => remove(&entry.path(), depth - 1, chosen),
             // What cannot be removed does no harm: such names are never read.
             Ok(kind) if kind.is_file() && unfinished => drop(fs::remove_file(entry.path())),
             _ => {}

@@ -9,12 +9,14 @@
 //! digests/<link>/<dataset>/<id>.digest   digests of sources
 //! ```
 //!
-//! Ids are ULIDs, so the order of names is the order of time.
+//! Ids are ULIDs, so the order of names is the order of time. A report ends with a checksum of its own text, the
+//! member `checksum`, so that one that was changed afterwards is not taken for what the run said.
 
 mod error;
 mod files;
 mod lock;
 mod names;
+mod sealed;
 
 pub use error::{Result, StateError};
 pub use lock::RunLock;
@@ -23,7 +25,7 @@ use files::{WriteFailure, create_folder, damaged, ids, read_whole, write_whole};
 use names::folder_name;
 use paritas_digest::{ArtifactError, Digest};
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use ulid::Ulid;
 
@@ -55,13 +57,15 @@ pub struct State {
 }
 
 impl State {
-    /// Opens a state folder; one that does not exist is created, readable by this user only.
+    /// Opens a state folder; one that does not exist is created, readable by this user only. What runs that were
+    /// killed left unfinished a day ago or earlier is removed.
     ///
     /// # Errors
     /// `state.denied`, `state.full`, `state.place` when it cannot be created or is no folder.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let state = Self { folder: folder.into() };
         create_folder(&state.folder)?;
+        files::remove_abandoned(&state.folder, files::DEPTH_MAX);
         Ok(state)
     }
 
@@ -81,7 +85,8 @@ impl State {
     /// Keeps the report of a finished run, in the place of what was found of it before.
     ///
     /// # Errors
-    /// When the disk is full, the folder is read-only and so on; what was kept before stays.
+    /// When the disk is full, the folder is read-only and so on; what was kept before stays. `state.content` when the
+    /// report is no JSON object.
     pub fn save_run(&self, run: &RunRecord) -> Result<PathBuf> {
         let path = save_json(&self.runs(), run)?;
         let partial = self.partial().join(format!("{}.json", run.id));
@@ -93,7 +98,7 @@ impl State {
     /// The report of a run.
     ///
     /// # Errors
-    /// `state.missing` when there is none, `state.damaged` when it is not a whole JSON document.
+    /// `state.missing` when there is none, `state.damaged` when it is not what was kept: cut off, or changed.
     pub fn load_run(&self, which: Which) -> Result<RunRecord> {
         load_json(&self.runs(), which)
     }
@@ -192,7 +197,11 @@ fn unreadable(path: &Path, error: ArtifactError) -> StateError {
 
 fn save_json(folder: &Path, run: &RunRecord) -> Result<PathBuf> {
     let path = folder.join(format!("{}.json", run.id));
-    write_whole::<io::Error>(&path, |out| out.write_all(&run.json))?;
+    let sealed = sealed::seal(&run.json);
+    write_whole::<WriteFailure>(&path, |out| match sealed {
+        Some(sealed) => Ok(out.write_all(&sealed)?),
+        None => Err(WriteFailure::Content("A report is one JSON object.".into())),
+    })?;
     Ok(path)
 }
 
@@ -200,11 +209,13 @@ fn load_json(folder: &Path, which: Which) -> Result<RunRecord> {
     let path = choose(folder, "json", which)?;
     let json = read_whole(&path, RUN_BYTES_MAX)?;
     let id = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| Ulid::from_string(stem).ok());
-    let check = serde_json::from_slice::<serde::de::IgnoredAny>(&json);
-    match (check, id) {
-        (Ok(_), Some(id)) => Ok(RunRecord { id, json }),
-        (Err(error), _) => Err(damaged(&path, error)),
-        (_, None) => Err(damaged(&path, "Its name is no id.")),
+    let Some(id) = id else { return Err(damaged(&path, "Its name is no id.")) };
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&json) {
+        return Err(damaged(&path, error));
+    }
+    match sealed::open(json) {
+        Some(json) => Ok(RunRecord { id, json }),
+        None => Err(damaged(&path, "Its checksum does not match its content.")),
     }
 }
 

@@ -5,9 +5,6 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 
-/// Folders are not looked into deeper than this for unfinished files: digests/link/dataset.
-const DEPTH_MAX: usize = 3;
-
 /// No process id is longer in digits.
 const HOLDER_BYTES_MAX: u64 = 20;
 
@@ -37,7 +34,7 @@ pub(crate) fn take(folder: &Path) -> Result<RunLock> {
     }
     // Only to be shown by another process, so failing to write it (a full disk) is no reason to stop.
     let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
-    files::remove_unfinished(folder, DEPTH_MAX);
+    files::remove_unfinished(folder, files::DEPTH_MAX);
     Ok(RunLock { file })
 }
 

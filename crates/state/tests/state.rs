@@ -8,7 +8,7 @@ use paritas_digest::{
 use paritas_model::{Known, Schema};
 use paritas_state::{RunRecord, State, Which};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use ulid::Ulid;
 
 fn state() -> (tempfile::TempDir, State) {
@@ -106,7 +106,10 @@ fn damaged_files_are_named_with_a_hint() {
     let (_dir, state) = state();
     let path = state.save_run(&run(1, "a long enough text")).unwrap();
     let whole = std::fs::read(&path).unwrap();
-    for bytes in [&whole[..0], &whole[..9], &[0xFF; 20], &[&whole[..], b"}"].concat()] {
+    let changed = String::from_utf8(whole.clone()).unwrap().replace("long", "song").into_bytes();
+    for bytes in
+        [&whole[..0], &whole[..9], &[0xFF; 20], &[&whole[..], b"}"].concat(), b"{\"text\":\"another\"}", &changed]
+    {
         std::fs::write(&path, bytes).unwrap();
         let error = state.load_run(Which::Last).unwrap_err();
         assert_eq!((error.code(), error.path()), ("state.damaged", path.as_path()));
@@ -207,7 +210,7 @@ fn a_full_disk_is_a_clear_error_and_keeps_what_is_there() {
 fn writes_more_than_it_may() {
     let Ok(folder) = std::env::var(CHILD) else { return };
     let state = State::open(folder).unwrap();
-    let large = RunRecord { json: vec![b' '; 1 << 20], ..run(2, "") };
+    let large = RunRecord { ..run(2, &" ".repeat(1 << 20)) };
     for result in
         [state.save_run(&large), state.save_partial(&large), state.save_run(&RunRecord { id: run(1, "").id, ..large })]
     {
@@ -258,6 +261,53 @@ fn what_a_killed_process_left_is_removed_and_its_lock_is_free() {
 }
 
 #[test]
+fn what_was_left_unfinished_long_ago_is_removed_without_a_lock() {
+    let (_dir, state) = state();
+    state.save_run(&run(1, "a")).unwrap();
+    let runs = state.folder().join("runs");
+    let (old, fresh) = (Ulid::from_parts(1, 1), Ulid::generate());
+    for name in [format!(".unfinished-{old}"), format!(".unfinished-{fresh}"), ".unfinished-mine".to_owned()] {
+        std::fs::write(runs.join(name), "half").unwrap();
+    }
+    State::open(state.folder()).unwrap();
+    let left = [format!(".unfinished-{fresh}"), ".unfinished-mine".to_owned(), format!("{}.json", run(1, "").id)];
+    assert_eq!(names(&runs), left);
+}
+
+#[test]
+fn two_processes_at_once_keep_all_of_their_runs() {
+    let (_dir, state) = state();
+    let mut writers: Vec<_> = ["1", "2", "3"]
+        .map(|first| {
+            let mut command = child("keeps_many_runs", "", state.folder());
+            command.env("PARITAS_STATE_TEST_FIRST", first).stdout(Stdio::null()).spawn().unwrap()
+        })
+        .into();
+    for writer in &mut writers {
+        assert!(writer.wait().unwrap().success());
+    }
+    let ids = state.list_runs().unwrap();
+    assert_eq!(ids.len(), 3 * 50);
+    for id in ids {
+        state.load_run(Which::Id(id)).unwrap();
+    }
+    assert_eq!(state.list_partial().unwrap(), []);
+}
+
+#[test]
+#[ignore = "started by another test"]
+fn keeps_many_runs() {
+    let Ok(folder) = std::env::var(CHILD) else { return };
+    let first: u64 = std::env::var("PARITAS_STATE_TEST_FIRST").unwrap().parse().unwrap();
+    for number in 0..50 {
+        let state = State::open(&folder).unwrap();
+        let run = run(first * 1_000 + number, "x");
+        state.save_partial(&run).unwrap();
+        state.save_run(&run).unwrap();
+    }
+}
+
+#[test]
 #[ignore = "started by another test"]
 fn dies_with_the_lock() {
     let Ok(folder) = std::env::var(CHILD) else { return };
@@ -284,7 +334,7 @@ fn a_process_killed_while_writing_leaves_a_whole_report() {
         writer.wait().unwrap();
         std::fs::remove_file(&ready).unwrap();
         let json = state.load_run(Which::Last).unwrap().json;
-        assert!(json == run(1, "before").json || json.len() == 100_002, "{} bytes", json.len());
+        assert!(json == run(1, "before").json || json.len() == 100_011, "{} bytes", json.len());
     }
     drop(state.lock().unwrap());
     assert_eq!(names(&state.folder().join("runs")).len(), 1);
@@ -298,7 +348,7 @@ fn writes_forever() {
     std::fs::write(state.folder().join("ready"), "").unwrap();
     for letter in ('a'..='z').cycle() {
         let text: String = std::iter::repeat_n(letter, 100_000).collect();
-        let json = format!("\"{text}\"").into_bytes();
+        let json = format!("{{\"text\":\"{text}\"}}").into_bytes();
         state.save_run(&RunRecord { id: run(1, "").id, json }).unwrap();
     }
 }

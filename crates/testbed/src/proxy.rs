@@ -31,6 +31,9 @@ pub enum Behaviour {
     CorruptAt(u64),
     /// Nothing passes and nothing is closed: a half-open connection, also for new ones.
     Hang,
+    /// Every HTTP request is answered with this status by the proxy itself, and the connection ends: an overloaded or
+    /// failing service.
+    Answer(u16),
     /// Connections are ended and new ones are refused, as by a host whose server is down.
     Refuse,
 }
@@ -49,6 +52,7 @@ struct Counts {
     from_server: AtomicU64,
     from_client: AtomicU64,
     connections: AtomicU64,
+    answers: AtomicU64,
 }
 
 impl Proxy {
@@ -86,6 +90,12 @@ impl Proxy {
     #[must_use]
     pub fn bytes_from_client(&self) -> u64 {
         self.counts.from_client.load(Ordering::Relaxed)
+    }
+
+    /// Requests answered by the proxy itself so far.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.counts.answers.load(Ordering::Relaxed)
     }
 
     /// Connections accepted so far.
@@ -147,6 +157,10 @@ async fn accept(
 }
 
 async fn connection(client: TcpStream, target: u16, watched: watch::Receiver<Behaviour>, counts: Arc<Counts>) {
+    let now = *watched.borrow();
+    if let Behaviour::Answer(status) = now {
+        return answer(client, status, &counts).await;
+    }
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else { return };
     // Small messages shall not wait for more.
     let (_client, _server) = (client.set_nodelay(true), server.set_nodelay(true));
@@ -156,6 +170,24 @@ async fn connection(client: TcpStream, target: u16, watched: watch::Receiver<Beh
     let down = Pump { from: from_server, to: to_client, watched, down: true, counts };
     // The first cut ends both directions; two ordinary ends are awaited.
     let _ended = tokio::try_join!(up.run(), down.run());
+}
+
+/// Reads the head of one request and answers it as S3 does.
+async fn answer(mut client: TcpStream, status: u16, counts: &Counts) {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") && head.len() < CHUNK_BYTES {
+        match client.read_buf(&mut head).await {
+            Ok(read) if read > 0 => {}
+            _ => return,
+        }
+    }
+    let code = if status == 503 { "SlowDown" } else { "InternalError" };
+    let body = format!("<Error><Code>{code}</Code><Message>answered by the proxy</Message></Error>");
+    let head = format!("HTTP/1.1 {status} {code}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    counts.answers.fetch_add(1, Ordering::Relaxed);
+    // A client that has gone wants no answer.
+    let _gone = client.write_all(format!("{head}{body}").as_bytes()).await;
+    let _gone = client.shutdown().await;
 }
 
 /// One direction of a connection.
@@ -178,7 +210,7 @@ impl Pump {
         let mut behaviour = *self.watched.borrow_and_update();
         loop {
             match behaviour {
-                Behaviour::Refuse | Behaviour::CutAfter(0) => return Err(Cut),
+                Behaviour::Refuse | Behaviour::CutAfter(0) | Behaviour::Answer(_) => return Err(Cut),
                 Behaviour::Hang => {
                     self.watched.changed().await.map_err(|_| Cut)?;
                     (behaviour, passed) = (*self.watched.borrow_and_update(), 0);

@@ -123,3 +123,19 @@ async fn dropping_it_ends_the_connections() {
     drop(proxy);
     assert_eq!(timeout(PATIENCE, stream.read(&mut [0; 8])).await.unwrap().unwrap_or(0), 0);
 }
+
+#[tokio::test]
+async fn it_answers_in_place_of_the_server_and_lets_through_again() {
+    let (proxy, mut open) = proxied().await;
+    proxy.set(Behaviour::Answer(503));
+    assert_eq!(exchange(&mut open, b"x").await.unwrap_or_default(), b"", "an open connection ends");
+    let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 SlowDown\r\n") && answer.contains("<Code>SlowDown</Code>"), "{answer}");
+    assert_eq!((proxy.answers(), proxy.bytes_from_server()), (1, 0));
+    proxy.set(Behaviour::Pass);
+    let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.unwrap();
+    assert_eq!(exchange(&mut stream, b"hello").await.unwrap(), b"hello");
+}

@@ -44,8 +44,9 @@ impl Cursor<'_> {
     /// Days since 1970-01-01.
     fn date(&mut self) -> Option<i64> {
         let negative = self.eat(b'-');
-        let digits = self.digits();
-        let year = self.number(digits).filter(|_| (4..=YEAR_DIGITS_MAX).contains(&digits))?;
+        // Counted before they are put together: a hundred digits are no number.
+        let digits = Some(self.digits()).filter(|digits| (4..=YEAR_DIGITS_MAX).contains(digits))?;
+        let year = self.number(digits)?;
         let year = if negative { -year } else { year };
         if !self.eat(b'-') {
             return None;
@@ -220,6 +221,7 @@ mod tests {
     #[case("2026-00-01", None)]
     #[case("2026-01-00", None)]
     #[case("26-01-01", None)]
+    #[case("99999999999999999999999-01-01", None)]
     #[case("2026-01-01 ", None)]
     fn dates_are_days(#[case] text: &str, #[case] expected: Option<i64>) {
         assert_eq!(date(text).ok(), expected);

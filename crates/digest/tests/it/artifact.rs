@@ -1,7 +1,7 @@
 //! Digest files: what is written is read, and nothing else.
 
 use crate::support::{FORMS, digest, spec};
-use paritas_digest::{ArtifactError, Capacity, Digest, KeyForm, compare};
+use paritas_digest::{ArtifactError, CanonColumn, Capacity, Digest, KeyForm, Slot, compare};
 use rstest::rstest;
 use std::io::{self, Read, Write};
 
@@ -147,4 +147,19 @@ fn failing_disks_are_reported_as_such() {
     assert_eq!(Digest::read_from(Broken).unwrap_err().to_string(), "the disk is on fire");
     let digest = digest(&spec(KeyForm::Inline8), Capacity::MIN, &[]);
     assert!(matches!(digest.write_to(Broken), Err(ArtifactError::Io(_))));
+}
+
+#[test]
+fn keys_of_any_declared_width_are_compared() {
+    let column = |name: &str| CanonColumn {
+        name: name.to_owned(),
+        slot: Slot::Wire { type_name: "x".to_owned(), fixed_width: Some(u32::MAX), nullable: false },
+    };
+    let mut wide = digest(&spec(KeyForm::Fingerprint), Capacity::MIN, &[(1, 2)]);
+    wide.header.canon.columns = vec![column("a"), column("b")];
+    wide.header.canon.key_columns = 2;
+    assert_eq!(wide.header.canon.key_form(), KeyForm::Fingerprint);
+    let mut file = Vec::new();
+    wide.write_to(&mut file).unwrap();
+    assert!(compare(&Digest::read_from(file.as_slice()).unwrap(), &wide).unwrap().equal);
 }

@@ -1,0 +1,29 @@
+//! Small texts that users and servers write: quantities, positions, budgets, URLs to be masked.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use paritas_model::{Lsn, Position, parse_duration, parse_size};
+
+/// Sizes from here on are shown in units that nobody needs to write.
+const LARGE: u64 = 1 << 49;
+
+fuzz_target!(|text: &str| {
+    // What is shown is rounded, and can be given back.
+    if let Ok(duration) = parse_duration(text) {
+        assert!(parse_duration(&paritas_model::format_duration(duration)).is_ok());
+    }
+    if let Ok(size) = parse_size(text)
+        && size < LARGE
+    {
+        assert!(parse_size(&paritas_model::format_size(size)).is_ok());
+    }
+    if let Ok(lsn) = text.parse::<Lsn>() {
+        assert_eq!(lsn.to_string().parse(), Ok(lsn));
+    }
+    if let Ok(position) = serde_json::from_str::<Position>(text) {
+        let _ = (position.order(&position), position.gap_to(&position), position.to_string());
+    }
+    let _ = text.parse::<paritas_engine::Budget>();
+    let once = paritas_connect::redact_url(text);
+    assert_eq!(paritas_connect::redact_url(&once), once, "masking twice is masking once");
+});
