@@ -18,12 +18,6 @@ use session::{Session, Style};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Readers, decoders and digests run on many threads and hand their buffers to each other. The C
-/// library keeps an arena for each of them, which more than doubled the memory of long runs
-/// (docs/benchmarks/lake.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     ExitCode::from(run(std::env::args_os().collect()))
 }
