@@ -2,7 +2,7 @@
 
 use crate::failure;
 use arrow_array::RecordBatch;
-use paritas_connect::{BlockSink, Context, Error, Result, SplitDone, deliver};
+use paritas_connect::{BlockSink, Context, Error, Result, SplitDone};
 use paritas_digest::Block;
 use tokio::runtime::Handle;
 
@@ -31,7 +31,7 @@ where
     while let Some(batch) = receiver.recv().await {
         cx.check()?;
         let rows = batch.num_rows() as u64;
-        deliver(sink, Block::Arrow(batch))?;
+        sink.accept(Block::Arrow(batch))?;
         cx.progress().add(rows, 0);
     }
     reader.await.map_err(|error| failure::internal("a reader ended early", error))?

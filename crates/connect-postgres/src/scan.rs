@@ -177,7 +177,7 @@ fn hand_on(
         return Ok(());
     };
     let count = block.rows() as u64;
-    tokio::task::block_in_place(|| sink.accept(block))?;
+    sink.accept(block)?;
     done.rows += count;
     cx.progress().add(count, bytes);
     Ok(())

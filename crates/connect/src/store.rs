@@ -253,8 +253,8 @@ pub trait Scan: Debug + Send + Sync {
 
 /// Takes the blocks of one split. Implementations may do real work (hashing) inside.
 pub trait BlockSink: Send {
-    /// Takes a block. Called from async code on a multi-thread runtime through
-    /// `tokio::task::block_in_place`, or directly from a blocking thread.
+    /// Takes a block, in the task that reads the split. Blocks hold some thousand rows, so that
+    /// hashing one takes about a millisecond and no other task has to wait for long.
     fn accept(&mut self, block: Block) -> Result<()>;
 }
 

@@ -4,7 +4,7 @@ use super::MemoryStore;
 use super::table::batch_bytes;
 use crate::arrow_rows::version_of;
 use crate::{
-    BlockSink, Context, Error, FailureKind, FetchedRow, Lookup, Result, Scan, ScanRequest, Split, SplitDone, deliver,
+    BlockSink, Context, Error, FailureKind, FetchedRow, Lookup, Result, Scan, ScanRequest, Split, SplitDone,
     render_arrow, show_arrow,
 };
 use arrow_array::RecordBatch;
@@ -63,7 +63,7 @@ impl Scan for MemoryScan {
         for batch in piece {
             cx.check()?;
             let (rows, bytes) = (batch.num_rows() as u64, batch_bytes(batch));
-            deliver(sink, Block::Arrow(batch.clone()))?;
+            sink.accept(Block::Arrow(batch.clone()))?;
             cx.progress().add(rows, bytes);
             done.rows += rows;
             done.bytes += bytes;
