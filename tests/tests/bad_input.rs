@@ -157,10 +157,21 @@ fn other_columns_are_a_schema_difference_and_the_common_ones_are_compared() {
         let file = faults::lake::Target::new(&Lake::part(&lake.west, number), "fills", &["fill_id"]);
         file.retype("liquidity", &arrow_schema::DataType::Int64).unwrap();
     }
+    for (arguments, code) in [(&[][..], 0), (&["--deny", "warnings"], 1)] {
+        let run = lake.verify(arguments).expect_code(code);
+        let schema = run.checks("schema");
+        assert_eq!(
+            (&schema[0]["verdict"], &schema[0]["differences"][0]["what"]),
+            (&"warn".into(), &"column liquidity".into())
+        );
+        assert_eq!(run.parity()["verdict"], "pass", "int32 and int64 hold the same numbers");
+    }
+    for number in 0..4 {
+        let file = faults::lake::Target::new(&Lake::part(&lake.west, number), "fills", &["fill_id"]);
+        file.retype("liquidity", &arrow_schema::DataType::Utf8).unwrap();
+    }
     let run = lake.verify(&[]).expect_code(1);
-    let schema = run.checks("schema");
-    assert_eq!(schema[0]["differences"][0]["what"], "column liquidity");
-    assert_eq!(run.parity()["verdict"], "pass", "int32 and int64 hold the same numbers");
+    assert_eq!(run.checks("schema")[0]["verdict"], "fail", "no number equals a text");
 }
 
 #[test]

@@ -4,7 +4,12 @@ use crate::failure::INTERRUPTED;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long the run goes on while standard error takes nothing.
+const SAYING_MAX: Duration = Duration::from_millis(200);
 
 /// Whether the run was interrupted. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -29,9 +34,8 @@ impl Interrupt {
         let wait = async move {
             signals.next().await;
             seen.0.store(true, Ordering::SeqCst);
+            say("interrupted: finishing with what was found so far; interrupt again to stop at once\n");
             run.cancel();
-            let message = "interrupted: finishing with what was found so far; interrupt again to stop at once\n";
-            crate::output::write_stderr(message.as_bytes());
             signals.next().await;
             crate::progress::clear();
             std::process::exit(i32::from(INTERRUPTED));
@@ -43,6 +47,20 @@ impl Interrupt {
     /// Whether there was one.
     pub fn seen(&self) -> bool {
         self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Writes before the run ends, which would be before anything that follows; but for no longer than
+/// [`SAYING_MAX`], because nobody may read it.
+fn say(message: &'static str) {
+    let (said, heard) = mpsc::channel();
+    let saying = std::thread::Builder::new().name("interrupted".to_owned()).spawn(move || {
+        crate::output::write_stderr(message.as_bytes());
+        // The other end is gone only when it waited long enough.
+        drop(said.send(()));
+    });
+    if saying.is_ok() {
+        drop(heard.recv_timeout(SAYING_MAX));
     }
 }
 

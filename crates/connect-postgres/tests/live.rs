@@ -169,8 +169,10 @@ async fn a_server_that_stops_in_the_middle_is_never_a_whole_scan() {
         let canon = canon_of(&store, &store.describe(&cx(), &dataset("t")).await.unwrap(), Policies::default());
         let scan = store.open(&cx().with_parallel(1), &request("t", canon.clone())).await.unwrap();
         let server = Arc::new(Mutex::new(server));
-        let stop =
-            || tokio::runtime::Handle::current().block_on(async { server.lock().await.stop(mode).await.unwrap() });
+        let stop = || {
+            let stopped = async { server.lock().await.stop(mode).await.unwrap() };
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(stopped));
+        };
         let error = scan.read(&cx(), &scan.splits()[0], &mut AtFirst { act: Some(stop) }).await.unwrap_err();
         assert_eq!(error.kind(), FailureKind::Transient, "{error:?}");
         // The view is gone with its server; the next one is whole.
