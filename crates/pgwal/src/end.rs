@@ -83,7 +83,7 @@ pub enum Doubt {
         /// The position.
         from: Lsn,
     },
-    /// The position lies inside a record, so it is no switchpoint of this log.
+    /// The position lies inside a record, so it is no switchpoint of this log, or this cannot be told.
     InsideRecord {
         /// Where that record begins, if it could be found.
         record: Option<Lsn>,
@@ -138,7 +138,7 @@ impl fmt::Display for Doubt {
                 write!(f, "the position lies inside the record at {record}, so it is no switchpoint of this log")
             }
             Self::InsideRecord { record: None } => {
-                f.write_str("the position lies inside a record whose beginning cannot be read")
+                f.write_str("the record before the position cannot be read, so it may be no switchpoint of this log")
             }
             Self::Unparsed { record } => write!(f, "the transaction record at {record} is of an unknown form"),
         }

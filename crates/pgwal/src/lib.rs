@@ -43,6 +43,8 @@
 //! from what was never written: the proof is of what the folder holds.
 
 mod crc;
+#[cfg(test)]
+mod damage;
 mod end;
 mod error;
 mod fields;
@@ -52,6 +54,8 @@ mod page;
 mod reader;
 mod record;
 mod segment;
+#[cfg(test)]
+mod synthetic;
 mod xact;
 
 pub use end::{Doubt, End, Why};

@@ -6,12 +6,12 @@ use std::path::Path;
 use jiff::Timestamp;
 use paritas_model::Lsn;
 
+use crate::Result;
 use crate::end::{Doubt, End};
 use crate::page::Version;
 use crate::reader::{Next, Reader, Start};
 use crate::record::Record;
 use crate::xact::{Event, Finish, Prepare};
-use crate::Result;
 
 /// A committed transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Commit {
     pub subxacts: Vec<u32>,
     /// Whether it was prepared before.
     pub prepared: bool,
-    /// The name of the prepared transaction, where it was logged.
+    /// The name of the prepared transaction, when it was prepared after the position or `wal_level` is `logical`.
     pub gid: Option<String>,
     /// Where and when it committed at its origin, when it was replicated from elsewhere.
     pub origin: Option<(Lsn, Timestamp)>,
@@ -160,8 +160,12 @@ impl Tally {
     }
 
     fn commit(&mut self, record: &Record, finish: Finish, prepared: bool) {
-        let before = self.prepared.remove(&finish.xid).map(|(prepare, _)| prepare.database);
-        let mut database = finish.database.map(|(database, _)| database).or(before);
+        let (mut database, mut gid) = (finish.database.map(|(database, _)| database), finish.gid);
+        // The name is logged again only when `wal_level` is `logical`.
+        if let Some((prepare, _)) = self.prepared.remove(&finish.xid) {
+            database = database.or(Some(prepare.database));
+            gid = gid.or(Some(prepare.gid));
+        }
         // The record that decides a prepared transaction belongs to no transaction itself.
         let mut bytes = if prepared { u64::from(record.bytes) } else { 0 };
         for xid in [&finish.xid].into_iter().chain(&finish.subxacts) {
@@ -178,7 +182,7 @@ impl Tally {
             bytes,
             subxacts: finish.subxacts,
             prepared,
-            gid: finish.gid,
+            gid,
             origin: finish.origin,
         });
     }

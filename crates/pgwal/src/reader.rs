@@ -4,12 +4,12 @@ use std::path::Path;
 
 use paritas_model::Lsn;
 
+use crate::Result;
 use crate::end::{End, Why};
 use crate::folder::{Folder, Stop};
 use crate::page::{LONG_HEADER, PageHeader, Version};
 use crate::record::{Announced, Body, HEADER, Header, Record, length_is_possible};
 use crate::segment::SegmentSize;
-use crate::Result;
 
 /// Pages looked back at for the beginning of a record: the longest record, in the usual pages.
 const BACK_PAGES_MAX: usize = 1 << 17;
@@ -30,7 +30,7 @@ pub enum Start {
     Boundary,
     /// It lies inside the first record that is handed out.
     Inside(Lsn),
-    /// It lies inside a record whose beginning cannot be read; that record is not handed out.
+    /// The record before it, or the one it lies in, cannot be read; that one is not handed out.
     Lost,
 }
 
@@ -97,6 +97,8 @@ impl Reader {
             Ok(()) => Ok(reader),
             Err(Stop::Failed(error)) => Err(error),
             Err(Stop::At(at, why)) => {
+                // Without any record before the position, even an end that looks natural proves nothing.
+                reader.started = Start::Lost;
                 reader.finish(at, why)?;
                 Ok(reader)
             }
@@ -167,8 +169,8 @@ impl Reader {
     fn finish(&mut self, at: u64, why: Why) -> Result<()> {
         let beyond = self.folder.beyond(at)?.map(Lsn);
         // Records begin behind the page's header, so its end is the same position as its beginning.
-        let head = self.next == self.folder.page_of(self.start)
-            && self.start % self.folder.page_bytes() <= LONG_HEADER as u64;
+        let head =
+            self.next == self.folder.page_of(self.start) && self.start % self.folder.page_bytes() <= LONG_HEADER as u64;
         if self.started == Start::Unread && (self.next >= self.start || head) {
             self.started = Start::Boundary;
         }
@@ -309,11 +311,7 @@ impl Reader {
     }
 
     /// Refuses a page that only its header makes look like one of an older stretch: page headers have no checksum.
-    fn recycled_indeed(
-        &mut self,
-        page_at: u64,
-        ours: impl Fn(PageHeader, Header, Option<u64>) -> bool,
-    ) -> Reading<()> {
+    fn recycled_indeed(&mut self, page_at: u64, ours: impl Fn(PageHeader, Header, Option<u64>) -> bool) -> Reading<()> {
         match self.folder.page(page_at) {
             Err(Stop::At(at, Why::Recycled { .. })) => {
                 let before = self.before;

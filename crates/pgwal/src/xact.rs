@@ -180,8 +180,7 @@ impl Record {
         // 18 made the object's identifier eight bytes.
         let statistic = if version >= Version::V18 { 16 } else { 12 };
         let dropped_statistics = if has(DROPPED_STATISTICS) { skip(&mut fields, statistic)? } else { 0 };
-        let invalidations =
-            if has(INVALIDATIONS) && commit { skip(&mut fields, INVALIDATION_BYTES)? } else { 0 };
+        let invalidations = if has(INVALIDATIONS) && commit { skip(&mut fields, INVALIDATION_BYTES)? } else { 0 };
         let xid = if has(TWO_PHASE) { fields.u32()? } else { self.xid };
         let gid = if has(GID) { Some(text(fields.text()?)) } else { None };
         let origin = if has(ORIGIN) { Some((Lsn(fields.u64()?), timestamp(fields.i64()?)?)) } else { None };
@@ -202,8 +201,15 @@ impl Record {
 }
 
 fn known(version: Version) -> u32 {
-    let always =
-        DATABASE | SUBXACTS | RELATIONS | INVALIDATIONS | TWO_PHASE | ORIGIN | ACCESS_EXCLUSIVE_LOCKS | GID | COMPLETION;
+    let always = DATABASE
+        | SUBXACTS
+        | RELATIONS
+        | INVALIDATIONS
+        | TWO_PHASE
+        | ORIGIN
+        | ACCESS_EXCLUSIVE_LOCKS
+        | GID
+        | COMPLETION;
     if version >= Version::V15 { always | DROPPED_STATISTICS } else { always }
 }
 

@@ -183,7 +183,11 @@ fn describe(record: &Record, version: Version, line: &str, seen: &mut Seen) -> R
     same("lsn", record.lsn.to_string(), &lsn(field("lsn: ")?))?;
     same("prev", record.prev.to_string(), &lsn(field("prev ")?))?;
     let said: Vec<String> = line.split("blkref #").skip(1).map(|text| text.trim_end_matches(", ").to_owned()).collect();
-    same("blocks", format!("{:?}", record.blocks.iter().map(block).collect::<Vec<_>>()), &format!("{:?}", blocks(&said)))?;
+    same(
+        "blocks",
+        format!("{:?}", record.blocks.iter().map(block).collect::<Vec<_>>()),
+        &format!("{:?}", blocks(&said)),
+    )?;
     seen.longest = seen.longest.max(record.bytes);
     seen.toplevel += usize::from(record.toplevel_xid.is_some());
     seen.origin_records += usize::from(record.origin.is_some());

@@ -1,8 +1,9 @@
 //! Real servers of every version: started in a temporary folder, loaded through `psql`, stopped hard.
 #![allow(dead_code)]
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -72,7 +73,8 @@ impl Scratch {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let passwd = fs::read_to_string("/etc/passwd").unwrap();
         let of = |name: &str| {
-            let fields: Vec<&str> = passwd.lines().map(|l| l.split(':').collect()).find(|f: &Vec<&str>| f[0] == name)?;
+            let fields: Vec<&str> =
+                passwd.lines().map(|l| l.split(':').collect()).find(|f: &Vec<&str>| f[0] == name)?;
             Some((fields[2].parse().unwrap(), fields[3].parse().unwrap()))
         };
         let user = if geteuid().is_root() { of("postgres").or_else(|| of("nobody")) } else { None };
@@ -156,7 +158,8 @@ impl<'a> Server<'a> {
             command.arg("-D").arg(&self.data).arg("-p").arg(self.port.to_string());
             let socket = format!("unix_socket_directories={}", self.scratch.path().display());
             let fixed = ["listen_addresses=127.0.0.1", &socket, "fsync=off", "autovacuum=off", "wal_keep_size=8GB"];
-            for setting in fixed.iter().chain(["max_prepared_transactions=20", "max_wal_size=4GB"].iter()).chain(settings)
+            for setting in
+                fixed.iter().chain(["max_prepared_transactions=20", "max_wal_size=4GB"].iter()).chain(settings)
             {
                 command.arg("-c").arg(setting);
             }
@@ -227,6 +230,83 @@ impl<'a> Server<'a> {
         let mut bench = self.client("pgbench");
         bench.args(["-n", "-c", &clients.to_string(), "-t", &times.to_string(), "-f"]).arg(&file);
         run(bench.arg("postgres"));
+    }
+
+    /// Runs a script again and again in several sessions, and kills the server once so many rows were answered.
+    /// Returns the first column of all rows: for a single statement, an answer means that its commit was acknowledged.
+    pub fn sessions_until_killed(
+        &mut self,
+        script: &str,
+        sessions: usize,
+        rows: usize,
+        abrupt: bool,
+    ) -> BTreeSet<String> {
+        let (sender, answers) = std::sync::mpsc::channel();
+        let mut children = Vec::new();
+        for _ in 0..sessions {
+            let mut psql = self.client("psql");
+            psql.args(["-X", "-q", "-A", "-t", "-d", "postgres", "-f", "-"]);
+            let mut child = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+            let script = script.to_owned();
+            // Ends when the session does: the pipe breaks.
+            std::thread::spawn(move || while input.write_all(script.as_bytes()).is_ok() {});
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in std::io::BufReader::new(output).lines().map_while(Result::ok) {
+                    if !line.is_empty() && sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+            children.push(child);
+        }
+        drop(sender);
+        let mut seen: BTreeSet<String> = BTreeSet::new();
+        while seen.len() < rows {
+            seen.insert(answers.recv_timeout(LIMIT).unwrap());
+        }
+        self.kill(abrupt);
+        for mut child in children {
+            child.wait().unwrap();
+        }
+        seen.extend(answers);
+        seen
+    }
+
+    /// Stops by SIGQUIT to the server, or by SIGKILL to it and all its processes.
+    fn kill(&mut self, abrupt: bool) {
+        if !abrupt {
+            return self.stop(true);
+        }
+        let Some(mut child) = self.child.take() else { return };
+        let pid = Pid::from_child(&child);
+        let parent = child.id().to_string();
+        let of_server = |stat: &str| stat.rsplit(')').next().and_then(|r| r.split_whitespace().nth(1)) == Some(&parent);
+        let mut pids = vec![];
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            if of_server(&stat) {
+                pids.extend(entry.file_name().to_str().and_then(|name| Pid::from_raw(name.parse().ok()?)));
+            }
+        }
+        kill_process(pid, Signal::KILL).unwrap();
+        for pid in &pids {
+            // One that has just ended is fine.
+            let _gone = kill_process(*pid, Signal::KILL);
+        }
+        child.wait().unwrap();
+        let deadline = Instant::now() + LIMIT;
+        let runs = |pid: &Pid| {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+        };
+        while pids.iter().any(runs) {
+            assert!(Instant::now() < deadline, "a killed process is still there");
+            std::thread::sleep(POLL);
+        }
+        // A new server refuses to start beside processes of the old one.
+        let _stale = fs::remove_file(self.data.join("postmaster.pid"));
     }
 
     /// Stops by SIGINT (clean) or SIGQUIT (as in a crash).
