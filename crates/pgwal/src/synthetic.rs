@@ -118,7 +118,7 @@ impl Log {
     pub(crate) fn save(&self, folder: &Path, tail: Tail) {
         let mut bytes = self.bytes.clone();
         bytes.resize(bytes.len().next_multiple_of(PAGE as usize), 0);
-        while bytes.len() % SEGMENT as usize != 0 {
+        while !bytes.len().is_multiple_of(SEGMENT as usize) {
             let address = self.base + bytes.len() as u64;
             let mut page = vec![0; PAGE as usize];
             if tail == Tail::Recycled {
