@@ -1,7 +1,6 @@
 //! What a spoilt log must never do: panic, hang, name a commit that is not there, or claim a proof with one missing.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::fs;
 use std::path::Path;
 
 use paritas_model::Lsn;
@@ -37,16 +36,10 @@ fn xids(lost: &Lost) -> Vec<u32> {
 
 /// Spoils the files of a log, then checks what is said of it.
 fn never_wrong(log: &Log, tail: Tail, spoil: impl Fn(&mut Vec<u8>)) -> Lost {
-    let mut spoilt = log.clone();
     let folder = tempfile::tempdir().unwrap();
-    log.save(folder.path(), tail);
-    let first = fs::read(log.file(folder.path(), 0)).unwrap();
-    let second = fs::read(log.file(folder.path(), 1)).unwrap();
-    spoilt.bytes = [first, second].concat();
-    spoil(&mut spoilt.bytes);
-    for (index, segment) in spoilt.bytes.chunks(SEGMENT as usize).enumerate() {
-        fs::write(log.file(folder.path(), index as u64), segment).unwrap();
-    }
+    let mut image = log.image(tail);
+    spoil(&mut image);
+    log.write_files(folder.path(), &image);
     let from = log.records[0].end;
     let found = lost(folder.path(), from);
     let commits = log.commits();

@@ -114,8 +114,8 @@ impl Log {
         self.records.iter().filter(|record| record.commit).map(|record| record.xid).collect()
     }
 
-    /// Writes the segment files of timeline 1.
-    pub(crate) fn save(&self, folder: &Path, tail: Tail) {
+    /// The bytes of whole segments.
+    pub(crate) fn image(&self, tail: Tail) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         bytes.resize(bytes.len().next_multiple_of(PAGE as usize), 0);
         while !bytes.len().is_multiple_of(SEGMENT as usize) {
@@ -128,12 +128,21 @@ impl Log {
             }
             bytes.extend(page);
         }
-        for (index, segment) in bytes.chunks(SEGMENT as usize).enumerate() {
+        bytes
+    }
+
+    /// Writes the segment files of timeline 1.
+    pub(crate) fn save(&self, folder: &Path, tail: Tail) {
+        self.write_files(folder, &self.image(tail));
+    }
+
+    pub(crate) fn write_files(&self, folder: &Path, image: &[u8]) {
+        for (index, segment) in image.chunks(SEGMENT as usize).enumerate() {
             fs::write(self.file(folder, index as u64), segment).unwrap();
         }
     }
 
-    pub(crate) fn file(&self, folder: &Path, index: u64) -> std::path::PathBuf {
+    fn file(&self, folder: &Path, index: u64) -> std::path::PathBuf {
         let number = self.base / SEGMENT + index;
         folder.join(Segment { timeline: 1, number }.name(SegmentSize::new(SEGMENT as u32).unwrap()))
     }

@@ -97,6 +97,16 @@ fn a_hard_failover_loses_exactly_the_commits_that_were_not_sent() {
     let ahead = lost_commits(&old.pg_wal(), 1, Lsn(lost.end.lsn.0 + 4096)).unwrap();
     assert!(!ahead.is_proven());
 
+    // An archive that both wrote to: the winner's segments do not count.
+    let archive = copy(&old);
+    for entry in fs::read_dir(new.pg_wal()).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if name.to_str().unwrap().starts_with("00000002") {
+            fs::copy(path, archive.path().join(name)).unwrap();
+        }
+    }
+    assert_eq!(lost_commits(archive.path(), 1, switchpoint).unwrap(), lost);
+
     // The winner's own log, after its promotion: no commit yet, and the end-of-recovery record is found.
     let own = lost_commits(&new.pg_wal(), 2, switchpoint).unwrap();
     assert_eq!(own.commits, []);

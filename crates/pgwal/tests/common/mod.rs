@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use paritas_model::Lsn;
+use paritas_pgwal::{Reader, Segment};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 /// Longest wait for a server to start, to stop, or to reach a state.
@@ -319,9 +321,16 @@ impl<'a> Server<'a> {
 
     /// The lines of this version's `pg_waldump`, from a position of timeline 1.
     pub fn waldump(&self, start: &str) -> Vec<String> {
+        let lsn: Lsn = start.parse().unwrap();
+        let size = Reader::open(&self.pg_wal(), 1, lsn).unwrap().segment_size();
+        // Without a file named, 14 looks at any, and takes one that was never written amiss.
+        let segment = Segment { timeline: 1, number: lsn.0 / size.bytes() }.name(size);
+        let names = fs::read_dir(self.pg_wal()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let last = names.filter(|name| Segment::parse(name, size).is_some()).max().unwrap();
         let mut dump = self.install.command("pg_waldump");
         // It always ends with a complaint, as every log ends with something that is no record.
-        let output = dump.arg("-p").arg(self.pg_wal()).args(["-t", "1", "-s", start]).output().unwrap();
+        let output =
+            dump.arg("-p").arg(self.pg_wal()).args(["-t", "1", "-s", start, &segment, &last]).output().unwrap();
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
