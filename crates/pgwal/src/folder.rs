@@ -154,15 +154,17 @@ impl Folder {
         let Some(open) = &self.open else {
             return Err(Stop::At(address, Why::MissingSegment { name }));
         };
-        // What is there of the pages wanted, whole pages only, never beyond the segment.
-        let there = open.bytes.min(size).saturating_sub(offset);
-        let bytes = (page * PAGES_AT_ONCE).min(there - there % page);
-        if bytes == 0 {
+        // The run of pages that holds it: the next one wanted may be the one before. Whole pages, of this segment only.
+        let run = page * PAGES_AT_ONCE;
+        let begin = offset - offset % run;
+        let there = open.bytes.min(size).saturating_sub(begin);
+        let bytes = run.min(there - there % page);
+        if begin + bytes <= offset {
             return Err(Stop::At(address, Why::ShortSegment { name, bytes: open.bytes }));
         }
         self.buffer.resize(usize::try_from(bytes).unwrap_or_default(), 0);
-        self.buffered = address;
-        if let Err(source) = open.file.read_exact_at(&mut self.buffer, offset) {
+        self.buffered = address - (offset - begin);
+        if let Err(source) = open.file.read_exact_at(&mut self.buffer, begin) {
             self.buffer.clear();
             let path = self.files.get(&number).cloned().unwrap_or_default();
             return Err(Stop::Failed(Error::Io { doing: "read the segment", path, source }));
