@@ -127,7 +127,10 @@ fn a_record_torn_by_a_crash_is_read_over_when_recovery_did(
     let lost = lost_commits(&server.pg_wal(), 1, start).unwrap();
     assert!(lost.is_proven() && lost.end.lsn == torn.lsn, "{:?} {:?}", lost.end, lost.doubts);
     assert_eq!(matches!(lost.end.why, Why::Recycled { .. }), recycled, "{:?}", lost.end);
-    assert_eq!(lost.commits.iter().map(|commit| commit.xid.to_string()).collect::<Vec<_>>(), [kept.clone()]);
+    assert_eq!(
+        lost.commits.iter().map(|commit| commit.xid.to_string()).collect::<Vec<_>>(),
+        std::slice::from_ref(&kept)
+    );
 
     server.start(&[]);
     let after = server.sql("insert into t values (2) returning xmin");
