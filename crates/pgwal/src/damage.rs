@@ -160,6 +160,20 @@ fn every_flipped_bit_at_the_very_end_is_noticed(#[case] log: Log, #[case] meanin
 }
 
 #[test]
+fn nothing_is_proven_from_a_position_whose_own_page_looks_recycled() {
+    let log = sample();
+    let last = log.records.last().unwrap();
+    let page = (last.lsn / PAGE * PAGE - BASE) as usize;
+    let folder = tempfile::tempdir().unwrap();
+    let mut image = log.image(Tail::Recycled);
+    let older = (BASE + page as u64 - SEGMENT).to_le_bytes();
+    image[page + 8..page + 16].copy_from_slice(&older);
+    log.write_files(folder.path(), &image);
+    let found = lost(folder.path(), last.lsn);
+    assert!(!found.is_proven() && found.commits.is_empty(), "{found:?}");
+}
+
+#[test]
 fn a_zeroed_piece_inside_is_a_hole() {
     let log = sample();
     let start = SEGMENT as usize - 4 * PAGE as usize;
