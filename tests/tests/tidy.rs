@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["model", "digest", "connect", "connect-postgres", "connect-lake", "verify", "config", "state", "report"],
     ),
     ("testbed", &["model"]),
+    ("pgwal", &["model"]),
     ("cli", &["model", "digest", "connect", "config", "engine", "report", "state", "testbed"]),
 ];
 
