@@ -12,7 +12,7 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 setup: ## Install what the tests and the demo need (Debian packages, a Python environment); idempotent
-	@scripts/setup.sh
+	@.ci/setup.sh
 
 build: ## Build the release binary: target/release/paritas
 	$(CARGO) build --release --locked -p paritas-cli
@@ -44,7 +44,7 @@ soak: ## Verify loaded servers for SOAK_MINUTES (default 30) with drifts and sto
 	PARITAS_BIN=$(CURDIR)/target/release/paritas $(CARGO) run --release --locked -p paritas-tests --bin soak
 
 fuzz: ## Fuzz every parser of untrusted input, FUZZ_SECONDS (default 60) each; needs a C++ compiler
-	@fuzz/run.sh $(TARGETS)
+	@tests/fuzz/run.sh $(TARGETS)
 
 clean: ## Remove what was built
 	$(CARGO) clean

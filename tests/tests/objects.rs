@@ -159,6 +159,9 @@ async fn a_connection_that_is_cut_in_an_answer_is_opened_again() {
     inconclusive(ended(child).await, "check the endpoint");
 }
 
+/// Pause between two rounds of changes.
+const BETWEEN_CHANGES: std::time::Duration = std::time::Duration::from_millis(20);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_change_or_vanish_while_they_are_read_prove_nothing() {
     let Some(bucket) = Bucket::start().await else { return };
@@ -182,6 +185,8 @@ async fn objects_that_change_or_vanish_while_they_are_read_prove_nothing() {
                     bytes[middle] = bytes[middle].wrapping_add(1);
                     bucket.server.put("lake", key, bytes).await.unwrap();
                 }
+                // Every version stays on the server's disk; the readings are far slower than this.
+                tokio::time::sleep(BETWEEN_CHANGES).await;
             }
             let why = if step == "gone" { "changed while it was read" } else { "Its tag or time of change" };
             inconclusive(waiting.await.unwrap(), why);

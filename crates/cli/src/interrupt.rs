@@ -57,10 +57,10 @@ fn say(message: &'static str) {
     let saying = std::thread::Builder::new().name("interrupted".to_owned()).spawn(move || {
         crate::output::write_stderr(message.as_bytes());
         // The other end is gone only when it waited long enough.
-        drop(said.send(()));
+        said.send(()).unwrap_or(());
     });
     if saying.is_ok() {
-        drop(heard.recv_timeout(SAYING_MAX));
+        heard.recv_timeout(SAYING_MAX).unwrap_or(());
     }
 }
 

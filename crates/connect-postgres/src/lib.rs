@@ -17,7 +17,6 @@ mod errors;
 mod facts;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod json;
 mod keys;
 mod lookup;
 mod numeric;

@@ -31,8 +31,8 @@ pub(crate) enum Shown {
     Text,
     /// There is no way back from the binary value.
     Bytes,
-    /// A narrow float in the logical canon, which knows wide ones only: the shortest text that
-    /// means this narrow one.
+    /// A narrow float that is handed out widened though no side is wider: the shortest text that
+    /// means this narrow one. Beside a wide float it is shown with all the digits that tell them apart.
     Float4,
 }
 
@@ -153,7 +153,7 @@ fn column(info: &ColumnInfo, types: &Types, slot: &Slot, canon: &Canon) -> Resul
     let by_text = cast.is_none() && (!base.comparable || (target.is_some() && base.kind == Kind::Enum));
     let shown = match (cast, &target) {
         (Some(_), _) => Shown::AsIs,
-        (None, Some(decode::Target::Float)) if base.name == "float4" => Shown::Float4,
+        (None, Some(decode::Target::Float)) if base.name == "float4" && *slot == Slot::Float32 => Shown::Float4,
         (None, _) => shown(base),
     };
     let ordered = cast.is_none() && ranges::can_order(&base.schema, &base.name);

@@ -7,10 +7,10 @@
 
 use crate::bytes::{Reader, put_field, put_null, set_i32};
 use crate::errors::malformed;
+use crate::numeric;
 use crate::types::{Kind, Types};
-use crate::{json, numeric};
 use paritas_connect::Result;
-use paritas_digest::{DecimalPolicy, FloatPolicy, JsonPolicy, Policies};
+use paritas_digest::{DecimalPolicy, FloatPolicy, JsonPolicy, Policies, canonical_json};
 use tokio_postgres::types::Oid;
 
 /// Nesting inside types, at most.
@@ -93,7 +93,8 @@ impl Rewrite {
             Self::JsonAfter(skip) => {
                 let mut reader = Reader::new(value);
                 out.extend_from_slice(reader.take(*skip)?);
-                json::canonical(reader.rest(), out)
+                canonical_json(reader.rest(), out)
+                    .map_err(|why| malformed("a JSON document that cannot be read").detail(why))
             }
             nested => nested.walk(value, out, false),
         }

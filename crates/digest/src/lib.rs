@@ -45,7 +45,7 @@ pub use encoder::Encoder;
 pub use error::{DigestError, HeaderDelta, Incomparable};
 pub use keys::{DigestKey, KeyId};
 pub use locate::Locator;
-pub use logical::beyond_slot;
+pub use logical::{beyond_slot, canonical_json};
 pub use negotiate::Incompatible;
 pub use row_sums::{RowSummer, RowSums};
 pub use self_test::{is_batched, self_test};

@@ -243,7 +243,7 @@ fn args(home: &Path, data: &Path, port: &dyn Fn(usize) -> u16) -> Vec<OsString> 
         "-s3",
         "-s3.port.lance=0",
         "-master.volumeSizeLimitMB=64",
-        "-volume.max=20",
+        "-volume.max=200",
         // Otherwise statistics are sent to the makers.
         "-master.telemetry=false",
     ];

@@ -54,7 +54,7 @@ async fn an_independent_client_agrees(server: &S3) {
 #[tokio::test]
 async fn objects_are_kept_signatures_asked_for_and_nothing_is_left() {
     if S3::find().is_err() && std::env::var_os("CI").is_none() {
-        return; // optional outside CI: see scripts/setup.sh
+        return; // optional outside CI: see .ci/setup.sh
     }
     let scratch = Scratch::new().unwrap();
     let server = S3::start(&scratch, "s3").await.unwrap();

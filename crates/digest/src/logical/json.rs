@@ -7,13 +7,23 @@
 /// Deepest nesting that is read.
 const DEPTH_MAX: usize = 512;
 
+/// Appends the canonical text of a JSON document: members sorted by name, no white space, strings
+/// escaped one way, numbers as they are written. Bytes that are no UTF-8 stay inside strings.
+///
+/// # Errors
+/// What is wrong with a document that is not valid JSON (RFC 8259), and at which byte, or that it is
+/// nested deeper than 512 levels. What was appended by then is of no use.
+pub fn canonical_json(document: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    let mut reader = Reader { rest: document, length: document.len() };
+    reader.value(out, 0)?;
+    reader.space();
+    if reader.rest.is_empty() { Ok(()) } else { Err(reader.error("something follows the document")) }
+}
+
 /// The canonical text of a document, or what is wrong with it.
 pub(crate) fn canonical(text: &str) -> Result<Vec<u8>, String> {
-    let mut reader = Reader { rest: text.as_bytes(), length: text.len() };
     let mut out = Vec::with_capacity(text.len());
-    reader.value(&mut out, 0)?;
-    reader.space();
-    if reader.rest.is_empty() { Ok(out) } else { Err(reader.error("something follows the document")) }
+    canonical_json(text.as_bytes(), &mut out).map(|()| out)
 }
 
 struct Reader<'a> {

@@ -15,6 +15,7 @@ mod variable;
 
 pub use beyond::beyond_slot;
 pub(crate) use beyond::{is_marked, marked, write_value as write_beyond};
+pub use json::canonical_json;
 pub(crate) use variable::write_value;
 
 use crate::hash::{BLOCK, Lanes};

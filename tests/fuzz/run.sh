@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Fuzz every parser of untrusted input with libFuzzer, on the stable toolchain.
 #
-#   fuzz/run.sh                  every target
-#   fuzz/run.sh NAME...          these targets
-#   fuzz/run.sh NAME FILE        one input again, to see what it does
+#   tests/fuzz/run.sh                  every target
+#   tests/fuzz/run.sh NAME...          these targets
+#   tests/fuzz/run.sh NAME FILE        one input again, to see what it does
 #
 # Environment: FUZZ_SECONDS    time for each target (default: 60)
-#              FUZZ_ARTIFACTS  folder for inputs that break something (default: fuzz/artifacts)
-# What was learnt is kept in fuzz/corpus and used by the next run. Ends with status 1 when something broke.
+#              FUZZ_ARTIFACTS  folder for inputs that break something (default: tests/fuzz/artifacts)
+# What was learnt is kept in tests/fuzz/corpus and used by the next run. Ends with status 1 when something broke.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
 
@@ -51,8 +51,8 @@ fi
 seeds() {
   [ -d "seeds/$1" ] && echo "seeds/$1"
   case $1 in
-  parquet_file) printf '%s\n' ../fixtures/lake/{codec,layout,types,int96,empty} ;;
-  config_file) printf '%s\n' ../checks ../crates/config/tests ;;
+  parquet_file) printf '%s\n' ../../fixtures/lake/{codec,layout,types,int96,empty} ;;
+  config_file) printf '%s\n' ../../checks ../../crates/config/tests ;;
   esac
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Prepare a Debian 12 machine (or a derivative) for building and testing Paritas. Safe to run again.
 #
-#   scripts/setup.sh             install what is missing, then say what is there
-#   scripts/setup.sh --check     install nothing, only say what is there
+#   .ci/setup.sh             install what is missing, then say what is there
+#   .ci/setup.sh --check     install nothing, only say what is there
 #
 # Needs root or sudo for the packages; without either it names what is missing and goes on.
 # Environment: PARITAS_CACHE  folder for the Python environment and PostgreSQL of other versions (default: ~/.cache/paritas)
