@@ -160,7 +160,7 @@ async fn a_connection_that_is_cut_in_an_answer_is_opened_again() {
 }
 
 /// Pause between two rounds of changes.
-const BETWEEN_CHANGES: std::time::Duration = std::time::Duration::from_millis(20);
+const BETWEEN_CHANGES: Duration = Duration::from_millis(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_change_or_vanish_while_they_are_read_prove_nothing() {
