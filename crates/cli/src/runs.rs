@@ -2,5 +2,5 @@
 
 pub use paritas_engine::{
     Budget, Error, Monitor, Options, Phase, SideProgress, StoreCheck, check_stores, looks_like_target, verify_links,
-    verify_pair,
+    verify_pair, with_secrets,
 };

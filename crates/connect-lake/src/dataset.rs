@@ -2,11 +2,12 @@
 
 use crate::failure;
 use crate::listing::{self, Select};
+use crate::partition::{FOLDER_TYPE, Partition};
 use crate::site::Site;
 use crate::source::{self, FoundFile, Root};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use paritas_connect::{Beside, Context, Error, FailureKind, Result};
-use paritas_model::Dataset;
+use paritas_model::{Dataset, Schema};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -84,6 +85,13 @@ pub(crate) async fn beside(cx: &Context, site: &Site, endings: &[&str]) -> Resul
         .into_iter()
         .flatten()
         .collect())
+}
+
+/// Folders that name a column which the files hold themselves.
+pub(crate) fn doubled(partition: &Partition, schema: &Schema) -> Option<Beside> {
+    let in_files = |name: &&String| schema.column(name).is_some_and(|column| column.engine_type != FOLDER_TYPE);
+    let names: Vec<_> = partition.names().iter().filter(in_files).cloned().collect();
+    Beside::of("partition columns in names of folders", names, "the files hold these columns as well, and are read")
 }
 
 /// Does something with every file on threads that may block, some at a time, and takes the results

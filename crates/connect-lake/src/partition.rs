@@ -2,6 +2,10 @@
 
 use paritas_connect::{Error, FailureKind, Result};
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
+/// The type of a column that only folders have, in descriptions.
+pub(crate) const FOLDER_TYPE: &str = "partition folder";
 
 /// What writers put in a folder's name for NULL.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -54,8 +58,10 @@ fn parts(file: &str) -> impl Iterator<Item = (&str, &str)> {
     folders.split('/').filter_map(|part| part.split_once('=')).filter(|(name, _)| !name.is_empty())
 }
 
+/// The text behind percent escapes. Where they are no UTF-8 the name is taken as it is written, so that
+/// two folders of different names never mean the same.
 fn decode(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
+    percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -70,6 +76,9 @@ mod tests {
         assert_eq!(partition.value("day=1/venue=a%2Fb/x", "venue"), Some(Some("a/b".into())));
         assert_eq!(partition.value("day=2/venue=__HIVE_DEFAULT_PARTITION__/x", "venue"), Some(None));
         assert_eq!(partition.value("day=2/x", "other"), None);
+        for name in ["%FF", "%FE", "\u{FFFD}"] {
+            assert_eq!(partition.value(&format!("day={name}/x"), "day"), Some(Some(name.into())));
+        }
         assert_eq!(Partition::of(["day=1/x", "x"]).unwrap_err().code(), "schema.mismatch");
         assert!(Partition::of(["a/x", "x=1"]).unwrap().names().is_empty());
     }

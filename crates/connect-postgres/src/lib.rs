@@ -8,6 +8,7 @@
 mod beside;
 mod bytes;
 mod columns;
+mod condition;
 mod conninfo;
 mod copy;
 mod decode;

@@ -2,6 +2,7 @@
 //! to canonical bytes.
 
 use crate::columns::{self, ColumnInfo};
+use crate::condition::is_one_condition;
 use crate::decode;
 use crate::errors::missing;
 use crate::quote;
@@ -83,6 +84,12 @@ impl PlanColumn {
 impl Plan {
     /// Looks everything up. Fails when the relation no longer fits the request's canon.
     pub(crate) async fn new(session: &Session, cx: &Context, request: &ScanRequest) -> Result<Self> {
+        if let Some(filter) = request.filter.as_deref().filter(|filter| !is_one_condition(filter)) {
+            let message = "the condition `where` is not one expression";
+            return Err(Error::new(FailureKind::Permanent, "query.where", message)
+                .detail(format!("its parentheses or quotes do not match: {filter}"))
+                .hint("close what is opened, and leave out comments and semicolons"));
+        }
         let relation = relation::resolve(session, cx, &request.dataset).await?;
         let (infos, types) = columns::load(session, cx, &relation).await?;
         if request.columns.len() != request.canon.columns.len() {

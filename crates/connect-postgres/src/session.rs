@@ -147,10 +147,19 @@ enum Way {
 /// One try with one way of encrypting. The outer error is about certificate files.
 async fn attempt(info: &ConnInfo, host: &Host, way: Way) -> Result<Result<Line, Failed>> {
     let mut config = config(info, host);
-    Ok(match way {
-        Way::Plain => dial::plain(&mut config, host).await,
-        Way::Encrypted => dial::encrypted(&mut config, tls::client_config(info)?).await,
-    })
+    let tls = match way {
+        Way::Plain => None,
+        Way::Encrypted => Some(tls::client_config(info)?),
+    };
+    let dial = async {
+        match tls {
+            None => dial::plain(&mut config, host).await,
+            Some(tls) => dial::encrypted(&mut config, tls).await,
+        }
+    };
+    // The library's own limit ends with the TCP connection; a server may accept that and say nothing.
+    let late = |late: tokio::time::error::Elapsed| Err(Failed::Socket(late.into()));
+    Ok(tokio::time::timeout(info.connect_timeout, dial).await.unwrap_or_else(late))
 }
 
 fn config(info: &ConnInfo, host: &Host) -> Config {

@@ -17,7 +17,7 @@ mod tables;
 mod target;
 
 pub use error::{Error, Result};
-pub use links::{StoreCheck, check_stores, verify_links};
+pub use links::{StoreCheck, check_stores, verify_links, with_secrets};
 pub use options::{Budget, Monitor, Options, Phase, SideProgress};
 pub use pair::verify_pair;
 pub use target::{Target, looks_like_target};

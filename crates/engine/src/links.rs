@@ -26,14 +26,11 @@ pub async fn verify_links(
 ) -> Result<Report> {
     let keeper = Keeper::begin(options, config.state.as_deref());
     let chosen = chosen_links(config, names)?;
-    let keys = keys(config, options)?;
-    let options = Options { digest_key: keys.digest, ..options.clone() };
-    if keys.privacy != Privacy::Show {
-        paritas_connect::hide_details();
-    }
+    let options = &with_secrets(config, options)?;
+    hide(options);
     let mut jobs = Vec::new();
     for link in chosen {
-        jobs.push(job(config, link, &options)?);
+        jobs.push(job(config, link, options)?);
     }
     let mut links = Vec::new();
     for job in jobs {
@@ -41,12 +38,12 @@ pub async fn verify_links(
             links.push(not_reached(&job, &problem_of(&error)));
             continue;
         }
-        links.push(verify_job(cx, job, &options, monitor, &keeper).await);
+        links.push(verify_job(cx, job, options, monitor, &keeper).await);
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
     let mut report = keeper.finish(Some(checksum), links, options.deny_warnings);
     // Before anything is kept: what may not be printed may not be stored either.
-    apply_privacy(&mut report, keys.privacy);
+    apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
     Ok(report)
 }
@@ -75,13 +72,18 @@ fn chosen_links<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Link
 /// Separates the key of hashed values in reports from every other use of the digest key.
 const PRIVACY_CONTEXT: &str = "paritas report v1: key of hashed values";
 
-/// What the deployment's secret is used for in a run.
-struct Keys {
-    digest: DigestKey,
-    privacy: Privacy,
+/// Keeps values out of everything that is written from here on, if the run may not show them.
+pub(crate) fn hide(options: &Options) {
+    if options.privacy != Privacy::Show {
+        paritas_connect::hide_details();
+    }
 }
 
-fn keys(config: &Config, options: &Options) -> Result<Keys> {
+/// The options of a run under a configuration: its digest key, and what of values it lets be shown.
+///
+/// # Errors
+/// A secret that cannot be had, or is needed and not there.
+pub fn with_secrets(config: &Config, options: &Options) -> Result<Options> {
     let secret = match &config.digest_key {
         Some(secret) => Some(secret.resolve().map_err(|error| registry::usage(error.context("digest_key")))?),
         None => None,
@@ -98,7 +100,7 @@ fn keys(config: &Config, options: &Options) -> Result<Keys> {
         }
     };
     let digest = bytes.map_or_else(|| options.digest_key.clone(), DigestKey::derive);
-    Ok(Keys { digest, privacy })
+    Ok(Options { digest_key: digest, privacy, ..options.clone() })
 }
 
 /// Opens both stores of a link.

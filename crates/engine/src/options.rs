@@ -3,6 +3,7 @@
 use paritas_connect::Progress;
 use paritas_digest::{DigestKey, Policies};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
+use paritas_report::Privacy;
 pub use paritas_verify::rows::Phase;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -30,6 +31,8 @@ pub struct Options {
     pub policies: Policies,
     /// How long to wait for a replica to reach a fence, and how often hot rows are read again.
     pub settle: Duration,
+    /// What of values may be shown and kept.
+    pub privacy: Privacy,
     /// A file to write the source's digest into (`verify --save-digest`), ad-hoc runs only.
     pub save_digest: Option<PathBuf>,
 }
@@ -46,6 +49,7 @@ impl Default for Options {
             digest_key: DigestKey::unkeyed(),
             policies: Policies::default(),
             settle: Duration::from_secs(30),
+            privacy: Privacy::Show,
             save_digest: None,
         }
     }

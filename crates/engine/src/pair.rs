@@ -2,11 +2,12 @@
 
 use crate::job::{Job, verify_job};
 use crate::keep::Keeper;
+use crate::links::hide;
 use crate::registry::{self, Secrets};
 use crate::{Error, Monitor, Options, Result, Target};
 use paritas_connect::Context;
 use paritas_model::StoreKind;
-use paritas_report::Report;
+use paritas_report::{Report, apply_privacy};
 
 /// Verifies two stores named by URL or path.
 ///
@@ -21,6 +22,7 @@ pub async fn verify_pair(
     monitor: &Monitor,
 ) -> Result<Report> {
     let (ours, theirs) = (Target::parse(source)?, Target::parse(replica)?);
+    hide(options);
     if theirs.kind == StoreKind::Digest {
         let hint = "put the digest first: a stored digest stands in for a source that may be gone";
         return Err(Error::usage("usage.url", "a digest cannot be the replica", hint));
@@ -28,7 +30,8 @@ pub async fn verify_pair(
     if ours.kind == StoreKind::Digest {
         let keeper = Keeper::begin(options, None);
         let link = crate::stored::verify(cx, &ours, &theirs, options, monitor).await?;
-        let report = keeper.finish(None, vec![link], options.deny_warnings);
+        let mut report = keeper.finish(None, vec![link], options.deny_warnings);
+        apply_privacy(&mut report, options.privacy);
         keeper.report(cx, &report);
         return Ok(report);
     }
@@ -49,7 +52,9 @@ pub async fn verify_pair(
     let job = Job { name: format!("{} -> {}", job.source.store.name(), job.replica.store.name()), ..job };
     let keeper = Keeper::begin(options, None);
     let link = verify_job(cx, job, options, monitor, &keeper).await;
-    let report = keeper.finish(None, vec![link], options.deny_warnings);
+    let mut report = keeper.finish(None, vec![link], options.deny_warnings);
+    // Before anything is kept: what may not be printed may not be stored either.
+    apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
     Ok(report)
 }

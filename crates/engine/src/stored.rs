@@ -55,6 +55,9 @@ fn load(path: &str) -> Result<Digest> {
     })
 }
 
+/// Names of other datasets in a report, at most.
+const OTHERS_SHOWN_MAX: usize = 10;
+
 /// Compares a stored digest with a live replica.
 pub(crate) async fn verify(
     cx: &Context,
@@ -90,6 +93,9 @@ pub(crate) async fn verify(
     let check = match judge::verify(&request).await {
         Ok((plan, outcome)) => {
             not_checked = beyond_digest(&side, &dataset, &plan).await;
+            if replica.datasets.is_empty() {
+                not_checked.extend(other_datasets(&side, &dataset).await);
+            }
             let names = Compared { source_name: &stored.header.dataset, replica_name: &dataset.0 };
             record::parity(&names, &plan, outcome, started.elapsed())
         }
@@ -105,6 +111,16 @@ pub(crate) async fn verify(
         checks,
         not_checked,
     })
+}
+
+/// Datasets of the replica that the digest says nothing about.
+async fn other_datasets(side: &Side, dataset: &Dataset) -> Option<NotChecked> {
+    let listed = side.cx.bound(side.store.datasets()?.list(&side.cx)).await.ok()?;
+    let others: Vec<&str> = listed.iter().filter(|other| *other != dataset).map(|other| other.0.as_str()).collect();
+    let first = others.get(..others.len().min(OTHERS_SHOWN_MAX)).unwrap_or_default().join(", ");
+    let more = if others.len() > OTHERS_SHOWN_MAX { ", ..." } else { "" };
+    let what = format!("{} other datasets of the replica: {first}{more}", others.len());
+    (!others.is_empty()).then(|| NotChecked { what, why: "not in the digest".to_owned() })
 }
 
 /// Columns of the replica that the digest says nothing about.

@@ -34,6 +34,11 @@ pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
             link.checks.push(Check::Schema(record::one_sided(&dataset.0, on_source)));
         }
     }
+    let several = facings.pairs.iter().filter(|facing| taken(&facing.source)).count();
+    if work.options.save_digest.is_some() && several > 1 {
+        link.checks.push(Check::Parity(record::not_begun("datasets", one_file(several))));
+        return;
+    }
     for facing in &facings.pairs {
         if !taken(&facing.source) {
             let why = "left out by include and exclude of the link".to_owned();
@@ -58,6 +63,16 @@ pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
             hint: Some("check include and exclude of the link, or name a table with ?table=".to_owned()),
         };
         link.checks.push(Check::Parity(record::not_begun("datasets", problem)));
+    }
+}
+
+/// Digests of several datasets would overwrite each other.
+fn one_file(datasets: usize) -> Problem {
+    Problem {
+        code: "usage.save-digest".to_owned(),
+        message: format!("a digest file holds one dataset, and {datasets} face each other"),
+        detail: None,
+        hint: Some("name one with ?table=, or keep the digests of all in a state folder: --state FOLDER".to_owned()),
     }
 }
 

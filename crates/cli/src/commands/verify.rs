@@ -26,7 +26,11 @@ enum Chosen {
 /// Verifies and reports; the exit code is that of the contract, or of the style asked for.
 pub fn run(session: &Session, arguments: &VerifyArgs) -> Result<u8, Failure> {
     let chosen = choose(session, arguments)?;
-    let options = options(session, arguments, &chosen);
+    let mut options = options(session, arguments, &chosen);
+    // Two stores need no configuration, but the privacy and the key of one that is named hold for them.
+    if let (Chosen::Pair { .. }, Some(_)) = (&chosen, &session.config) {
+        options = runs::with_secrets(&configuration::load(session)?, &options)?;
+    }
     let monitor = Monitor::default();
     let runtime = runtime()?;
     let display = Display::start(session, &monitor);

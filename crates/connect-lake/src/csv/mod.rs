@@ -4,7 +4,7 @@ mod file;
 mod record;
 
 use crate::drive::drive;
-use crate::partition::Partition;
+use crate::partition::{FOLDER_TYPE, Partition};
 use crate::site::Site;
 use crate::source::{FoundFile, Root};
 use crate::text::TextColumn;
@@ -109,7 +109,7 @@ fn schema(headers: &[Header], partition: &Partition) -> Schema {
         }
         before = Some(&header.names);
     }
-    partition.names().iter().for_each(|name| add(name, "partition folder"));
+    partition.names().iter().for_each(|name| add(name, FOLDER_TYPE));
     Schema { columns, key: Vec::new(), facts: Vec::new() }
 }
 
@@ -142,7 +142,10 @@ impl Datasets for CsvStore {
     }
 
     async fn beside(&self, cx: &Context) -> Result<Vec<Beside>> {
-        dataset::beside(cx, &self.site, ENDINGS).await
+        let mut beside = dataset::beside(cx, &self.site, ENDINGS).await?;
+        let view = self.view(cx, &Dataset(self.site.dataset().to_owned())).await?;
+        beside.extend(dataset::doubled(&view.partition, &view.schema));
+        Ok(beside)
     }
 
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {

@@ -2,7 +2,7 @@
 
 use super::footer::Shape;
 use super::types;
-use crate::partition::Partition;
+use crate::partition::{FOLDER_TYPE, Partition};
 use paritas_connect::{Error, FailureKind, Result};
 use paritas_model::{Column, LogicalType, Schema};
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ pub(crate) fn merge(shapes: &[Shape], partition: &Partition) -> Result<Schema> {
     for name in partition.names() {
         // A column that is in the files as well is taken from the files.
         if !index.contains_key(name) {
-            let engine_type = "partition folder".to_owned();
+            let engine_type = FOLDER_TYPE.to_owned();
             columns.push(Column { name: name.clone(), engine_type, logical: LogicalType::Untyped, nullable: true });
         }
     }

@@ -104,7 +104,10 @@ impl Datasets for ParquetStore {
     }
 
     async fn beside(&self, cx: &Context) -> Result<Vec<Beside>> {
-        dataset::beside(cx, &self.site, ENDINGS).await
+        let mut beside = dataset::beside(cx, &self.site, ENDINGS).await?;
+        let view = self.view(cx, &Dataset(self.site.dataset().to_owned())).await?;
+        beside.extend(dataset::doubled(&view.partition, &view.schema));
+        Ok(beside)
     }
 
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {

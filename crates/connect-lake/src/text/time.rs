@@ -8,10 +8,20 @@ const SECONDS_PER_DAY: i128 = 86_400;
 /// Years have at most that many digits.
 const YEAR_DIGITS_MAX: usize = 6;
 
-/// Reads from the front of a text, and remembers whether it was finer than nanoseconds.
-struct Cursor<'a>(&'a [u8], bool);
+/// What PostgreSQL writes behind years before 1.
+const BEFORE_CHRIST: &str = " BC";
 
-impl Cursor<'_> {
+/// Reads from the front of a text, and remembers whether it was finer than nanoseconds.
+struct Cursor<'a>(&'a [u8], bool, bool);
+
+impl<'a> Cursor<'a> {
+    fn new(text: &'a str) -> Self {
+        match text.strip_suffix(BEFORE_CHRIST) {
+            Some(text) => Self(text.as_bytes(), false, true),
+            None => Self(text.as_bytes(), false, false),
+        }
+    }
+
     fn eat(&mut self, byte: u8) -> bool {
         match self.0 {
             [first, rest @ ..] if *first == byte => {
@@ -47,7 +57,13 @@ impl Cursor<'_> {
         // Counted before they are put together: a hundred digits are no number.
         let digits = Some(self.digits()).filter(|digits| (4..=YEAR_DIGITS_MAX).contains(digits))?;
         let year = self.number(digits)?;
-        let year = if negative { -year } else { year };
+        let year = match (negative, self.2) {
+            (false, false) => year,
+            (true, false) => -year,
+            // There is no year 0 in that count: 1 BC is the year before 1.
+            (false, true) if year > 0 => 1 - year,
+            (_, true) => return None,
+        };
         if !self.eat(b'-') {
             return None;
         }
@@ -153,24 +169,35 @@ fn in_unit(nanos: i128, finer: bool, unit: TimeUnit) -> Result<i64, Refused> {
     i64::try_from(nanos / size).map_err(|_| Refused::Beyond)
 }
 
+/// PostgreSQL's dates and times before and after all others. No type of another store has them.
+fn is_infinite(text: &str) -> bool {
+    matches!(text, "infinity" | "-infinity")
+}
+
 /// Days since 1970-01-01 of `2026-11-21`.
 pub(super) fn date(text: &str) -> Result<i64, Refused> {
-    let mut cursor = Cursor(text.as_bytes(), false);
-    cursor.date().filter(|_| cursor.0.is_empty()).ok_or_else(|| malformed("it is no date (2026-11-21)"))
+    if is_infinite(text) {
+        return Err(Refused::Beyond);
+    }
+    let mut cursor = Cursor::new(text);
+    cursor.date().filter(|_| cursor.0.is_empty()).ok_or_else(|| malformed("it is no date such as 2026-11-21"))
 }
 
 /// Time of day of `23:59:59.999`.
 pub(super) fn clock(text: &str, unit: TimeUnit) -> Result<i64, Refused> {
-    let mut cursor = Cursor(text.as_bytes(), false);
+    let mut cursor = Cursor(text.as_bytes(), false, false);
     let nanos = cursor.clock().filter(|_| cursor.0.is_empty());
-    in_unit(nanos.ok_or_else(|| malformed("it is no time of day (23:59:59.999)"))?, cursor.1, unit)
+    in_unit(nanos.ok_or_else(|| malformed("it is no time of day such as 23:59:59.999"))?, cursor.1, unit)
 }
 
 /// Time since 1970-01-01T00:00:00 of `2026-11-21 23:59:59.999+00`, with a `T` or a space. A column of
 /// instants wants an offset and one of local times none, unless `any_zone` lets both stand for UTC.
 pub(super) fn timestamp(text: &str, unit: TimeUnit, zoned: bool, any_zone: bool) -> Result<i64, Refused> {
-    let wrong = || malformed("it is no timestamp (2026-11-21T23:59:59.999Z)");
-    let mut cursor = Cursor(text.as_bytes(), false);
+    let wrong = || malformed("it is no timestamp such as 2026-11-21T23:59:59.999Z");
+    if is_infinite(text) {
+        return Err(Refused::Beyond);
+    }
+    let mut cursor = Cursor::new(text);
     let days = cursor.date().ok_or_else(wrong)?;
     let mut nanos = 0;
     let mut offset = None;
@@ -217,6 +244,10 @@ mod tests {
     #[case("0001-01-01", Some(-719_162))]
     #[case("-0001-01-01", Some(-719_893))]
     #[case("10000-01-01", Some(2_932_897))]
+    #[case("0001-12-31 BC", Some(-719_163))]
+    #[case("0044-03-15 BC", Some(-735_160))]
+    #[case("0000-03-15 BC", None)]
+    #[case("-0044-03-15 BC", None)]
     #[case("2026-13-01", None)]
     #[case("2026-00-01", None)]
     #[case("2026-01-00", None)]
@@ -246,6 +277,8 @@ mod tests {
     #[case("1970-01-01T00:00:00+", true, None)]
     #[case("1970-01-01T00:00:00+01:", true, None)]
     #[case("infinity", false, None)]
+    #[case("0001-12-31 23:59:59.5 BC", false, Some(-62_135_596_800_500_000))]
+    #[case("0001-12-31 23:59:59.5+00 BC", true, Some(-62_135_596_800_500_000))]
     fn timestamps_are_instants_or_local_times(#[case] text: &str, #[case] zoned: bool, #[case] micros: Option<i64>) {
         assert_eq!(timestamp(text, TimeUnit::Micro, zoned, false).ok(), micros);
     }
