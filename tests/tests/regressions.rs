@@ -109,3 +109,75 @@ fn a_password_that_is_not_escaped_is_never_printed(#[case] url: &str) {
         assert!(!run.stdout.contains("canary") && !run.stderr.contains("canary"), "{run:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_file_holds_one_table_and_says_what_it_does_not_hold() {
+    let scratch = Scratch::new().unwrap();
+    let server = Server::start(&Install::find().unwrap(), &scratch, "many", Options::default()).await.unwrap();
+    for database in ["east", "west"] {
+        server.batch("postgres", &format!("CREATE DATABASE {database}")).await.unwrap();
+        let tables = "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)";
+        server.batch(database, tables).await.unwrap();
+    }
+    let (east, west) = (server.url("east"), server.url("west"));
+    let file = scratch.path().join("a.digest");
+    let path = file.to_str().unwrap();
+    let run = verify(&east, &west, &["--save-digest", path]).expect_code(3);
+    assert!(run.stdout.contains("usage.save-digest") && !file.exists(), "{}", run.stdout);
+    verify(&format!("{east}?table=a"), &west, &["--save-digest", path]).expect_code(0);
+    let run = verify(&url("digest:", &file), &west, &[]).expect_code(0);
+    let not_checked = run.json()["links"][0]["not_checked"].to_string();
+    assert!(not_checked.contains("1 other datasets of the replica: public.b"), "{not_checked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_cannot_leave_its_brackets() {
+    let scratch = Scratch::new().unwrap();
+    let server = Server::start(&Install::find().unwrap(), &scratch, "where", Options::default()).await.unwrap();
+    for (database, rows) in [("east", 2), ("west", 1)] {
+        server.batch("postgres", &format!("CREATE DATABASE {database}")).await.unwrap();
+        let table = "CREATE TABLE t (id int); INSERT INTO t SELECT g FROM generate_series(1, 400) g";
+        server.batch(database, &format!("{table}, generate_series(1, {rows})")).await.unwrap();
+    }
+    let url = |database: &str, condition: &str| format!("{}?table=t&where={condition}", server.url(database));
+    for (condition, code) in [("true)%20OR%20(true", 3), ("true%20--", 3), ("(true)%20OR%20(true)", 1)] {
+        let run = verify(&url("east", condition), &url("west", condition), &[]).expect_code(code);
+        assert_eq!(run.stdout.contains("query.where"), code == 3, "{}", run.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_before_christ_and_without_end_are_read_from_an_export() {
+    let scratch = Scratch::new().unwrap();
+    let server = Server::start(&Install::find().unwrap(), &scratch, "dates", Options::default()).await.unwrap();
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, d date, at timestamp, z timestamptz);
+        INSERT INTO t VALUES (1, '0044-03-15 BC', '0044-03-15 12:00:01.5 BC', '0001-01-01 00:00:00+00 BC')";
+    server.batch("postgres", sql).await.unwrap();
+    let table = format!("{}?table=t", server.url("postgres"));
+    let export = |d: &str| format!("id,d,at,z\n1,{d},0044-03-15 12:00:01.5 BC,0001-01-01 00:00:00+00 BC\n");
+    let (equal, endless) = csv(&scratch, &export("0044-03-15 BC"), &export("infinity"));
+    verify(&table, &url("csv:", &equal), &[]).expect_code(0);
+    let run = verify(&table, &url("csv:", &endless), &[]).expect_code(1);
+    assert!(run.stdout.contains("infinity"), "{}", run.stdout);
+    server.batch("postgres", "UPDATE t SET d = 'infinity'").await.unwrap();
+    // What the logical form cannot hold proves nothing about its copy.
+    verify(&table, &url("csv:", &endless), &[]).expect_code(3);
+}
+
+#[rstest]
+#[case::escapes_that_are_no_text("r=%FF/a.csv", "r=%FE/a.csv", 1)]
+#[case::a_column_that_the_file_holds_too("id=1/a.csv", "id=2/a.csv", 0)]
+fn folders_are_never_taken_for_what_they_do_not_say(#[case] east: &str, #[case] west: &str, #[case] code: u8) {
+    let scratch = Scratch::new().unwrap();
+    let write = |side: &str, name: &str| {
+        let file = scratch.path().join(side).join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "id\n1\n").unwrap();
+        url("csv:", &scratch.path().join(side))
+    };
+    let run = verify(&write("east", east), &write("west", west), &[]).expect_code(code.into());
+    if code == 0 {
+        let not_checked = run.json()["links"][0]["not_checked"].to_string();
+        assert!(not_checked.contains("partition columns in names of folders"), "{not_checked}");
+    }
+}
