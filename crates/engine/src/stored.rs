@@ -115,8 +115,12 @@ pub(crate) async fn verify(
 
 /// Datasets of the replica that the digest says nothing about.
 async fn other_datasets(side: &Side, dataset: &Dataset) -> Option<NotChecked> {
-    let listed = side.cx.bound(side.store.datasets()?.list(&side.cx)).await.ok()?;
-    let others: Vec<&str> = listed.iter().filter(|other| *other != dataset).map(|other| other.0.as_str()).collect();
+    let datasets = side.store.datasets()?;
+    let listed = side.cx.bound(datasets.list(&side.cx)).await.ok()?;
+    // Its whole name, as the list has it.
+    let this = side.cx.bound(datasets.describe(&side.cx, dataset)).await.ok()?.dataset;
+    let others: Vec<&str> =
+        listed.iter().filter(|other| **other != this && *other != dataset).map(|other| other.0.as_str()).collect();
     let first = others.get(..others.len().min(OTHERS_SHOWN_MAX)).unwrap_or_default().join(", ");
     let more = if others.len() > OTHERS_SHOWN_MAX { ", ..." } else { "" };
     let what = format!("{} other datasets of the replica: {first}{more}", others.len());
