@@ -181,3 +181,19 @@ fn folders_are_never_taken_for_what_they_do_not_say(#[case] east: &str, #[case] 
         assert!(not_checked.contains("partition columns in names of folders"), "{not_checked}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_name_for_tables_of_two_schemas_proves_nothing() {
+    let scratch = Scratch::new().unwrap();
+    let server = Server::start(&Install::find().unwrap(), &scratch, "paths", Options::default()).await.unwrap();
+    for database in ["east", "west"] {
+        server.batch("postgres", &format!("CREATE DATABASE {database}")).await.unwrap();
+        let tables = "CREATE TABLE t (id int PRIMARY KEY); CREATE SCHEMA app; CREATE TABLE app.t (id int PRIMARY KEY)";
+        server.batch(database, tables).await.unwrap();
+    }
+    server.batch("west", "ALTER DATABASE west SET search_path = app").await.unwrap();
+    let url = |database: &str, table: &str| format!("{}?table={table}", server.url(database));
+    let run = verify(&url("east", "t"), &url("west", "t"), &[]).expect_code(3);
+    assert!(run.stdout.contains("t is public.t on the source and app.t on the replica"), "{}", run.stdout);
+    verify(&url("east", "app.t"), &url("west", "app.t"), &[]).expect_code(0);
+}

@@ -66,6 +66,20 @@ pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
     }
 }
 
+/// One name that means two tables: each server looks along a search path of its own.
+fn ambiguous(facing: &Facing, ours: &Description, theirs: &Description) -> Option<Problem> {
+    let one_name = facing.source == facing.replica && !facing.source.0.contains('.');
+    (one_name && ours.dataset != theirs.dataset && ours.dataset != facing.source).then(|| Problem {
+        code: "dataset.ambiguous".to_owned(),
+        message: format!(
+            "{} is {} on the source and {} on the replica",
+            facing.source.0, ours.dataset.0, theirs.dataset.0
+        ),
+        detail: None,
+        hint: Some("write the schema as well: ?table=schema.table on both sides".to_owned()),
+    })
+}
+
 /// Digests of several datasets would overwrite each other.
 fn one_file(datasets: usize) -> Problem {
     Problem {
@@ -179,6 +193,10 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
     let counters = work.monitor.begin(&facing.source.0);
     let started = Instant::now();
     let Some((ours, theirs)) = describe(&work.sides, facing, link).await else { return };
+    if let Some(problem) = ambiguous(facing, &ours, &theirs) {
+        link.checks.push(Check::Parity(record::not_begun(&facing.source.0, problem)));
+        return;
+    }
     let choice = choice_for(work.job, facing, work.options.policies);
     let (source, replica) = (&work.sides.source, &work.sides.replica);
     let (Some(source_rows), Some(replica_rows)) = (source.store.datasets(), replica.store.datasets()) else {
