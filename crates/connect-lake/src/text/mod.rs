@@ -341,10 +341,10 @@ mod tests {
     #[case(Slot::Uuid, &["00112233-4455-6677-8899-AABBCCDDEEFF", "00112233445566778899aabbccddeeff"], &[], &["0011", "g0112233445566778899aabbccddeeff", "001122334455-6677-8899-AABBCCDDEEFF"])]
     #[case(Slot::Bytes, &["\\x", "\\x00Ff"], &[], &["00", "\\x0", "\\xgg"])]
     #[case(Slot::Text, &["", " a\n", "\\N"], &[], &[])]
-    #[case(Slot::Date, &["2026-11-21", "0001-01-01"], &[], &["2026-02-30", "21.11.2026", "2026-1-1"])]
+    #[case(Slot::Date, &["2026-11-21", "0001-01-01", "0044-03-15 BC"], &["infinity"], &["2026-02-30", "21.11.2026", "2026-1-1"])]
     #[case(Slot::Time(TimeUnit::Second), &["23:59:59.000"], &["23:59:59.5"], &["24:00:01"])]
     #[case(Slot::Timestamp { unit: TimeUnit::Milli, zoned: false }, &["2026-11-21 00:00:00.001"], &["2026-11-21 00:00:00.0015", "2026-11-21 00:00:00.0000000001"], &["2026-11-21 00:00:00.001Z", "now"])]
-    #[case(Slot::Timestamp { unit: TimeUnit::Nano, zoned: false }, &["2026-11-21 00:00:00.000000001"], &["2300-01-01 00:00:00"], &["infinity"])]
+    #[case(Slot::Timestamp { unit: TimeUnit::Nano, zoned: false }, &["2026-11-21 00:00:00.000000001"], &["2300-01-01 00:00:00", "infinity", "-infinity"], &["Infinity", "0000-01-01 00:00:00 BC"])]
     fn texts_are_values_exactly_or_beyond_the_slot_or_refused(
         #[case] slot: Slot,
         #[case] good: &[&str],
