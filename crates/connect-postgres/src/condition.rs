@@ -1,7 +1,7 @@
 //! Whether a condition that the user wrote stays inside the brackets it is put in.
 
-/// Whether every bracket and quote is closed, and none that was not opened. Comments and semicolons
-/// are refused as well: no condition needs them, and both can hide what follows.
+/// Whether every bracket and quote is closed, and none that was not opened. A comment may end a line:
+/// what follows the condition stands on a line of its own. Other comments and semicolons are refused.
 ///
 /// Source: PostgreSQL's documentation, "Lexical Structure".
 pub(crate) fn is_one_condition(text: &str) -> bool {
@@ -14,7 +14,9 @@ pub(crate) fn is_one_condition(text: &str) -> bool {
             '\'' => quoted(after, '\'', matches!(before, 'e' | 'E')),
             '"' => quoted(after, '"', false),
             '$' if !is_word(before) => dollar_quoted(rest),
-            '-' if after.starts_with('-') => None,
+            '-' if after.starts_with('-') => {
+                Some(after.find('\n').and_then(|end| after.get(end..)).unwrap_or_default())
+            }
             '/' if after.starts_with('*') => None,
             ';' => None,
             '(' | '[' => {
@@ -88,7 +90,9 @@ mod tests {
     #[case("a[1) = 1]", false)]
     #[case("name = 'open", false)]
     #[case("name = $q$ open", false)]
-    #[case("true -- the rest", false)]
+    #[case("true -- the (rest", true)]
+    #[case("(true -- the rest)", false)]
+    #[case("(true -- the rest\n)", true)]
     #[case("true /* the rest", false)]
     #[case("true; DROP TABLE t", false)]
     #[case(r"name = '\') OR (true", false)]

@@ -88,7 +88,7 @@ impl Plan {
             let message = "the condition `where` is not one expression";
             return Err(Error::new(FailureKind::Permanent, "query.where", message)
                 .detail(format!("its parentheses or quotes do not match: {filter}"))
-                .hint("close what is opened, and leave out comments and semicolons"));
+                .hint("close what is opened, and leave out semicolons and /* comments */"));
         }
         let relation = relation::resolve(session, cx, &request.dataset).await?;
         let (infos, types) = columns::load(session, cx, &relation).await?;
