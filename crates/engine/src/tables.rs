@@ -69,7 +69,9 @@ pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
 /// One name that means two tables: each server looks along a search path of its own.
 fn ambiguous(facing: &Facing, ours: &Description, theirs: &Description) -> Option<Problem> {
     let one_name = facing.source == facing.replica && !facing.source.0.contains('.');
-    (one_name && ours.dataset != theirs.dataset && ours.dataset != facing.source).then(|| Problem {
+    // Stores without schemas keep the name they are given.
+    let resolved = ours.dataset != facing.source && theirs.dataset != facing.replica;
+    (one_name && resolved && ours.dataset != theirs.dataset).then(|| Problem {
         code: "dataset.ambiguous".to_owned(),
         message: format!(
             "{} is {} on the source and {} on the replica",
