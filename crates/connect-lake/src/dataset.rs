@@ -71,8 +71,8 @@ fn sort(select: &Select, endings: &[&str], name: &str) -> Sort {
     }
 }
 
-/// Files below the location that are not read.
-pub(crate) async fn beside(cx: &Context, site: &Site, endings: &[&str]) -> Result<Vec<Beside>> {
+/// Files below the location that are not read, and whether others lie in folders of partitions.
+pub(crate) async fn beside(cx: &Context, site: &Site, endings: &[&str]) -> Result<(Vec<Beside>, bool)> {
     let (root, select) = site.resolve(cx).await?;
     let found = listing::list(cx, &root, &select).await?;
     let troubles = found.troubles.into_iter().map(|(name, _)| name).filter(|name| source::is_hidden(name));
@@ -81,10 +81,11 @@ pub(crate) async fn beside(cx: &Context, site: &Site, endings: &[&str]) -> Resul
         |wanted: Sort| names.iter().filter(|name| sort(&select, endings, name) == wanted).cloned().collect::<Vec<_>>();
     let hidden = "names like these are bookkeeping of other tools, not data";
     let others = format!("rows are read from files that end in {}", endings.join(" or "));
-    Ok([Beside::of("hidden files", of(Sort::Hidden), hidden), Beside::of("other files", of(Sort::Other), &others)]
-        .into_iter()
-        .flatten()
-        .collect())
+    let rows = of(Sort::Rows);
+    let partitioned = Partition::of(rows.iter().map(String::as_str)).is_ok_and(|found| !found.names().is_empty());
+    let lists =
+        [Beside::of("hidden files", of(Sort::Hidden), hidden), Beside::of("other files", of(Sort::Other), &others)];
+    Ok((lists.into_iter().flatten().collect(), partitioned))
 }
 
 /// Folders that name a column which the files hold themselves.

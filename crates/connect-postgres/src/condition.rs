@@ -6,16 +6,16 @@
 /// Source: PostgreSQL's documentation, "Lexical Structure".
 pub(crate) fn is_one_condition(text: &str) -> bool {
     let mut rest = text;
-    let mut before = ' ';
+    let (mut earlier, mut before) = (' ', ' ');
     let mut open = Vec::new();
     while let Some(char) = rest.chars().next() {
         let after = rest.get(char.len_utf8()..).unwrap_or_default();
         let skipped = match char {
-            '\'' => quoted(after, '\'', matches!(before, 'e' | 'E')),
+            '\'' => quoted(after, '\'', matches!(before, 'e' | 'E') && !is_word(earlier)),
             '"' => quoted(after, '"', false),
             '$' if !is_word(before) => dollar_quoted(rest),
             '-' if after.starts_with('-') => {
-                Some(after.find('\n').and_then(|end| after.get(end..)).unwrap_or_default())
+                Some(after.find(['\n', '\r']).and_then(|end| after.get(end..)).unwrap_or_default())
             }
             '/' if after.starts_with('*') => None,
             ';' => None,
@@ -31,7 +31,7 @@ pub(crate) fn is_one_condition(text: &str) -> bool {
             Some(further) => rest = further,
             None => return false,
         }
-        before = char;
+        (earlier, before) = (before, char);
     }
     open.is_empty()
 }
@@ -94,7 +94,9 @@ mod tests {
     #[case("(true -- the rest)", false)]
     #[case("(true -- the rest\n)", true)]
     #[case("true /* the rest", false)]
+    #[case("true -- the rest\r) OR (true --", false)]
     #[case("true; DROP TABLE t", false)]
+    #[case(r"x = name'\') OR (true --'", false)]
     #[case(r"name = '\') OR (true", false)]
     fn a_condition_closes_what_it_opens(#[case] text: &str, #[case] expected: bool) {
         assert_eq!(is_one_condition(text), expected);

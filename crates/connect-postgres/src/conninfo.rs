@@ -46,8 +46,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("ssl_max_protocol_version", "leave it out: TLS 1.2 and 1.3 are the only versions spoken"),
 ];
 
-/// Waiting for a TCP connection when `connect_timeout` does not say otherwise.
+/// Waiting for a connection to begin when `connect_timeout` does not say otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for `connect_timeout=0`, which means no limit: that of the run ends it.
+const CONNECT_TIMEOUT_NONE: Duration = Duration::from_secs(365 * 24 * 3_600);
 const PORT: u16 = 5432;
 
 /// How much TLS is demanded.
@@ -226,7 +228,10 @@ impl ConnInfo {
             ssl_crl: words.take("sslcrl").map(Into::into),
             ssl_cert: words.take("sslcert").map(Into::into),
             ssl_key: words.take("sslkey").map(Into::into),
-            connect_timeout: seconds(&mut words, "connect_timeout")?.unwrap_or(CONNECT_TIMEOUT),
+            connect_timeout: match seconds(&mut words, "connect_timeout")? {
+                Some(Duration::ZERO) => CONNECT_TIMEOUT_NONE,
+                other => other.unwrap_or(CONNECT_TIMEOUT),
+            },
             application_name: words.take("application_name").unwrap_or_else(|| "paritas".to_owned()),
             options: words.take("options"),
             target: target(words.take("target_session_attrs").as_deref())?,

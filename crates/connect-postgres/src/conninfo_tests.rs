@@ -85,3 +85,11 @@ fn system_roots_mean_verify_full() {
     assert_eq!(parse("postgres://u@h/d?sslrootcert=system").ssl_mode, SslMode::VerifyFull);
     assert_eq!(parse("postgres://u@h/d").ssl_mode, SslMode::Prefer);
 }
+
+#[rstest]
+#[case("postgres://u@h/d", CONNECT_TIMEOUT)]
+#[case("postgres://u@h/d?connect_timeout=3", Duration::from_secs(3))]
+#[case("postgres://u@h/d?connect_timeout=0", CONNECT_TIMEOUT_NONE)]
+fn no_seconds_to_connect_in_mean_no_limit(#[case] text: &str, #[case] limit: Duration) {
+    assert_eq!(parse(text).connect_timeout, limit);
+}

@@ -7,6 +7,7 @@ mod common;
 use common::{Run, faulty, lines, many, orders, store};
 use paritas_connect::{Call, FailureKind, Fault, FaultyStore, Rule, When};
 use paritas_model::Verdict;
+use paritas_verify::Budget;
 use paritas_verify::rows::Origin;
 use rstest::rstest;
 use std::sync::Arc;
@@ -90,4 +91,29 @@ async fn two_readings_that_contradict_each_other_are_no_proof() {
     let (origin, error) = outcome.problem.as_ref().unwrap();
     assert_eq!((*origin, error.code()), (Origin::Comparison, "data.changed"));
     assert_eq!(outcome.verdict(), Verdict::Unknown);
+}
+
+#[tokio::test]
+async fn what_the_first_reading_proved_outlives_the_budget() {
+    for (changes, verdict) in [(&[(3, -1)][..], Verdict::Fail), (&[][..], Verdict::Pass)] {
+        let (mut run, _) = run(changes, Vec::new());
+        // Enough to read both sides once, and not twice.
+        let budget = Arc::new(Budget::new(Some(2_500), None));
+        (run.source.budget, run.replica.budget) = (Arc::clone(&budget), budget);
+        let outcome = run.go().await;
+        assert_eq!(outcome.verdict(), verdict);
+        assert_eq!(outcome.problem.map(|(_, error)| error.code()), changes.first().map(|_| "run.budget"));
+    }
+}
+
+#[tokio::test]
+async fn a_view_that_was_lost_and_opened_anew_may_show_something_else() {
+    let early = Fault::EndEarly { rows: 0 };
+    let lost = Fault::Fail(FailureKind::Transient, "data.changed");
+    let mut rules = vec![Rule::new(Call::Read, When::Split { index: 2, nth: 1 }, early)];
+    // The second reading fails as often as it is tried, then another view is opened.
+    rules.extend((2..=4).map(|nth| Rule::new(Call::Read, When::Split { index: 3, nth }, lost.clone())));
+    let (run, [_, west]) = run(&[], rules);
+    let outcome = run.go().await;
+    assert_eq!((outcome.verdict(), west.calls(Call::Open)), (Verdict::Pass, 2));
 }

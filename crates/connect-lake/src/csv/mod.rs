@@ -142,9 +142,12 @@ impl Datasets for CsvStore {
     }
 
     async fn beside(&self, cx: &Context) -> Result<Vec<Beside>> {
-        let mut beside = dataset::beside(cx, &self.site, ENDINGS).await?;
-        let view = self.view(cx, &Dataset(self.site.dataset().to_owned())).await?;
-        beside.extend(dataset::doubled(&view.partition, &view.schema));
+        let (mut beside, partitioned) = dataset::beside(cx, &self.site, ENDINGS).await?;
+        // Every file is opened for this, so only where folders could say anything.
+        if partitioned {
+            let view = self.view(cx, &Dataset(self.site.dataset().to_owned())).await?;
+            beside.extend(dataset::doubled(&view.partition, &view.schema));
+        }
         Ok(beside)
     }
 
