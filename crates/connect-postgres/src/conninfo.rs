@@ -228,9 +228,9 @@ impl ConnInfo {
             ssl_crl: words.take("sslcrl").map(Into::into),
             ssl_cert: words.take("sslcert").map(Into::into),
             ssl_key: words.take("sslkey").map(Into::into),
-            connect_timeout: match seconds(&mut words, "connect_timeout")? {
-                Some(Duration::ZERO) => CONNECT_TIMEOUT_NONE,
-                other => other.unwrap_or(CONNECT_TIMEOUT),
+            connect_timeout: match words.texts.contains_key("connect_timeout") {
+                true => seconds(&mut words, "connect_timeout")?.unwrap_or(CONNECT_TIMEOUT_NONE),
+                false => CONNECT_TIMEOUT,
             },
             application_name: words.take("application_name").unwrap_or_else(|| "paritas".to_owned()),
             options: words.take("options"),

@@ -90,6 +90,7 @@ fn system_roots_mean_verify_full() {
 #[case("postgres://u@h/d", CONNECT_TIMEOUT)]
 #[case("postgres://u@h/d?connect_timeout=3", Duration::from_secs(3))]
 #[case("postgres://u@h/d?connect_timeout=0", CONNECT_TIMEOUT_NONE)]
+#[case("postgres://u@h/d?connect_timeout=-1", CONNECT_TIMEOUT_NONE)]
 fn no_seconds_to_connect_in_mean_no_limit(#[case] text: &str, #[case] limit: Duration) {
     assert_eq!(parse(text).connect_timeout, limit);
 }
