@@ -201,6 +201,7 @@ async fn compare(source: &Side, replica: &Side, keep_digest: bool) -> Outcome {
         capacity: 9_000,
         items_max: 100,
         settle: Duration::ZERO,
+        parting: rows::Parting::whole(),
         watch: &|_| (),
     })
     .await

@@ -1,6 +1,6 @@
 //! The table of commands and options. Help, completions and manual pages are made from it.
 
-use crate::runs::Budget;
+use crate::runs::{Budget, Rate, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
 use paritas_model::{ParseQuantityError, parse_duration};
@@ -144,6 +144,17 @@ pub struct VerifyArgs {
     /// image=wide
     #[arg(long, value_name = "KEY=VALUE", value_parser = policy)]
     pub policy: Vec<Policy>,
+    /// Read each side no faster (repeatable): 50MiB/s, 100000rows/s
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub rate: Vec<RateLimit>,
+    /// Hold one view (snapshot) of a table no longer than about this; larger tables are read in parts by
+    /// their key [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = view_max)]
+    pub view_max: Option<Duration>,
+    /// Go on with a run that was killed, interrupted or short of its budget: parts that it finished are
+    /// not read again (needs a state folder)
+    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, default_missing_value = "last", value_parser = resume)]
+    pub resume: Option<Which>,
     /// Also write the source's digest into a file (with SOURCE and REPLICA only)
     #[arg(long, value_name = "FILE")]
     pub save_digest: Option<PathBuf>,
@@ -199,6 +210,56 @@ pub enum BenchCommand {
 pub struct DemoArgs {
     /// Folder for its files [default: paritas-demo in the folder for temporary files]
     pub dir: Option<PathBuf>,
+}
+
+/// One limit of `--rate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateLimit {
+    /// Rows a second.
+    Rows(u64),
+    /// Bytes a second.
+    Bytes(u64),
+}
+
+fn rate(text: &str) -> Result<RateLimit, ParseQuantityError> {
+    let hint = "write a size or a number of rows a second, such as 50MiB/s or 100000rows/s";
+    let error = || ParseQuantityError { what: "rate", text: text.to_owned(), hint };
+    let count = text.strip_suffix("/s").ok_or_else(error)?;
+    match count.parse::<Budget>() {
+        Ok(Budget::Rows(rows)) => Ok(RateLimit::Rows(rows)),
+        Ok(Budget::Bytes(bytes)) => Ok(RateLimit::Bytes(bytes)),
+        _ => Err(error()),
+    }
+}
+
+/// Puts limits together; the last one of a kind wins.
+pub fn rates(limits: &[RateLimit]) -> Rate {
+    let mut rate = Rate::default();
+    for limit in limits {
+        match *limit {
+            RateLimit::Rows(rows) => rate.rows = Some(rows),
+            RateLimit::Bytes(bytes) => rate.bytes = Some(bytes),
+        }
+    }
+    rate
+}
+
+fn view_max(text: &str) -> Result<Duration, ParseQuantityError> {
+    let time = parse_duration(text)?;
+    if time.is_zero() {
+        let hint = "write a time above zero, such as 60s";
+        return Err(ParseQuantityError { what: "time", text: text.to_owned(), hint });
+    }
+    Ok(time)
+}
+
+fn resume(text: &str) -> Result<Which, ParseQuantityError> {
+    if text == "last" {
+        return Ok(Which::Last);
+    }
+    let hint = "write --resume for the last one, or --resume=ID with the id that its report shows";
+    let id = text.parse().map_err(|_| ParseQuantityError { what: "run", text: text.to_owned(), hint })?;
+    Ok(Which::Id(id))
 }
 
 fn budget(text: &str) -> Result<Budget, ParseQuantityError> {

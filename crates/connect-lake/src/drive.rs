@@ -32,7 +32,8 @@ where
         cx.check()?;
         let rows = batch.num_rows() as u64;
         sink.accept(Block::Arrow(batch))?;
-        cx.progress().add(rows, 0);
+        cx.count(rows, 0);
+        cx.breathe().await?;
     }
     reader.await.map_err(|error| failure::internal("a reader ended early", error))?
 }

@@ -84,6 +84,7 @@ fn with_part<T>(cx: &Context, pinned: &Pinned, start: u64, length: u64, take: im
             Ok::<T, Error>(take(part))
         })?
     };
-    cx.progress().add(0, length);
+    cx.count(0, length);
+    cx.breathe_blocking()?;
     Ok(taken)
 }

@@ -164,7 +164,7 @@ async fn main() {
         stores[0].wire_canon(&description, &description, &pairs, &["id".to_owned()], Policies::default()).unwrap();
     let columns = pairs_of(&canon);
     drop(stores);
-    let request = ScanRequest { dataset, columns, canon: Arc::new(canon), filter: None };
+    let request = ScanRequest { dataset, columns, canon: Arc::new(canon), filter: None, ranges: Vec::new() };
 
     let names = [
         "psql COPY, both side by side",

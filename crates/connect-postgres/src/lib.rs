@@ -11,6 +11,7 @@ mod columns;
 mod condition;
 mod conninfo;
 mod copy;
+mod cuts;
 mod decode;
 mod dial;
 mod divert;

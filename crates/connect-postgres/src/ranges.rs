@@ -8,7 +8,7 @@ use crate::plan::{ALIAS, Plan, PlanColumn};
 use crate::quote;
 use crate::relation::Piece;
 use crate::session::{Session, get};
-use paritas_connect::{Context, Result};
+use paritas_connect::{Context, KeyRange, Result};
 
 /// Splits of one relation, at most: every one names all cuts before it.
 const SPLITS_MAX: usize = 64;
@@ -72,6 +72,20 @@ pub(crate) async fn find(
     let mut cuts = cuts.unwrap_or_default();
     cuts.dedup();
     Ok(ranges(column, &cuts))
+}
+
+/// The rows whose first key column lies in a range.
+pub(crate) fn within(column: &PlanColumn, range: &KeyRange) -> String {
+    let name = format!("{ALIAS}.{}", quote::ident(&column.name));
+    let value = |cut: &String| format!("{}::{}", quote::literal(cut), column.sql_type);
+    let from = range.from.as_ref().map(|cut| format!("{name} >= {}", value(cut)));
+    let to = range.to.as_ref().map(|cut| format!("{name} < {}", value(cut)));
+    match (from, to) {
+        (Some(from), Some(to)) => format!("{from} AND {to}"),
+        (Some(from), None) => from,
+        (None, Some(to)) => format!("({to} OR {name} IS NULL)"),
+        (None, None) => "true".to_owned(),
+    }
 }
 
 fn ranges(column: &PlanColumn, cuts: &[String]) -> Vec<Range> {

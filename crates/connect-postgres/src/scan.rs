@@ -19,7 +19,7 @@ use crate::{copy::CopyReader, quote};
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use paritas_connect::{
-    BlockSink, Context, Error, FailureKind, FetchedRow, Lookup, Result, Scan, ScanRequest, Split, SplitDone,
+    BlockSink, Context, Error, FailureKind, FetchedRow, KeyRange, Lookup, Result, Scan, ScanRequest, Split, SplitDone,
 };
 use paritas_digest::Block;
 use paritas_model::{Known, Position};
@@ -73,9 +73,13 @@ impl PgScan {
         let in_recovery = session.facts.in_recovery;
         let lsn = if in_recovery { before } else { positions::lsn(&session, cx).await? };
         let plan = Arc::new(Plan::new(&session, cx, request).await?);
-        let pieces = relation::parts(&session, cx, &plan.relation).await?;
-        let ranges = key_ranges(&session, cx, &plan, &pieces, store.split_by_key).await?;
-        let cuts = cut(&session, &plan, &pieces, &ranges, cx.parallel())?;
+        let cuts = if request.ranges.is_empty() {
+            let pieces = relation::parts(&session, cx, &plan.relation).await?;
+            let ranges = key_ranges(&session, cx, &plan, &pieces, store.split_by_key).await?;
+            cut(&session, &plan, &pieces, &ranges, cx.parallel())?
+        } else {
+            parts(&plan, &request.ranges)?
+        };
         cx.progress().expect(cuts.rows, cuts.bytes);
         let lookup = PgLookup::new(Arc::clone(&store), Arc::clone(&plan));
         Ok(Self {
@@ -145,7 +149,9 @@ impl PgScan {
             reader.feed(data, &mut |tuple| rows.push(tuple))?;
             if rows.is_full() { hand_on(cx, &mut rows, sink, &mut done, &mut unreported) } else { Ok(()) }
         };
-        while data.next(&mut take).await? {}
+        while data.next(&mut take).await? {
+            cx.breathe().await?;
+        }
         // How it ended, the client library knows.
         if copy.try_next().await.map_err(|error| classify(doing, error))?.is_some() {
             return Err(malformed("rows after the end of a COPY"));
@@ -173,13 +179,13 @@ fn hand_on(
     let bytes = std::mem::take(unreported);
     done.bytes += bytes;
     let Some(block) = rows.take()? else {
-        cx.progress().add(0, bytes);
+        cx.count(0, bytes);
         return Ok(());
     };
     let count = block.rows() as u64;
     sink.accept(block)?;
     done.rows += count;
-    cx.progress().add(count, bytes);
+    cx.count(count, bytes);
     Ok(())
 }
 
@@ -250,6 +256,19 @@ async fn key_ranges(
         });
     }
     Ok(all)
+}
+
+/// The parts that were asked for, through the relation as a whole.
+fn parts(plan: &Plan, ranges: &[KeyRange]) -> Result<Cuts> {
+    let column = plan.key().first().filter(|column| column.ordered);
+    let column = column.ok_or_else(|| missing("a key column whose values have an order"))?;
+    let mut cuts = Cuts::default();
+    for (index, range) in ranges.iter().enumerate() {
+        let label = format!("part {} of {} of {}", index + 1, ranges.len(), column.name);
+        let condition = ranges::within(column, range);
+        cuts.add(label, 0, statement(plan, &plan.relation.sql(), Some(&condition)));
+    }
+    Ok(cuts)
 }
 
 fn cut(session: &Session, plan: &Plan, pieces: &[Piece], ranges: &[Vec<Range>], parallel: usize) -> Result<Cuts> {

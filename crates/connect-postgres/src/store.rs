@@ -148,6 +148,12 @@ impl Datasets for PostgresStore {
         description
     }
 
+    async fn key_cuts(&self, cx: &Context, request: &ScanRequest, parts: usize) -> Result<Known<Vec<String>>> {
+        // A session of its own: it ends with the settings it was given.
+        let session = self.inner.connect(cx).await?;
+        crate::cuts::find(&session, cx, request, parts).await
+    }
+
     fn wire_engine(&self) -> Option<&'static str> {
         Some(wire::ENGINE)
     }

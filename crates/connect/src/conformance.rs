@@ -211,6 +211,7 @@ fn requests(suite: &Suite<'_>, datasets: &dyn Datasets, description: &Descriptio
         columns: canon.columns.iter().map(|column| pair(&column.name)).collect(),
         canon: canon.into(),
         filter: None,
+        ranges: Vec::new(),
     };
     canons.into_iter().map(request).collect()
 }

@@ -1,6 +1,7 @@
 //! What every call into a store carries: deadline, cancel, progress.
 
-use crate::{Error, Result};
+use crate::pace::LOOK_AGAIN;
+use crate::{Error, Pace, Result};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,12 +58,14 @@ pub struct Context {
     cancel: CancellationToken,
     progress: Arc<Progress>,
     parallel: usize,
+    pace: Arc<Pace>,
 }
 
 impl Default for Context {
     fn default() -> Self {
         let parallel = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { deadline: None, cancel: CancellationToken::new(), progress: Arc::default(), parallel }
+        let (progress, pace) = (Arc::default(), Arc::default());
+        Self { deadline: None, cancel: CancellationToken::new(), progress, parallel, pace }
     }
 }
 
@@ -90,6 +93,13 @@ impl Context {
         self
     }
 
+    /// The same deadline and cancel at a pace of its own, for all reading of one store.
+    #[must_use]
+    pub fn with_pace(mut self, pace: Arc<Pace>) -> Self {
+        self.pace = pace;
+        self
+    }
+
     /// At most that many splits, connections or threads at a time (at least 1).
     #[must_use]
     pub fn with_parallel(mut self, parallel: usize) -> Self {
@@ -105,6 +115,39 @@ impl Context {
     /// The counters to report to.
     pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
+    }
+
+    /// Counts rows and bytes that were read, for whoever shows progress and for the pace.
+    pub fn count(&self, rows: u64, bytes: u64) {
+        self.progress.add(rows, bytes);
+        self.pace.charge(rows, bytes);
+    }
+
+    /// Waits as long as the pace asks for. Every loop that reads calls it.
+    ///
+    /// # Errors
+    /// `run.deadline` or `run.cancelled`.
+    pub async fn breathe(&self) -> Result<()> {
+        while let Some(wait) = self.pace.delay() {
+            self.bound(async {
+                tokio::time::sleep(wait.min(LOOK_AGAIN)).await;
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The same on a thread that may block.
+    ///
+    /// # Errors
+    /// `run.deadline` or `run.cancelled`.
+    pub fn breathe_blocking(&self) -> Result<()> {
+        while let Some(wait) = self.pace.delay() {
+            self.check()?;
+            std::thread::sleep(wait.min(LOOK_AGAIN));
+        }
+        Ok(())
     }
 
     /// Cancelling this ends every call soon.

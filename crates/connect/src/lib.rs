@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod faulty;
 mod memory;
+mod pace;
 mod redact;
 mod retry;
 mod secret;
@@ -24,10 +25,12 @@ pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
 pub use memory::{MemoryStore, MemoryTable};
+pub use pace::{Pace, Rate};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
 pub use store::{
     Beside, BlockSink, ColumnPair, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
-    FileManifest, Files, Lookup, Positions, ReplicaRole, Scan, ScanRequest, Split, SplitDone, Store, StoreIdentity,
+    FileManifest, Files, KeyRange, Lookup, Positions, ReplicaRole, Scan, ScanRequest, Split, SplitDone, Store,
+    StoreIdentity,
 };

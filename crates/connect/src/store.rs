@@ -4,6 +4,7 @@ use crate::{Context, Result};
 use async_trait::async_trait;
 use paritas_digest::{Block, Canon, FoundKey, Incompatible, Policies};
 use paritas_model::{Dataset, Known, Position, Schema, StoreKind, Value};
+use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -118,6 +119,14 @@ pub trait Datasets: Debug + Send + Sync {
         Err(Vec::new())
     }
 
+    /// Values of the first key column, ascending and all different, that cut the rows of a request into
+    /// about `parts` equal parts ([`KeyRange::between`]), or why there are none. Both stores of one
+    /// engine agree on which part a row belongs to. Cheap: a sample is looked at, never all rows.
+    async fn key_cuts(&self, cx: &Context, request: &ScanRequest, parts: usize) -> Result<Known<Vec<String>>> {
+        let _ = (cx, request, parts);
+        Ok(Known::unknown("this kind of store is not read in ranges of the key"))
+    }
+
     /// Whether reading a view a second time costs no more than decoding it: no network, and no server
     /// that others need. Equality is decided in a first, cheaper reading then.
     fn rereads_cheaply(&self) -> bool {
@@ -205,6 +214,28 @@ pub struct ScanRequest {
     pub canon: Arc<Canon>,
     /// A condition in the store's own language (PostgreSQL only).
     pub filter: Option<String>,
+    /// The parts to read, each as a split of its own; empty reads everything. Only for stores that cut
+    /// keys ([`Datasets::key_cuts`]).
+    pub ranges: Vec<KeyRange>,
+}
+
+/// Rows whose first key column is at least `from` and below `to`, both in the text form of the store's
+/// engine. Rows without a value there belong to the range without `from`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRange {
+    /// The smallest value; `None` begins before all of them.
+    pub from: Option<String>,
+    /// The end, not part of it; `None` ends after the largest value.
+    pub to: Option<String>,
+}
+
+impl KeyRange {
+    /// The ranges between these cuts, which must ascend. Together they hold every row exactly once.
+    pub fn between(cuts: &[String]) -> Vec<Self> {
+        let from = std::iter::once(None).chain(cuts.iter().cloned().map(Some));
+        let to = cuts.iter().cloned().map(Some).chain(std::iter::once(None));
+        from.zip(to).map(|(from, to)| Self { from, to }).collect()
+    }
 }
 
 /// A part of a scan that is read by itself.

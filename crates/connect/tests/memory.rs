@@ -27,7 +27,7 @@ async fn request(store: &MemoryStore, columns: &[&str]) -> ScanRequest {
     let canon = Canon::logical(&schema, &schema, &pairs, &schema.key, Policies::default()).unwrap();
     let pair = |name: &str| ColumnPair { canonical: name.to_owned(), own: name.to_owned() };
     let columns = canon.columns.iter().map(|column| pair(&column.name)).collect();
-    ScanRequest { dataset, columns, canon: Arc::new(canon), filter: None }
+    ScanRequest { dataset, columns, canon: Arc::new(canon), filter: None, ranges: Vec::new() }
 }
 
 #[derive(Default)]

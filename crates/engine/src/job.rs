@@ -6,7 +6,7 @@ use crate::record;
 use crate::registry::Opened;
 use crate::tables;
 use crate::{Budget, Monitor, Options};
-use paritas_connect::{Context, Progress, ReplicaRole, StoreIdentity};
+use paritas_connect::{Context, Pace, Progress, ReplicaRole, StoreIdentity};
 use paritas_model::{Known, Tier, Verdict};
 use paritas_report::{Check, LinkReport, NotChecked, Problem};
 use paritas_verify::rows::{Origin, Phase};
@@ -118,7 +118,8 @@ pub(crate) fn limited(cx: &Context, options: &Options) -> (Context, Arc<paritas_
 fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
     let (cx, budget) = limited(cx, options);
     let side = |opened: &Opened| {
-        let mut side = Side::new(Arc::clone(&opened.store), cx.clone());
+        let pace = Arc::new(Pace::new(options.rate));
+        let mut side = Side::new(Arc::clone(&opened.store), cx.clone().with_pace(pace));
         side.budget = Arc::clone(&budget);
         side
     };

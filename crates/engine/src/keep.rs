@@ -1,6 +1,7 @@
 //! Keeping what a run found. A state that cannot be written never costs a verdict.
 
-use crate::Options;
+use crate::resume::{Resumption, What};
+use crate::{Options, Result};
 use jiff::Timestamp;
 use paritas_connect::Context;
 use paritas_digest::Digest;
@@ -20,6 +21,8 @@ pub(crate) struct Keeper {
     save_digest: Option<PathBuf>,
     /// Whether a digest that was asked for could not be written.
     lost_digest: AtomicBool,
+    /// What is finished, for a run that goes on with this one.
+    pub(crate) resumption: Resumption,
 }
 
 impl Keeper {
@@ -40,7 +43,17 @@ impl Keeper {
             state,
             save_digest,
             lost_digest: AtomicBool::new(false),
+            resumption: Resumption::default(),
         }
+    }
+
+    /// The same, keeping what is finished of what the run verifies, or going on with an earlier run.
+    ///
+    /// # Errors
+    /// When there is no such run, or it verifies something else (exit code 2).
+    pub(crate) fn resumable(self, options: &Options, what: &What) -> Result<Self> {
+        let resumption = Resumption::begin(self.state.as_ref(), self.id, what, options.resume)?;
+        Ok(Self { resumption, ..self })
     }
 
     /// The run's own part of a report that ends now.
@@ -52,6 +65,7 @@ impl Keeper {
             ended_at: Timestamp::now().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config,
+            resumed_from: self.resumption.from().map(|id| id.to_string()),
         }
     }
 
@@ -91,6 +105,11 @@ impl Keeper {
     /// Keeps the report; that of an interrupted run apart from those that are finished.
     pub(crate) fn report(&self, cx: &Context, report: &Report) {
         let Some(state) = &self.state else { return };
+        // An interrupted run, or one that was short of something, can be gone on with.
+        let interrupted = cx.cancel_token().is_cancelled();
+        if !interrupted && !report.links.iter().any(LinkReport::is_unfinished) {
+            self.resumption.end();
+        }
         let json = match serde_json::to_vec_pretty(report) {
             Ok(json) => json,
             Err(error) => {
@@ -99,7 +118,6 @@ impl Keeper {
             }
         };
         let record = RunRecord { id: self.id, json };
-        let interrupted = cx.cancel_token().is_cancelled();
         let kept = if interrupted { state.save_partial(&record) } else { state.save_run(&record) };
         match kept {
             Ok(path) => tracing::info!(path = %path.display(), "run kept"),

@@ -4,6 +4,7 @@ use crate::error::problem_of;
 use crate::job::{Job, Override, verify_job};
 use crate::keep::Keeper;
 use crate::registry::{self, Named};
+use crate::resume::What;
 use crate::{Error, Monitor, Options, Result, Target};
 use paritas_config::{Config, DatasetConfig, LinkConfig, Mode, OptionValue, StoreConfig, ValuePrivacy};
 use paritas_connect::{Context, StoreIdentity};
@@ -24,7 +25,6 @@ pub async fn verify_links(
     options: &Options,
     monitor: &Monitor,
 ) -> Result<Report> {
-    let keeper = Keeper::begin(options, config.state.as_deref());
     let chosen = chosen_links(config, names)?;
     let options = &with_secrets(config, options)?;
     hide(options);
@@ -32,6 +32,10 @@ pub async fn verify_links(
     for link in chosen {
         jobs.push(job(config, link, options)?);
     }
+    let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
+    let named: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    let what = What::of(named.join(", "), &[&checksum, &named, &options.policies]);
+    let keeper = Keeper::begin(options, config.state.as_deref()).resumable(options, &what)?;
     let mut links = Vec::new();
     for job in jobs {
         if let Err(error) = cx.check() {
@@ -40,7 +44,6 @@ pub async fn verify_links(
         }
         links.push(verify_job(cx, job, options, monitor, &keeper).await);
     }
-    let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
     let mut report = keeper.finish(Some(checksum), links, options.deny_warnings);
     // Before anything is kept: what may not be printed may not be stored either.
     apply_privacy(&mut report, options.privacy);

@@ -1,9 +1,10 @@
 //! What a run is told, and how it can be watched.
 
-use paritas_connect::Progress;
+use paritas_connect::{Progress, Rate};
 use paritas_digest::{DigestKey, Policies};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
 use paritas_report::Privacy;
+use paritas_state::Which;
 pub use paritas_verify::rows::Phase;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -35,6 +36,12 @@ pub struct Options {
     pub privacy: Privacy,
     /// A file to write the source's digest into (`verify --save-digest`), ad-hoc runs only.
     pub save_digest: Option<PathBuf>,
+    /// How long one view of a table may be held open.
+    pub view_max: Duration,
+    /// How fast each side may be read.
+    pub rate: Rate,
+    /// A run that was ended and is to be gone on with.
+    pub resume: Option<Which>,
 }
 
 impl Default for Options {
@@ -51,6 +58,9 @@ impl Default for Options {
             settle: Duration::from_secs(30),
             privacy: Privacy::Show,
             save_digest: None,
+            view_max: Duration::from_secs(60),
+            rate: Rate::default(),
+            resume: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::job::{Job, verify_job};
 use crate::keep::Keeper;
 use crate::links::hide;
 use crate::registry::{self, Secrets};
+use crate::resume::What;
 use crate::{Error, Monitor, Options, Result, Target};
 use paritas_connect::Context;
 use paritas_model::StoreKind;
@@ -50,7 +51,8 @@ pub async fn verify_pair(
         not_checked: Vec::new(),
     };
     let job = Job { name: format!("{} -> {}", job.source.store.name(), job.replica.store.name()), ..job };
-    let keeper = Keeper::begin(options, None);
+    let what = What::of(job.name.clone(), &[&ours, &theirs, &options.policies]);
+    let keeper = Keeper::begin(options, None).resumable(options, &what)?;
     let link = verify_job(cx, job, options, monitor, &keeper).await;
     let mut report = keeper.finish(None, vec![link], options.deny_warnings);
     // Before anything is kept: what may not be printed may not be stored either.

@@ -9,7 +9,7 @@ use paritas_connect::{Description, Error, FACT_UNLOGGED, Progress};
 use paritas_digest::{Policies, schema_fingerprint};
 use paritas_model::{Dataset, Known, StoreKind, Verdict};
 use paritas_report::{Check, LinkReport, NotChecked, Problem};
-use paritas_verify::rows::{self, Origin};
+use paritas_verify::rows::{self, Ledger, Origin, Parting};
 use paritas_verify::{Choice, Matching, Plan, PlanError, Side, Typing, compare_schemas};
 use std::sync::Arc;
 use std::time::Instant;
@@ -230,6 +230,7 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
         progress.expect(known(&description.rows_estimate), known(&description.bytes_estimate));
         watched(side, progress)
     };
+    let ledger = work.keeper.resumption.ledger(work, &facing.source.0, &plan).await;
     let outcome = rows::verify(&rows::Request {
         dataset: &facing.source.0,
         source: &ready(source, &counters.source, &ours),
@@ -242,6 +243,12 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
         capacity: work.options.capacity,
         items_max: work.options.max_differences,
         settle: work.options.settle,
+        parting: Parting {
+            view_max: work.options.view_max,
+            bytes: [&ours, &theirs].iter().filter_map(|side| side.bytes_estimate.value()).copied().max().unwrap_or(0),
+            bytes_per_second: work.options.rate.bytes,
+            ledger: ledger.as_ref().map(|parts| parts as &dyn Ledger),
+        },
         watch: &|phase| work.monitor.enter(phase),
     })
     .await;

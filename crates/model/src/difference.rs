@@ -96,6 +96,20 @@ impl DifferenceCounts {
         *slot = slot.saturating_add(copies);
     }
 
+    /// Takes over the counts of another part.
+    pub fn absorb(&mut self, other: &Self) {
+        for (own, other) in [
+            (&mut self.lost, other.lost),
+            (&mut self.extra, other.extra),
+            (&mut self.changed, other.changed),
+            (&mut self.in_flight, other.in_flight),
+            (&mut self.unproven, other.unproven),
+            (&mut self.unverifiable, other.unverifiable),
+        ] {
+            *own = own.saturating_add(other);
+        }
+    }
+
     /// All proven differences.
     pub fn proven(&self) -> u64 {
         self.lost.saturating_add(self.extra).saturating_add(self.changed)

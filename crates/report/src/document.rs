@@ -38,6 +38,9 @@ pub struct Run {
     pub version: String,
     /// `blake3:` and the checksum of the configuration; `null` for ad-hoc runs.
     pub config: Option<String>,
+    /// The run that this one went on with; absent when it began anew.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resumed_from: Option<String>,
 }
 
 /// What was found about one link.
@@ -281,6 +284,12 @@ impl ErrorDocument {
 }
 
 impl LinkReport {
+    /// Whether a check was ended before it came to a result.
+    pub fn is_unfinished(&self) -> bool {
+        self.checks.is_empty()
+            || self.checks.iter().any(|check| matches!(check, Check::Parity(parity) if parity.problem.is_some()))
+    }
+
     /// The verdict of the link from its checks. No check at all is unknown.
     pub fn combined(checks: &[Check]) -> Verdict {
         Verdict::combine(checks.iter().map(Check::verdict))

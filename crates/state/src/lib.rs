@@ -7,6 +7,7 @@
 //! runs/<id>.json                         reports of finished runs
 //! partial/<id>.json                      what an interrupted run had found
 //! digests/<link>/<dataset>/<id>.digest   digests of sources
+//! work/<id>/                             finished parts of a run that can be gone on with
 //! ```
 //!
 //! Ids are ULIDs, so the order of names is the order of time. A report ends with a checksum of its own text, the
@@ -17,9 +18,11 @@ mod files;
 mod lock;
 mod names;
 mod sealed;
+mod work;
 
 pub use error::{Result, StateError};
 pub use lock::RunLock;
+pub use work::Work;
 
 use files::{WriteFailure, create_folder, damaged, ids, read_whole, write_whole};
 use names::folder_name;
@@ -197,11 +200,7 @@ fn unreadable(path: &Path, error: ArtifactError) -> StateError {
 
 fn save_json(folder: &Path, run: &RunRecord) -> Result<PathBuf> {
     let path = folder.join(format!("{}.json", run.id));
-    let sealed = sealed::seal(&run.json);
-    write_whole::<WriteFailure>(&path, |out| match sealed {
-        Some(sealed) => Ok(out.write_all(&sealed)?),
-        None => Err(WriteFailure::Content("A report is one JSON object.".into())),
-    })?;
+    work::write_sealed(&path, &run.json)?;
     Ok(path)
 }
 

@@ -125,7 +125,13 @@ impl Plan {
                 Some(ColumnPair { canonical: column.name.clone(), own: own(pair) })
             });
             let columns = columns.collect();
-            ScanRequest { dataset: dataset.clone(), columns, canon: Arc::clone(&canon), filter: filter.clone() }
+            ScanRequest {
+                dataset: dataset.clone(),
+                columns,
+                canon: Arc::clone(&canon),
+                filter: filter.clone(),
+                ranges: Vec::new(),
+            }
         };
         Ok(Self {
             source: request(&source.1.dataset, &choice.source_filter, &|pair| pair.0.clone()),

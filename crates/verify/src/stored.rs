@@ -63,6 +63,7 @@ pub async fn verify(request: &Request<'_>) -> Result<(Plan, Outcome)> {
         columns: columns.collect(),
         canon: Arc::clone(&canon),
         filter: request.filter.clone(),
+        ranges: Vec::new(),
     };
     let plan = Plan {
         key: canon.key().iter().map(|column| column.name.clone()).collect(),

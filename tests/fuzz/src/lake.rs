@@ -36,7 +36,7 @@ pub async fn read_rows(store: &dyn Store) -> Result<(), Error> {
     let Ok(spec) = Spec::new(&DigestKey::unkeyed(), "fuzz", canon.clone()) else { return Ok(()) };
     let columns = canon.columns.iter();
     let columns = columns.map(|column| ColumnPair { canonical: column.name.clone(), own: column.name.clone() });
-    let request = ScanRequest { dataset, columns: columns.collect(), canon: Arc::new(canon), filter: None };
+    let request = ScanRequest { dataset, columns: columns.collect(), canon: Arc::new(canon), filter: None, ranges: Vec::new() };
     let scan = datasets.open(&cx, &request).await?;
     for split in scan.splits() {
         let mut sink = Sink(Digester::new(Arc::clone(&spec), Capacity::default()), Vec::new());

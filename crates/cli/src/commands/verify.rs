@@ -54,7 +54,7 @@ pub fn run(session: &Session, arguments: &VerifyArgs) -> Result<u8, Failure> {
     if interrupted {
         report.exit_code = INTERRUPTED;
     }
-    print(session, arguments, &report)
+    print(session, arguments, &report, options.state.is_some())
 }
 
 fn interrupted_failure(mut failure: Failure, interrupted: bool) -> Failure {
@@ -64,7 +64,7 @@ fn interrupted_failure(mut failure: Failure, interrupted: bool) -> Failure {
     failure
 }
 
-fn print(session: &Session, arguments: &VerifyArgs, report: &Report) -> Result<u8, Failure> {
+fn print(session: &Session, arguments: &VerifyArgs, report: &Report, kept: bool) -> Result<u8, Failure> {
     let deny_warnings = arguments.deny == Some(Deny::Warnings);
     let max_items = match arguments.max_differences {
         Some(asked) => usize::try_from(asked).unwrap_or(usize::MAX),
@@ -72,7 +72,7 @@ fn print(session: &Session, arguments: &VerifyArgs, report: &Report) -> Result<u
     };
     let options = RenderOptions { max_items, ..session.render_options() };
     let (format, code): (&dyn Format, u8) = match session.style {
-        Style::Human => (&Human { called: called(session, arguments, report) }, report.exit_code),
+        Style::Human => (&Human { called: called(session, arguments, report, kept) }, report.exit_code),
         Style::Json => (&session.json(), report.exit_code),
         // An interrupted run proves nothing beyond what it found.
         Style::Nagios if report.exit_code == INTERRUPTED && report.verdict != Verdict::Fail => {
@@ -88,7 +88,7 @@ fn print(session: &Session, arguments: &VerifyArgs, report: &Report) -> Result<u
 }
 
 /// What the next command has to repeat. Passwords are not repeated.
-fn called(session: &Session, arguments: &VerifyArgs, report: &Report) -> Called {
+fn called(session: &Session, arguments: &VerifyArgs, report: &Report, kept: bool) -> Called {
     let word = |text: &str| shell_word(&redact_url(text)).unwrap_or_else(|| "…".to_owned());
     let mut options = Vec::new();
     if let (Some(config), Some(_)) = (&session.config, &report.run.config) {
@@ -101,7 +101,13 @@ fn called(session: &Session, arguments: &VerifyArgs, report: &Report) -> Called 
         options.push(format!("--capacity {capacity}"));
     }
     let ad_hoc = report.run.config.is_none();
-    Called { options, stores: arguments.what.iter().filter(|_| ad_hoc).map(|store| word(store)).collect() }
+    let resume = kept.then(|| {
+        let state = session.state.as_ref().map(|state| format!("--state {}", word(&state.display().to_string())));
+        let what = arguments.what.iter().map(|name| word(name));
+        let words = ["paritas verify --resume".to_owned()].into_iter().chain(state).chain(options.clone()).chain(what);
+        words.collect::<Vec<String>>().join(" ")
+    });
+    Called { options, resume, stores: arguments.what.iter().filter(|_| ad_hoc).map(|store| word(store)).collect() }
 }
 
 fn options(session: &Session, arguments: &VerifyArgs, chosen: &Chosen) -> Options {
@@ -121,6 +127,9 @@ fn options(session: &Session, arguments: &VerifyArgs, chosen: &Chosen) -> Option
         policies: arguments::policies(&arguments.policy),
         settle: arguments.settle.unwrap_or(defaults.settle),
         save_digest: arguments.save_digest.clone(),
+        view_max: arguments.view_max.unwrap_or(defaults.view_max),
+        rate: arguments::rates(&arguments.rate),
+        resume: arguments.resume,
         ..defaults
     }
 }

@@ -70,14 +70,14 @@ impl Bytes {
             let part = out.get_mut(..length).unwrap_or_default();
             self.pinned.read_at(self.at, part)?;
             self.at += length as u64;
-            self.cx.progress().add(0, length as u64);
+            self.cx.count(0, length as u64);
             return Ok(length);
         }
         if self.window.is_empty() {
             let length = left.min(FETCH_BYTES);
             self.window = self.pinned.fetch(self.at..self.at + length)?;
             self.at += length;
-            self.cx.progress().add(0, length);
+            self.cx.count(0, length);
         }
         let length = out.len().min(self.window.len());
         let part = self.window.split_to(length);

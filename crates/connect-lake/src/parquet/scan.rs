@@ -131,7 +131,7 @@ impl Scan for ParquetScan {
                 let read = reader::read(&work_cx, &inner, part, runtime, emit)?;
                 done.rows += read.rows;
                 done.bytes += read.bytes;
-                work_cx.progress().add(0, read.bytes);
+                work_cx.count(0, read.bytes);
             }
             Ok(done)
         })

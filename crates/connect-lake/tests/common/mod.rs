@@ -50,7 +50,13 @@ pub fn canon(source: &Schema, replica: &Schema, key: &[&str], policies: Policies
 pub async fn request(store: &dyn Store, canon: Canon) -> Result<ScanRequest> {
     let columns = canon.columns.iter();
     let columns = columns.map(|column| ColumnPair { canonical: column.name.clone(), own: column.name.clone() });
-    Ok(ScanRequest { dataset: dataset(store).await?, columns: columns.collect(), canon: Arc::new(canon), filter: None })
+    Ok(ScanRequest {
+        dataset: dataset(store).await?,
+        columns: columns.collect(),
+        canon: Arc::new(canon),
+        filter: None,
+        ranges: Vec::new(),
+    })
 }
 
 pub async fn open(store: &dyn Store, canon: Canon) -> Result<Box<dyn Scan>> {

@@ -81,7 +81,7 @@ pub fn request(table: &str, canon: Canon) -> ScanRequest {
         .iter()
         .map(|column| ColumnPair { canonical: column.name.clone(), own: column.name.clone() })
         .collect();
-    ScanRequest { dataset: dataset(table), columns, canon: Arc::new(canon), filter: None }
+    ScanRequest { dataset: dataset(table), columns, canon: Arc::new(canon), filter: None, ranges: Vec::new() }
 }
 
 /// Keeps all blocks.

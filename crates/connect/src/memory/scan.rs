@@ -64,7 +64,8 @@ impl Scan for MemoryScan {
             cx.check()?;
             let (rows, bytes) = (batch.num_rows() as u64, batch_bytes(batch));
             sink.accept(Block::Arrow(batch.clone()))?;
-            cx.progress().add(rows, bytes);
+            cx.count(rows, bytes);
+            cx.breathe().await?;
             done.rows += rows;
             done.bytes += bytes;
             tokio::task::yield_now().await;

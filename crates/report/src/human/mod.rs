@@ -34,6 +34,8 @@ pub struct Called {
     pub options: Vec<String>,
     /// Source and replica as they were given; a report holds only their names.
     pub stores: Vec<String>,
+    /// The command that goes on with this run, where what it finished is kept.
+    pub resume: Option<String>,
 }
 
 impl Format for Human {

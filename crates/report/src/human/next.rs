@@ -15,6 +15,10 @@ pub(super) fn command(report: &Report, called: &Called, options: &RenderOptions)
     if checks().filter_map(problem).any(|problem| problem.code.starts_with("store.")) {
         return Some(if configured { "paritas config check --connect".to_owned() } else { again });
     }
+    let ended = |problem: &Problem| ["run.deadline", "run.budget", "run.cancelled"].contains(&problem.code.as_str());
+    if let (Some(resume), true) = (&called.resume, checks().filter_map(problem).any(ended)) {
+        return Some(resume.clone());
+    }
     if checks().filter_map(problem).any(|problem| problem.code == "run.deadline" || problem.code == "run.budget") {
         return Some(format!("{again} --budget 1h"));
     }

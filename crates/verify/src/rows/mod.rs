@@ -5,11 +5,13 @@ mod equality;
 mod explain;
 mod live;
 mod outcome;
+mod parts;
 mod passes;
 mod reread;
 mod views;
 
 pub use outcome::{Origin, Outcome};
+pub use parts::{Done, Ledger, Parting};
 
 use crate::{Plan, Side};
 pub(crate) use digests::incomparable;
@@ -23,6 +25,7 @@ use paritas_model::SchemaFingerprint;
 use passes::{Differing, name_all};
 use reread::{Reread, reread};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a comparison is doing.
@@ -63,6 +66,8 @@ pub struct Request<'a> {
     pub items_max: usize,
     /// How long to wait for fences and for hot rows.
     pub settle: Duration,
+    /// How it is cut into parts, and where finished ones are kept.
+    pub parting: Parting<'a>,
     /// Told about every phase.
     pub watch: &'a (dyn Fn(Phase) + Send + Sync),
 }
@@ -78,8 +83,21 @@ pub(crate) type Failure = (Origin, Error);
 
 /// Compares one dataset. Never fails as a whole: what went wrong is part of the outcome.
 pub async fn verify(request: &Request<'_>) -> Outcome {
+    match spec(request) {
+        Ok(spec) => parts::verify(request, &spec).await,
+        Err(failure) => Outcome { problem: Some(failure), ..Outcome::default() },
+    }
+}
+
+fn spec(request: &Request<'_>) -> Result<Arc<Spec>, Failure> {
+    Spec::new(request.key, request.dataset, (*request.plan.canon).clone())
+        .map_err(|error| (Origin::Comparison, error.into()))
+}
+
+/// Compares what one view of each side shows.
+async fn verify_views(request: &Request<'_>, spec: &Arc<Spec>) -> Outcome {
     let mut outcome = Outcome::default();
-    if let Err(failure) = run(request, &mut outcome).await {
+    if let Err(failure) = run(request, spec, &mut outcome).await {
         outcome.complete = false;
         outcome.problem = Some(failure);
     }
@@ -93,16 +111,14 @@ fn contradiction() -> Error {
         .hint("see that nothing writes to either side during the run, and check the memory and disks of this machine")
 }
 
-async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure> {
-    let spec = Spec::new(request.key, request.dataset, (*request.plan.canon).clone())
-        .map_err(|error| (Origin::Comparison, error.into()))?;
+async fn run(request: &Request<'_>, spec: &Arc<Spec>, outcome: &mut Outcome) -> Result<(), Failure> {
     (request.watch)(Phase::Digesting);
-    let (opened, unequal) = match equality::decide(request, &spec, outcome).await {
+    let (opened, unequal) = match equality::decide(request, spec, outcome).await {
         Equality::Equal => return Ok(()),
         Equality::Unequal(source, replica) => (Some((source, replica)), true),
         Equality::Open => (None, false),
     };
-    let both = match digest_both(request, &spec, opened, outcome).await {
+    let both = match digest_both(request, spec, opened, outcome).await {
         Err(failure) => {
             // Time or budget ran out before a row could be named; that rows differ is known.
             outcome.proven_unequal =
@@ -111,7 +127,7 @@ async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure
         }
         Ok(both) => both,
     };
-    let comparison = compare_both(request, &spec, &both)?;
+    let comparison = compare_both(request, spec, &both)?;
     // Views that had to be opened anew may show something else by then.
     let same_views = !both.source.reopened && !both.replica.reopened;
     if comparison.equal && unequal && same_views {
@@ -132,7 +148,7 @@ async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure
     let mut differing = Differing::from(comparison);
     let mut failure = None;
     if request.live && !still && !by_key {
-        match reread(request, &spec, differing.dirty(), outcome).await {
+        match reread(request, spec, differing.dirty(), outcome).await {
             Ok(Reread::Settled) => {
                 outcome.complete = true;
                 return Ok(());
@@ -148,12 +164,12 @@ async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure
         }
     }
     let scans = (&views.0, &views.1);
-    let named = name_all(request, &spec, scans, differing, outcome).await;
+    let named = name_all(request, spec, scans, differing, outcome).await;
     outcome.complete = named.complete;
     if request.live && by_key && !still {
-        explain_live(request, &spec, scans, named.found, outcome).await?;
+        explain_live(request, spec, scans, named.found, outcome).await?;
     } else {
-        explain_at_rest(request, &spec, scans, named.found, outcome).await?;
+        explain_at_rest(request, spec, scans, named.found, outcome).await?;
     }
     failure.or(named.failure).map_or(Ok(()), Err)
 }

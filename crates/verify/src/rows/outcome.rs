@@ -3,6 +3,7 @@
 use paritas_connect::{Error, FailureKind};
 use paritas_digest::Digest;
 use paritas_model::{Difference, DifferenceCounts, Known, Position, Verdict};
+use serde::{Deserialize, Serialize};
 
 /// Which side a failure came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum Origin {
 }
 
 /// What a comparison came to. Also after a failure, everything found before is in it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// Rows read on the source, once it was read to its end.
     pub source_rows: Option<u64>,
@@ -47,8 +48,10 @@ pub struct Outcome {
     /// Things to know about the result.
     pub notes: Vec<String>,
     /// What kept the comparison from finishing.
+    #[serde(skip)]
     pub problem: Option<(Origin, Error)>,
     /// The source's digest, for storing.
+    #[serde(skip)]
     pub digest: Option<Digest>,
 }
 

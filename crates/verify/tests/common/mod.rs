@@ -156,6 +156,7 @@ impl Run {
             capacity: self.capacity,
             items_max: self.items_max,
             settle: self.settle,
+            parting: paritas_verify::rows::Parting::whole(),
             watch,
         })
         .await

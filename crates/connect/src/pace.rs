@@ -1,0 +1,129 @@
+//! Going slowly: limits on rows and bytes a second, and pauses while a store needs its strength.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Reading may run ahead of its rate by this much, so that chunks need no exact timing.
+const AHEAD: Duration = Duration::from_millis(100);
+/// How often a pause is looked at again: it ends, and a run is cancelled, within this time.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How fast a store may be read. Without limits, as fast as it gives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// Rows a second.
+    pub rows: Option<u64>,
+    /// Bytes a second.
+    pub bytes: Option<u64>,
+}
+
+impl Rate {
+    /// Time that reading so much takes at least.
+    pub fn cost(&self, rows: u64, bytes: u64) -> Duration {
+        let share = |count: u64, limit: Option<u64>| match limit {
+            Some(limit) => Duration::try_from_secs_f64(count as f64 / limit.max(1) as f64).unwrap_or(Duration::MAX),
+            None => Duration::ZERO,
+        };
+        share(rows, self.rows).max(share(bytes, self.bytes))
+    }
+
+    /// Whether anything is limited.
+    pub fn is_limited(&self) -> bool {
+        self.rows.is_some() || self.bytes.is_some()
+    }
+}
+
+/// The pace of all readers of one store together.
+#[derive(Debug, Default)]
+pub struct Pace {
+    rate: Rate,
+    /// When what was read so far is paid for.
+    paid: Mutex<Option<Instant>>,
+    paused: AtomicBool,
+}
+
+impl Pace {
+    /// A pace of at most this rate.
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, ..Self::default() }
+    }
+
+    /// Counts what was read.
+    pub fn charge(&self, rows: u64, bytes: u64) {
+        if self.rate.is_limited() {
+            self.charge_at(rows, bytes, Instant::now());
+        }
+    }
+
+    fn charge_at(&self, rows: u64, bytes: u64, now: Instant) {
+        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+        // Time in which nothing was read is not saved up.
+        let from = paid.map_or(now, |paid| paid.max(now));
+        *paid = Some(from.checked_add(self.rate.cost(rows, bytes)).unwrap_or(from));
+    }
+
+    /// Holds every reader, or lets them go on.
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+    }
+
+    /// Whether readers are held.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// How long a reader has to wait before it looks again; `None` when it may go on.
+    pub fn delay(&self) -> Option<Duration> {
+        if self.is_paused() {
+            return Some(LOOK_AGAIN);
+        }
+        self.delay_at(Instant::now())
+    }
+
+    fn delay_at(&self, now: Instant) -> Option<Duration> {
+        let paid = (*self.paid.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let ahead = paid.saturating_duration_since(now);
+        ahead.checked_sub(AHEAD).filter(|wait| !wait.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_pace_without_limits_never_waits_until_it_is_paused() {
+        let pace = Pace::default();
+        pace.charge(u64::MAX, u64::MAX);
+        assert_eq!(pace.delay(), None);
+        pace.pause(true);
+        assert_eq!(pace.delay(), Some(LOOK_AGAIN));
+        pace.pause(false);
+        assert_eq!(pace.delay(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_too_fast_has_to_be_waited_for(
+            rate in 1_u64..1_000_000,
+            seconds in 2_u64..100,
+            by_bytes: bool,
+        ) {
+            let limit = Some(rate);
+            let rate_of = if by_bytes { Rate { rows: None, bytes: limit } } else { Rate { rows: limit, bytes: None } };
+            let pace = Pace::new(rate_of);
+            let now = Instant::now();
+            for _ in 0..seconds {
+                if by_bytes { pace.charge_at(1, rate, now) } else { pace.charge_at(rate, 1, now) }
+            }
+            prop_assert_eq!(pace.delay_at(now), Some(Duration::from_secs(seconds) - AHEAD));
+            prop_assert_eq!(pace.delay_at(now + Duration::from_secs(seconds)), None);
+            // Time in which nothing was read is not saved up.
+            let later = now + Duration::from_secs(10 * seconds);
+            pace.charge_at(rate, rate, later);
+            prop_assert_eq!(pace.delay_at(later), Some(Duration::from_secs(1) - AHEAD));
+        }
+    }
+}
