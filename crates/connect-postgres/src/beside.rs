@@ -6,14 +6,13 @@ use crate::session::{Session, get};
 use paritas_connect::{Beside, Context, Result};
 
 /// Kinds of relations (`pg_class.relkind`), what they are called, and why they are not compared.
-const KINDS: [(&str, &str, &str); 4] = [
+const KINDS: [(&str, &str, &str); 3] = [
     ("v", "views", "they hold no rows of their own; one can be named with ?table="),
     ("m", "materialized views", "they are filled by queries, not by replication; one can be named with ?table="),
     ("f", "foreign tables", "their rows are in another server; one can be named with ?table="),
-    ("S", "values of sequences", "sequences move without commits; their definitions are compared with their tables"),
 ];
 
-/// Views, materialized views, foreign tables and sequences, without those of extensions.
+/// Views, materialized views and foreign tables, without those of extensions.
 pub(crate) async fn load(session: &Session, cx: &Context, with_materialized: bool) -> Result<Vec<Beside>> {
     let sql = format!(
         "SELECT kind, nspname, relname, total FROM (\
@@ -21,7 +20,7 @@ pub(crate) async fn load(session: &Session, cx: &Context, with_materialized: boo
              count(*) OVER (PARTITION BY c.relkind) AS total, \
              row_number() OVER (PARTITION BY c.relkind ORDER BY n.nspname, c.relname) AS place \
            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-           WHERE c.relkind IN ('v', 'm', 'f', 'S') AND NOT c.relispartition AND c.relpersistence <> 't' AND {SYSTEM} \
+           WHERE c.relkind IN ('v', 'm', 'f') AND NOT c.relispartition AND c.relpersistence <> 't' AND {SYSTEM} \
              AND NOT EXISTS (SELECT FROM pg_depend d \
                WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')) found \
          WHERE place <= $1 ORDER BY kind, place"

@@ -25,6 +25,8 @@ pub(crate) async fn load(
     }
     constraints(session, cx, relation, &mut facts).await?;
     persistence(session, cx, relation, &mut facts).await?;
+    indexes(session, cx, relation, &mut facts).await?;
+    row_security(session, cx, relation, &mut facts).await?;
     sequences(session, cx, relation, &mut facts).await?;
     let mut named: Vec<Oid> = columns.iter().flat_map(|column| types.within(column.type_oid)).collect();
     named.sort_unstable();
@@ -72,6 +74,52 @@ async fn constraints(session: &Session, cx: &Context, relation: &Relation, facts
                WHERE conrelid = $1 AND contype IN ('c', 'f', 'p', 'u', 'x')";
     for row in session.query(cx, "read the constraints", sql, &[&relation.oid]).await? {
         facts.push(format!("constraint {}", get::<&str>(&row, 0)?));
+    }
+    Ok(())
+}
+
+/// Indexes that are no part of a constraint. One that is not valid is not used, and not unique either.
+async fn indexes(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+    let sql = "SELECT pg_get_indexdef(i.indexrelid), i.indisunique, i.indisvalid \
+               FROM pg_index i WHERE i.indrelid = $1 \
+                 AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.conrelid = $1)";
+    for row in session.query(cx, "read the indexes", sql, &[&relation.oid]).await? {
+        let definition: &str = get(&row, 0)?;
+        // Without the names of the index and its table.
+        let plain = definition.split_once(" USING ").map_or(definition, |(_, plain)| plain);
+        let unique = if get(&row, 1)? { "unique index" } else { "index" };
+        let valid = if get(&row, 2)? { "" } else { " (not valid)" };
+        facts.push(format!("{unique} {plain}{valid}"));
+    }
+    Ok(())
+}
+
+async fn row_security(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+    let sql = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = $1";
+    let row = session.query_one(cx, "read the row security", sql, &[&relation.oid]).await?;
+    for (on, what) in [(get(&row, 0)?, "row security enabled"), (get(&row, 1)?, "row security forced on the owner")] {
+        if on {
+            facts.push(what.to_owned());
+        }
+    }
+    let sql = "SELECT p.polname::text, p.polcmd::text, p.polpermissive, \
+                 ARRAY(SELECT CASE WHEN r = 0 THEN 'public' ELSE pg_get_userbyid(r)::text END FROM unnest(p.polroles) r \
+                   ORDER BY 1), \
+                 coalesce(pg_get_expr(p.polqual, p.polrelid), ''), coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '') \
+               FROM pg_policy p WHERE p.polrelid = $1";
+    for row in session.query(cx, "read the policies", sql, &[&relation.oid]).await? {
+        let (name, command): (&str, &str) = (get(&row, 0)?, get(&row, 1)?);
+        let command = match command {
+            "r" => "select",
+            "a" => "insert",
+            "w" => "update",
+            "d" => "delete",
+            _ => "all",
+        };
+        let kind = if get(&row, 2)? { "permissive" } else { "restrictive" };
+        let roles = list(get::<Vec<String>>(&row, 3)?);
+        let (using, check): (&str, &str) = (get(&row, 4)?, get(&row, 5)?);
+        facts.push(format!("policy {} {kind} for {command} to {roles} using {using} check {check}", ident(name)));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 
 mod beside;
 mod bytes;
+mod catalog;
 mod columns;
 mod condition;
 mod conninfo;
@@ -35,6 +36,7 @@ mod rows;
 mod scan;
 mod session;
 mod store;
+mod surroundings;
 mod tap;
 mod tls;
 mod types;

@@ -142,6 +142,32 @@ impl Positions for Inner {
         self.give_back(session);
         result
     }
+
+    async fn held_commits(&self, cx: &Context) -> Result<Known<u64>> {
+        let session = self.session(cx).await?;
+        let held = held(&session, cx).await;
+        self.give_back(session);
+        held
+    }
+}
+
+/// Commits that wait for a synchronous standby: they are in the log, and nobody sees them here.
+async fn held(session: &Session, cx: &Context) -> Result<Known<u64>> {
+    let sql = "SELECT current_setting('synchronous_standby_names') = '', pg_has_role('pg_read_all_stats', 'USAGE'), \
+                 (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep')";
+    let row = session.query_one(cx, "look for commits that wait", sql, &[]).await?;
+    let (asynchronous, may_look, waiting): (bool, bool, i64) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
+    Ok(match (asynchronous, may_look) {
+        // Those that began to wait before the setting was changed are woken by the change.
+        (true, _) if waiting == 0 => Known::Known(0),
+        (_, true) => Known::Known(waiting.unsigned_abs()),
+        (_, false) => {
+            let user = crate::quote::ident(&session.facts.user);
+            Known::unknown(format!(
+                "whether commits wait for a synchronous standby may not be seen: GRANT pg_monitor TO {user}"
+            ))
+        }
+    })
 }
 
 async fn follows(session: &Session, cx: &Context, fence: &Position) -> Result<Follows> {

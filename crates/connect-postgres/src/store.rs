@@ -6,7 +6,7 @@ use crate::session::{self, Session};
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, Positions, Result, Scan, ScanRequest, Store, StoreIdentity,
+    Beside, Context, Datasets, Description, Positions, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
@@ -139,6 +139,20 @@ impl Datasets for PostgresStore {
         let beside = beside::load(&session, cx, self.inner.materialized_views).await;
         self.inner.give_back(session);
         beside
+    }
+
+    async fn catalog_version(&self, cx: &Context) -> Result<Option<String>> {
+        let session = self.inner.session(cx).await?;
+        let version = crate::catalog::version(&session, cx).await;
+        self.inner.give_back(session);
+        version.map(Some)
+    }
+
+    async fn surroundings(&self, cx: &Context, owners: Option<&[Dataset]>) -> Result<Vec<Surrounding>> {
+        let session = self.inner.session(cx).await?;
+        let found = crate::surroundings::load(&session, cx, owners).await;
+        self.inner.give_back(session);
+        found
     }
 
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {

@@ -30,7 +30,7 @@ pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
 pub use store::{
-    Beside, BlockSink, ColumnPair, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
+    Beside, BlockSink, ColumnPair, Counter, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
     FileManifest, Files, KeyRange, Lookup, Positions, ReplicaRole, Scan, ScanRequest, Split, SplitDone, Store,
-    StoreIdentity,
+    StoreIdentity, Surrounding,
 };

@@ -80,6 +80,14 @@ pub trait Positions: Debug + Send + Sync {
     /// the position reached. Returns an error of kind `Permanent` when the lineages differ and of
     /// kind `Deadline` when `cx` ends first.
     async fn wait_for(&self, cx: &Context, fence: &Position) -> Result<Position>;
+
+    /// On a source: how many commits are in its history, so that replicas show them, while its own
+    /// readers do not see them yet, because they wait for another store to confirm them. Unknown where
+    /// that cannot be seen.
+    async fn held_commits(&self, cx: &Context) -> Result<Known<u64>> {
+        let _ = cx;
+        Ok(Known::Known(0))
+    }
 }
 
 /// Rows.
@@ -88,6 +96,13 @@ pub trait Datasets: Debug + Send + Sync {
     /// All datasets that this connection may see, sorted by name.
     async fn list(&self, cx: &Context) -> Result<Vec<Dataset>>;
 
+    /// Changes whenever a dataset or its schema does, also when it is changed back. `None` where
+    /// nothing changes while it is read.
+    async fn catalog_version(&self, cx: &Context) -> Result<Option<String>> {
+        let _ = cx;
+        Ok(None)
+    }
+
     /// Schema, key and size of one dataset. `dataset.missing` when it does not exist.
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description>;
 
@@ -95,6 +110,13 @@ pub trait Datasets: Debug + Send + Sync {
     /// views, sequences, files of other kinds. For the report, so that nobody takes it for checked.
     async fn beside(&self, cx: &Context) -> Result<Vec<Beside>> {
         let _ = cx;
+        Ok(Vec::new())
+    }
+
+    /// What belongs to a faithful copy beside rows and their tables: sequences, extensions. With
+    /// `owners` only what belongs to these datasets.
+    async fn surroundings(&self, cx: &Context, owners: Option<&[Dataset]>) -> Result<Vec<Surrounding>> {
+        let _ = (cx, owners);
         Ok(Vec::new())
     }
 
@@ -178,6 +200,26 @@ impl std::fmt::Display for Beside {
             more => write!(f, " and {more} more"),
         }
     }
+}
+
+/// Something of a store that is no dataset, and that a faithful copy has as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surrounding {
+    /// What it is, with its name: `sequence public.orders_id_seq`.
+    pub what: String,
+    /// How it is defined; equal on a faithful copy.
+    pub definition: String,
+    /// Where it counts: the next value, and whether values grow. `None` for what does not count.
+    pub counter: Option<Known<Counter>>,
+}
+
+/// The state of something that hands out numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counter {
+    /// The number that is handed out next.
+    pub next: i64,
+    /// From one number to the next; negative where they fall.
+    pub step: i64,
 }
 
 /// What is known about a dataset before reading it.

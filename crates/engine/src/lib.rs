@@ -13,7 +13,9 @@ mod pair;
 mod record;
 mod registry;
 mod resume;
+mod settled;
 mod stored;
+mod surroundings;
 mod tables;
 mod target;
 

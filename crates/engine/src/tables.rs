@@ -5,19 +5,21 @@ use crate::error::problem_of;
 use crate::job::{Failure, Job, Sides, Work, watched};
 use crate::record::{self, Compared};
 use crate::registry::Opened;
+use crate::settled::settled;
+use crate::surroundings;
 use paritas_connect::{Description, Error, FACT_UNLOGGED, Progress};
 use paritas_digest::{Policies, schema_fingerprint};
 use paritas_model::{Dataset, Known, StoreKind, Verdict};
 use paritas_report::{Check, LinkReport, NotChecked, Problem};
 use paritas_verify::rows::{self, Ledger, Origin, Parting};
-use paritas_verify::{Choice, Matching, Plan, PlanError, Side, Typing, compare_schemas};
+use paritas_verify::{Choice, Matching, Plan, PlanError, SchemaDelta, Side, Typing, compare_schemas};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Verifies every pair of datasets that the link takes.
 pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
     let Work { job, sides, .. } = work;
-    let facings = match face(job, sides).await {
+    let facings = match faced(work).await {
         Ok(facings) => facings,
         Err((origin, problem)) => {
             let what = job.source.target.datasets.first().cloned().unwrap_or_else(|| "datasets".to_owned());
@@ -53,6 +55,10 @@ pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
         }
         verify_facing(work, facing, link).await;
     }
+    let named = !job.source.target.datasets.is_empty() || !job.replica.target.datasets.is_empty();
+    let owners =
+        named.then(|| facings.pairs.iter().map(|facing| (facing.source.clone(), facing.replica.clone())).unzip());
+    surroundings::verify(work, owners, link).await;
     beside(work, link).await;
     let rows = |check: &Check| matches!(check, Check::Parity(_));
     if !link.checks.iter().any(rows) && LinkReport::combined(&link.checks) != Verdict::Fail {
@@ -92,22 +98,37 @@ fn one_file(datasets: usize) -> Problem {
     }
 }
 
-/// Lists both sides and pairs their datasets.
-async fn face(job: &Job, sides: &Sides) -> Result<Facings, Failure> {
-    let list = |side: &Side| {
-        let side = side.clone();
-        async move {
-            let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
-            side.cx.bound(datasets.list(&side.cx)).await
-        }
-    };
-    let (ours, theirs) = tokio::join!(list(&sides.source), list(&sides.replica));
+/// What faces what. A table that only the primary or only its standby has may be on its way.
+async fn faced(work: &Work<'_>) -> Result<Facings, Failure> {
+    let Work { job, sides, .. } = work;
+    let (ours, theirs) = listed(sides).await?;
+    let first = face(job, &ours, &theirs);
+    let alone = first.as_ref().is_ok_and(|faced| !faced.source_only.is_empty() || !faced.replica_only.is_empty());
+    if !sides.physical || !alone {
+        return first;
+    }
+    let (ours, theirs) = settled(sides, work.options.settle, list, list).await?;
+    face(job, &ours, &theirs)
+}
+
+async fn list(side: Side) -> Result<Vec<Dataset>, Error> {
+    let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
+    side.cx.bound(datasets.list(&side.cx)).await
+}
+
+async fn listed(sides: &Sides) -> Result<(Vec<Dataset>, Vec<Dataset>), Failure> {
+    let (ours, theirs) = tokio::join!(list(sides.source.clone()), list(sides.replica.clone()));
     let ours = ours.map_err(|error| (Origin::Source, problem_of(&error)))?;
     let theirs = theirs.map_err(|error| (Origin::Replica, problem_of(&error)))?;
+    Ok((ours, theirs))
+}
+
+/// Pairs the datasets of both sides.
+fn face(job: &Job, ours: &[Dataset], theirs: &[Dataset]) -> Result<Facings, Failure> {
     let (source, replica) = (&job.source.target.datasets, &job.replica.target.datasets);
     if source.is_empty() && replica.is_empty() {
         let databases = [&job.source, &job.replica].iter().all(|side| side.described.kind == StoreKind::Postgres);
-        let mut facings = if databases { datasets::matched(&ours, &theirs) } else { datasets::all(&ours, &theirs) };
+        let mut facings = if databases { datasets::matched(ours, theirs) } else { datasets::all(ours, theirs) };
         for chosen in &job.overrides {
             let renamed = |pair: &Facing| pair.source.0 == chosen.source_name;
             facings.pairs.retain(|pair| !renamed(pair));
@@ -123,7 +144,7 @@ async fn face(job: &Job, sides: &Sides) -> Result<Facings, Failure> {
         let database = opened.described.kind == StoreKind::Postgres;
         Listed { named, all, database }
     };
-    let (source, replica) = (listed(source, &ours, &job.source), listed(replica, &theirs, &job.replica));
+    let (source, replica) = (listed(source, ours, &job.source), listed(replica, theirs, &job.replica));
     datasets::named(source, replica).map_err(|message| {
         let hint = "write ?table= on both sides, with the same number of tables in the order in which they belong";
         let hint = Some(hint.to_owned());
@@ -157,17 +178,51 @@ fn choice_for(job: &Job, facing: &Facing, policies: Policies) -> Choice {
 }
 
 /// Describes a dataset on both sides; one that only one side has is a difference of its own.
-async fn describe(sides: &Sides, facing: &Facing, link: &mut LinkReport) -> Option<(Description, Description)> {
-    let describe = |side: &Side, dataset: &Dataset| {
-        let (side, dataset) = (side.clone(), dataset.clone());
+async fn describe(
+    work: &Work<'_>,
+    facing: &Facing,
+    compare: &impl Fn(&Description, &Description) -> Vec<SchemaDelta>,
+    link: &mut LinkReport,
+) -> Option<(Description, Description)> {
+    let describe = |side: Side, dataset: &Dataset| {
+        let dataset = dataset.clone();
         async move {
             let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
             side.cx.bound(datasets.describe(&side.cx, &dataset)).await
         }
     };
-    let (ours, theirs) =
-        tokio::join!(describe(&sides.source, &facing.source), describe(&sides.replica, &facing.replica));
+    let sides = &work.sides;
+    let source = |side: Side| describe(side, &facing.source);
+    let replica = |side: Side| describe(side, &facing.replica);
     let missing = |error: &Error| error.code() == "dataset.missing";
+    let (mut ours, mut theirs) = tokio::join!(source(sides.source.clone()), replica(sides.replica.clone()));
+    let differ = match (&ours, &theirs) {
+        (Ok(ours), Ok(theirs)) => !compare(ours, theirs).is_empty(),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => missing(error),
+        (Err(_), Err(_)) => false,
+    };
+    if differ && sides.physical {
+        // What a primary changed a moment ago may be on its way to its standby.
+        let at_rest = settled(
+            sides,
+            work.options.settle,
+            async |side| Ok(Found::of(source(side).await)),
+            async |side| Ok(Found::of(replica(side).await)),
+        );
+        match at_rest.await {
+            Ok((one, other)) => (ours, theirs) = (one.0, other.0),
+            Err((origin, problem)) => {
+                let mut check = record::schema(&facing.source.0, &[]);
+                let problem = record::sided(origin, problem);
+                link.not_checked
+                    .push(NotChecked { what: format!("rows of {}", facing.source.0), why: problem.message.clone() });
+                check.verdict = Verdict::Unknown;
+                check.problem = Some(problem);
+                link.checks.push(Check::Schema(check));
+                return None;
+            }
+        }
+    }
     let (check, why) = match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => return Some((ours, theirs)),
         (Ok(_), Err(error)) if missing(&error) => {
@@ -190,15 +245,29 @@ async fn describe(sides: &Sides, facing: &Facing, link: &mut LinkReport) -> Opti
     None
 }
 
+/// A description, or why there is none; equal where the schema is.
+struct Found(Result<Description, Error>);
+
+impl Found {
+    fn of(found: Result<Description, Error>) -> Self {
+        Self(found)
+    }
+}
+
+impl PartialEq for Found {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Ok(one), Ok(other)) => one.schema == other.schema && one.dataset == other.dataset,
+            (Err(one), Err(other)) => one.code() == other.code(),
+            _ => false,
+        }
+    }
+}
+
 /// Schema and rows of one pair of datasets.
 async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) {
     let counters = work.monitor.begin(&facing.source.0);
     let started = Instant::now();
-    let Some((ours, theirs)) = describe(&work.sides, facing, link).await else { return };
-    if let Some(problem) = ambiguous(facing, &ours, &theirs) {
-        link.checks.push(Check::Parity(record::not_begun(&facing.source.0, problem)));
-        return;
-    }
     let choice = choice_for(work.job, facing, work.options.policies);
     let (source, replica) = (&work.sides.source, &work.sides.replica);
     let (Some(source_rows), Some(replica_rows)) = (source.store.datasets(), replica.store.datasets()) else {
@@ -209,7 +278,14 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
         true => Typing::Format,
         false => Typing::Meaning,
     };
-    let deltas = compare_schemas(&ours.schema, &theirs.schema, &choice, typing);
+    let compare =
+        |ours: &Description, theirs: &Description| compare_schemas(&ours.schema, &theirs.schema, &choice, typing);
+    let Some((ours, theirs)) = describe(work, facing, &compare, link).await else { return };
+    if let Some(problem) = ambiguous(facing, &ours, &theirs) {
+        link.checks.push(Check::Parity(record::not_begun(&facing.source.0, problem)));
+        return;
+    }
+    let deltas = compare(&ours, &theirs);
     link.checks.push(Check::Schema(record::schema(&facing.source.0, &deltas)));
     let unlogged = ours.schema.facts.iter().any(|fact| fact == FACT_UNLOGGED);
     if work.sides.physical && unlogged && !is_named(work.job, facing) {

@@ -6,13 +6,13 @@
 //! meanwhile goes into the next round, up to a limit; then it is unproven.
 
 use crate::Side;
-use crate::fence::{Fence, fence};
+use crate::fence::{Fence, fence, held};
 use crate::judge::{Judgement, Readings, judge};
 use crate::locate::fetch;
 use crate::matching::{Groups, Mismatch, group};
 use crate::rows::{Failure, Origin};
 use paritas_connect::Scan;
-use paritas_model::Proof;
+use paritas_model::{Class, Proof};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -74,10 +74,18 @@ async fn rounds(
 ) -> Result<(), Failure> {
     let started = Instant::now();
     let mut pause = PAUSE;
+    let mut held_back = None;
     for round in 1..=ROUNDS_MAX {
         let keys: Vec<Vec<u8>> = open.keys().cloned().collect();
         match read_round(pair, &keys, settle).await? {
-            Round::Read(readings) => judge_round(&keys, readings, open, confirmed),
+            Round::Read(readings) => {
+                let held = match readings.replica_only() {
+                    true => held(pair.source.0).await.map_err(|error| (Origin::Source, error))?,
+                    false => None,
+                };
+                judge_round(&keys, readings, held.is_some(), open, confirmed);
+                held_back = held;
+            }
             // The replica does not get there: what is open stays open, and that is the answer.
             Round::Missed(why) => {
                 confirmed.why = Some(why);
@@ -94,13 +102,14 @@ async fn rounds(
         pair.source.0.pause(pause).await.map_err(|error| (Origin::Comparison, error))?;
         pause = (pause * 2).min(PAUSE_MAX);
     }
-    confirmed.why = Some("rows kept changing while they were read again".to_owned());
+    confirmed.why = held_back.or_else(|| Some("rows kept changing while they were read again".to_owned()));
     Ok(())
 }
 
 fn judge_round(
     keys: &[Vec<u8>],
     mut readings: GroupReadings,
+    held: bool,
     open: &mut BTreeMap<Vec<u8>, Open>,
     confirmed: &mut Confirmed,
 ) {
@@ -115,6 +124,11 @@ fn judge_round(
             Judgement::Arrived => {
                 open.remove(key);
                 confirmed.arrived += 1;
+            }
+            // A row that only the replica has may come from a commit that the source does not show yet.
+            Judgement::Proven(found) if held && found.iter().any(|mismatch| mismatch.class == Class::Extra) => {
+                let found = found.into_iter().map(|mismatch| (mismatch, Proof::Unproven)).collect();
+                *state = Open { found, on_replica: Some(replica) };
             }
             Judgement::Proven(found) => {
                 open.remove(key);
@@ -131,6 +145,14 @@ struct GroupReadings {
     before: Groups,
     replica: Groups,
     after: Groups,
+}
+
+impl GroupReadings {
+    /// Whether the replica has rows for a key under which the source has fewer.
+    fn replica_only(&self) -> bool {
+        let fewer = |key: &Vec<u8>, rows: usize| self.after.get(key).map_or(0, Vec::len) < rows;
+        self.replica.iter().any(|(key, rows)| fewer(key, rows.len()))
+    }
 }
 
 enum Round {

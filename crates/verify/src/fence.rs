@@ -3,7 +3,7 @@
 use crate::Side;
 use crate::rows::{Failure, Origin};
 use paritas_connect::{Error, FailureKind, Result};
-use paritas_model::Position;
+use paritas_model::{Known, Position};
 use std::time::Duration;
 
 /// What waiting for a fence came to.
@@ -21,6 +21,18 @@ pub(crate) async fn now(source: &Side) -> Result<Position> {
     source.again("read the position", || stream.current(&source.cx)).await
 }
 
+/// Why the replica may show commits that the source does not show yet; `None` when it cannot.
+pub(crate) async fn held(source: &Side) -> Result<Option<String>> {
+    let stream = source.store.positions().ok_or_else(|| Error::unsupported("positions"))?;
+    Ok(match source.again("look for commits that wait", || stream.held_commits(&source.cx)).await? {
+        Known::Known(0) => None,
+        Known::Known(count) => Some(format!(
+            "{count} commits of the source wait for a synchronous standby: replicas show them and the source does not yet"
+        )),
+        Known::Unknown { why } => Some(why),
+    })
+}
+
 /// Waits at most `settle` until the replica shows everything that the source shows now.
 pub(crate) async fn fence(source: &Side, replica: &Side, settle: Duration) -> Result<Fence, Failure> {
     let at_replica = |error| (Origin::Replica, error);
@@ -36,5 +48,17 @@ pub(crate) async fn fence(source: &Side, replica: &Side, settle: Duration) -> Re
             Ok(Fence::Missed(format!("the replica did not reach the source's position {fence} in time: {error}")))
         }
         Err(error) => Err(at_replica(error)),
+    }
+}
+
+/// Waits at most `settle` until the replica shows everything that the source shows now. Says why the two
+/// may show different commits all the same, where they may.
+///
+/// # Errors
+/// Those of either side.
+pub async fn catch_up(source: &Side, replica: &Side, settle: Duration) -> Result<Option<String>, Failure> {
+    match fence(source, replica, settle).await? {
+        Fence::Reached(_) => held(source).await.map_err(|error| (Origin::Source, error)),
+        Fence::Missed(why) => Ok(Some(why)),
     }
 }

@@ -19,8 +19,11 @@ mod naming;
 mod plan;
 mod schemas;
 mod side;
+mod surroundings;
 
 pub use budget::Budget;
+pub use fence::catch_up;
 pub use plan::{Choice, Matching, Plan, PlanError};
 pub use schemas::{SchemaDelta, Typing, compare_schemas};
 pub use side::{Retry, Side};
+pub use surroundings::{Surroundings, compare_surroundings};

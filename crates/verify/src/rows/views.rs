@@ -9,7 +9,7 @@
 //! they are read.
 
 use super::{Failure, Origin, Request};
-use crate::fence::{Fence, fence, now};
+use crate::fence::{Fence, fence, held, now};
 use crate::side::View;
 use paritas_model::Position;
 use std::cmp::Ordering;
@@ -70,7 +70,11 @@ pub(super) async fn pin(request: &Request<'_>) -> Result<Views, Failure> {
         let (replica, fence, missed) = open_replica(request).await?;
         let after = now(request.source).await.map_err(at_source)?;
         let same = |other: &Position| before.order(other) == Some(Ordering::Equal);
-        let still = same(&after) && fence.as_ref().is_some_and(same);
+        let mut still = same(&after) && fence.as_ref().is_some_and(same);
+        if still && let Some(why) = held(request.source).await.map_err(at_source)? {
+            tracing::info!(why, "the views may show different commits");
+            still = false;
+        }
         let over = attempt == PINS_MAX || missed.is_some() || started.elapsed() >= request.settle;
         if still || over {
             return Ok(Views { source, replica, fence, missed, still });
