@@ -39,21 +39,20 @@ fn delta(what: &str, source: Option<String>, replica: Option<String>) -> SchemaD
 }
 
 fn counters(what: &str, source: &Surrounding, replica: &Surrounding, found: &mut Surroundings) {
-    match (&source.counter, &replica.counter) {
-        (Some(Known::Known(ours)), Some(Known::Known(theirs))) => {
-            if is_behind(theirs, ours) {
-                let next = |counter: &Counter| Some(format!("next value {}", counter.next));
-                let what = format!("{what}: behind on the replica, which would hand out values again");
-                found.deltas.push(delta(&what, next(ours), next(theirs)));
-            }
-        }
+    let (ours, theirs) = match (&source.counter, &replica.counter) {
+        (Some(Known::Known(ours)), Some(Known::Known(theirs))) => (ours, theirs),
         (Some(Known::Unknown { why }), _) => {
-            found.not_checked.push((format!("value of {what} on the source"), why.clone()))
+            return found.not_checked.push((format!("value of {what} on the source"), why.clone()));
         }
         (_, Some(Known::Unknown { why })) => {
-            found.not_checked.push((format!("value of {what} on the replica"), why.clone()))
+            return found.not_checked.push((format!("value of {what} on the replica"), why.clone()));
         }
-        _ => {}
+        _ => return,
+    };
+    if is_behind(theirs, ours) {
+        let next = |counter: &Counter| Some(format!("next value {}", counter.next));
+        let what = format!("{what}: behind on the replica, which would hand out values again");
+        found.deltas.push(delta(&what, next(ours), next(theirs)));
     }
 }
 

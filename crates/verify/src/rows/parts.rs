@@ -148,6 +148,9 @@ async fn verify_part(request: &Request<'_>, spec: &Arc<Spec>, ranges: &[KeyRange
     verify_views(&Request { plan: &plan, ..*request }, spec).await
 }
 
+/// Positions of the newest views of source and replica.
+type Newest = (Option<Known<Position>>, Option<Known<Position>>);
+
 /// Parts added up.
 #[derive(Default)]
 struct Total {
@@ -157,7 +160,7 @@ struct Total {
     no_digest: bool,
     parts: usize,
     resumed: Vec<String>,
-    newest: Option<(Option<Known<Position>>, Option<Known<Position>>)>,
+    newest: Newest,
     notes: Vec<String>,
 }
 
@@ -169,7 +172,7 @@ impl Total {
             (Some(digest), none) => *none = Some(digest.sums),
             (None, _) => self.no_digest = true,
         }
-        self.newest = Some((part.source_position.clone(), part.replica_position.clone()));
+        self.newest = (part.source_position.clone(), part.replica_position.clone());
         match &mut self.outcome {
             None => self.outcome = Some(part),
             Some(total) => total.absorb(part, request.items_max),
@@ -192,7 +195,7 @@ impl Total {
         }
         let mut notes = self.notes;
         if count > 1 {
-            let (source, replica) = self.newest.unwrap_or_default();
+            let (source, replica) = self.newest;
             let span = |first: &Option<Known<Position>>, last: &Option<Known<Position>>| {
                 let text = |one: &Option<Known<Position>>| {
                     one.as_ref().and_then(Known::value).map_or_else(|| "unknown".to_owned(), ToString::to_string)
