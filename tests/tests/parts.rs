@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use paritas_testbed::Scratch;
-use paritas_testbed::postgres::{Install, Options, Server};
+use paritas_testbed::postgres::{Install, Options, Server, standby};
 use paritas_tests::{Run, command, ended, paritas, verify};
 use rstest::rstest;
 use serde_json::Value;
@@ -237,4 +237,53 @@ async fn reading_keeps_to_its_rate_and_to_its_connections() {
     verify(&east, &west, &["--rate", "1GiB/s"]).expect_code(0);
     verify(&east, &west, &["--rate", "fast"]).expect_code(2);
     verify(&east, &west, &["--view-max", "0s"]).expect_code(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quick_look_is_never_a_pass_and_what_it_finds_is_read() {
+    let scratch = Scratch::new().unwrap();
+    let primary = Server::start(&Install::find().unwrap(), &scratch, "east", Options::default()).await.unwrap();
+    let tables = "CREATE TABLE t AS SELECT g AS id, g / 7.0 AS amount FROM generate_series(1, 20000) g; \
+        ALTER TABLE t ADD PRIMARY KEY (id); CREATE TABLE unhashable AS SELECT '{}'::json AS j; CREATE TABLE nothing (id int)";
+    primary.batch("postgres", tables).await.unwrap();
+    let standby = standby(&primary, "west").await.unwrap();
+    let url = |server: &Server, table: &str| format!("{}?table={table}", server.url("postgres"));
+    let quick = |table: &str| verify(&url(&primary, table), &url(&standby, table), &["--quick"]);
+    for table in ["t", "nothing"] {
+        let check = quick(table).expect_code(3).parity();
+        assert_eq!((&check["verdict"], &check["problem"]["code"]), (&"unknown".into(), &"quick.equal".into()));
+    }
+    note(&quick("unhashable").expect_code(0).parity(), "no quick look");
+    // A standby cannot be written to, so its answer is made to differ by what it has not replayed.
+    standby.batch("postgres", "SELECT pg_wal_replay_pause()").await.unwrap();
+    primary.batch("postgres", "UPDATE t SET amount = 1 WHERE id = 7").await.unwrap();
+    let run = verify(&url(&primary, "t"), &url(&standby, "t"), &["--quick", "--settle", "200ms"]).expect_code(3);
+    run.expect_no_difference();
+    standby.batch("postgres", "SELECT pg_wal_replay_resume()").await.unwrap();
+    // Sums that differ because rows are on their way lead to a comparison, and that knows better.
+    let client = primary.client("postgres").await.unwrap();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = std::sync::Arc::clone(&stop);
+    let writes = tokio::spawn(async move {
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+            client.batch_execute("UPDATE t SET amount = amount + 1 WHERE id < 100").await.unwrap();
+        }
+    });
+    let mut differed = false;
+    for _ in 0..20 {
+        let run = verify(&url(&primary, "t"), &url(&standby, "t"), &["--quick", "--settle", "10s"]);
+        run.expect_no_difference();
+        differed = run.stdout.contains("quick look: sums differ in");
+        if differed {
+            break;
+        }
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    writes.await.unwrap();
+    assert!(differed, "the sums never differed");
+    // Copies that are no standbys are read.
+    primary.create_database("copy").await.unwrap();
+    primary.batch("copy", &tables.replace("g / 7.0", "CASE g WHEN 7 THEN 1 ELSE g / 7.0 END")).await.unwrap();
+    let run = verify(&url(&primary, "t"), &format!("{}?table=t", primary.url("copy")), &["--quick"]).expect_code(0);
+    note(&run.parity(), "no quick look");
 }

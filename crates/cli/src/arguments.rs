@@ -144,6 +144,10 @@ pub struct VerifyArgs {
     /// image=wide
     #[arg(long, value_name = "KEY=VALUE", value_parser = policy)]
     pub policy: Vec<Policy>,
+    /// Let servers sum up hashes first and read rows only where sums differ. For standbys; equal sums
+    /// are no proof and end as unknown
+    #[arg(long, conflicts_with = "save_digest")]
+    pub quick: bool,
     /// Read each side no faster (repeatable): 50MiB/s, 100000rows/s
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub rate: Vec<RateLimit>,

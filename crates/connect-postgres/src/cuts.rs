@@ -54,8 +54,7 @@ pub(crate) async fn find(
 }
 
 fn is_steady(column: &PlanColumn) -> bool {
-    let own = |name: &&str| column.sql_type == quote::qualified("pg_catalog", name);
-    column.ordered && STEADY.iter().any(|name| own(name))
+    column.ordered && STEADY.iter().any(|name| column.sql_type == quote::qualified("pg_catalog", name))
 }
 
 struct Facts {

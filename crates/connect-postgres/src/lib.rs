@@ -27,6 +27,7 @@ mod passfile;
 mod plan;
 mod positions;
 mod probe;
+mod quick;
 mod quote;
 mod ranges;
 mod raw;

@@ -6,7 +6,8 @@ use crate::session::{self, Session};
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, Positions, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding,
+    Beside, Context, Datasets, Description, Positions, QuickPart, QuickSum, Result, Scan, ScanRequest, Store,
+    StoreIdentity, Surrounding,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
@@ -166,6 +167,19 @@ impl Datasets for PostgresStore {
         // A session of its own: it ends with the settings it was given.
         let session = self.inner.connect(cx).await?;
         crate::cuts::find(&session, cx, request, parts).await
+    }
+
+    async fn quick_parts(&self, cx: &Context, request: &ScanRequest) -> Result<Known<Vec<QuickPart>>> {
+        let session = self.inner.session(cx).await?;
+        let parts = crate::quick::parts(&session, cx, request).await;
+        self.inner.give_back(session);
+        parts
+    }
+
+    async fn quick_sum(&self, cx: &Context, request: &ScanRequest, part: &QuickPart) -> Result<QuickSum> {
+        // Parts are summed up side by side.
+        let session = self.inner.connect(cx).await?;
+        crate::quick::sum(&session, cx, request, part).await
     }
 
     fn wire_engine(&self) -> Option<&'static str> {

@@ -149,6 +149,19 @@ pub trait Datasets: Debug + Send + Sync {
         Ok(Known::unknown("this kind of store is not read in ranges of the key"))
     }
 
+    /// Parts of a dataset that the store can sum up by itself ([`Datasets::quick_sum`]), or why it
+    /// cannot. A physical replica has the same parts.
+    async fn quick_parts(&self, cx: &Context, request: &ScanRequest) -> Result<Known<Vec<QuickPart>>> {
+        let _ = (cx, request);
+        Ok(Known::unknown("this kind of store makes no sums"))
+    }
+
+    /// What a part amounts to now. Unequal sums mean unequal rows; equal ones prove nothing.
+    async fn quick_sum(&self, cx: &Context, request: &ScanRequest, part: &QuickPart) -> Result<QuickSum> {
+        let _ = (cx, request, part);
+        Err(crate::Error::unsupported("sums made by the store"))
+    }
+
     /// Whether reading a view a second time costs no more than decoding it: no network, and no server
     /// that others need. Equality is decided in a first, cheaper reading then.
     fn rereads_cheaply(&self) -> bool {
@@ -200,6 +213,33 @@ impl std::fmt::Display for Beside {
             more => write!(f, " and {more} more"),
         }
     }
+}
+
+/// A range of blocks of a relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuickPart {
+    /// The relation, as the store writes it.
+    pub relation: String,
+    /// The first block.
+    pub from: u64,
+    /// The end, not part of it; `None` where the relation ends.
+    pub to: Option<u64>,
+}
+
+impl std::fmt::Display for QuickPart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let end = self.to.map(|to| to.to_string()).unwrap_or_default();
+        write!(f, "{} blocks {}..{end}", self.relation, self.from)
+    }
+}
+
+/// A sum of the hashes of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuickSum {
+    /// Rows.
+    pub rows: u64,
+    /// The sum, in the store's own notation.
+    pub sum: String,
 }
 
 /// Something of a store that is no dataset, and that a faithful copy has as well.

@@ -10,6 +10,7 @@ mod keep;
 mod links;
 mod options;
 mod pair;
+mod quick;
 mod record;
 mod registry;
 mod resume;

@@ -36,6 +36,8 @@ pub struct Options {
     pub privacy: Privacy,
     /// A file to write the source's digest into (`verify --save-digest`), ad-hoc runs only.
     pub save_digest: Option<PathBuf>,
+    /// Whether the stores may be asked for sums first; equal ones are no proof, and end as unknown.
+    pub quick: bool,
     /// How long one view of a table may be held open.
     pub view_max: Duration,
     /// How fast each side may be read.
@@ -58,6 +60,7 @@ impl Default for Options {
             settle: Duration::from_secs(30),
             privacy: Privacy::Show,
             save_digest: None,
+            quick: false,
             view_max: Duration::from_secs(60),
             rate: Rate::default(),
             resume: None,

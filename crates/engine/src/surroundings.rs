@@ -16,7 +16,7 @@ const NAME: &str = "beside the tables";
 /// replica) datasets.
 pub(crate) async fn verify(work: &Work<'_>, owners: Option<(Vec<Dataset>, Vec<Dataset>)>, link: &mut LinkReport) {
     let sides = &work.sides;
-    let engine = |side: &Side| side.store.datasets().and_then(|datasets| datasets.wire_engine());
+    let engine = |side: &Side| side.store.datasets().and_then(paritas_connect::Datasets::wire_engine);
     // Other engines have other things.
     if engine(&sides.source).is_none() || engine(&sides.source) != engine(&sides.replica) {
         return;

@@ -3,6 +3,7 @@
 use crate::datasets::{self, Facing, Facings, Listed};
 use crate::error::problem_of;
 use crate::job::{Failure, Job, Sides, Work, watched};
+use crate::quick;
 use crate::record::{self, Compared};
 use crate::registry::Opened;
 use crate::settled::settled;
@@ -307,7 +308,7 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
         watched(side, progress)
     };
     let ledger = work.keeper.resumption.ledger(work, &facing.source.0, &plan).await;
-    let outcome = rows::verify(&rows::Request {
+    let request = rows::Request {
         dataset: &facing.source.0,
         source: &ready(source, &counters.source, &ours),
         replica: &ready(replica, &counters.replica, &theirs),
@@ -326,8 +327,16 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
             ledger: ledger.as_ref().map(|parts| parts as &dyn Ledger),
         },
         watch: &|phase| work.monitor.enter(phase),
-    })
-    .await;
+    };
+    let mut said = Vec::new();
+    if work.options.quick {
+        match quick::look(work, &request, started).await {
+            Ok(check) => return link.checks.push(Check::Parity(check)),
+            Err(why) => said.push(why),
+        }
+    }
+    let mut outcome = rows::verify(&request).await;
+    outcome.notes.splice(0..0, said);
     if let Some(digest) = &outcome.digest {
         work.keeper.digest(&link.name, &facing.source.0, digest, &mut link.not_checked);
     }

@@ -254,7 +254,7 @@ impl Side {
     }
 }
 
-fn ended_early(error: tokio::task::JoinError) -> Error {
+pub(crate) fn ended_early(error: tokio::task::JoinError) -> Error {
     Error::new(FailureKind::Permanent, "internal.task", "the reading of a split ended early").because(error)
 }
 

@@ -128,6 +128,7 @@ fn options(session: &Session, arguments: &VerifyArgs, chosen: &Chosen) -> Option
         settle: arguments.settle.unwrap_or(defaults.settle),
         save_digest: arguments.save_digest.clone(),
         view_max: arguments.view_max.unwrap_or(defaults.view_max),
+        quick: arguments.quick,
         rate: arguments::rates(&arguments.rate),
         resume: arguments.resume,
         ..defaults

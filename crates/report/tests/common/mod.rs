@@ -31,6 +31,7 @@ pub fn report(links: Vec<LinkReport>) -> Report {
         ended_at: "2026-11-21T03:00:04.2Z".into(),
         version: "0.1.0".into(),
         config: Some("blake3:00".into()),
+        resumed_from: None,
     };
     Report::new(run, links, false)
 }

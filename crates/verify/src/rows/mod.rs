@@ -7,11 +7,13 @@ mod live;
 mod outcome;
 mod parts;
 mod passes;
+mod quick;
 mod reread;
 mod views;
 
 pub use outcome::{Origin, Outcome};
 pub use parts::{Done, Ledger, Parting};
+pub use quick::{QuickLook, quick_look};
 
 use crate::{Plan, Side};
 pub(crate) use digests::incomparable;
