@@ -10,6 +10,7 @@ mod files;
 mod finding;
 mod lake;
 mod lake_meta;
+mod logical;
 mod rows;
 mod stage;
 mod table;

@@ -2,6 +2,7 @@
 
 use crate::lake;
 use crate::lake_meta;
+use crate::logical::LOGICAL;
 use crate::rows::{self, CROSS, LAKE};
 use crate::stage::World;
 use crate::values;
@@ -32,37 +33,61 @@ pub const FAULTS: [Fault; 28] = [
         1,
         "lost insert",
         "-xxxxxxx",
-        &[("F", |w| rows::lost_insert(w, &LAKE)), ("X", |w| rows::lost_insert(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::lost_insert(w, &LOGICAL)),
+            ("F", |w| rows::lost_insert(w, &LAKE)),
+            ("X", |w| rows::lost_insert(w, &CROSS)),
+        ],
     ),
     fault(
         2,
         "lost update",
         "-xxxxxxx",
-        &[("F", |w| rows::lost_update(w, &LAKE)), ("X", |w| rows::lost_update(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::lost_update(w, &LOGICAL)),
+            ("F", |w| rows::lost_update(w, &LAKE)),
+            ("X", |w| rows::lost_update(w, &CROSS)),
+        ],
     ),
     fault(
         3,
         "lost delete (row comes back)",
         "-xxxxxxx",
-        &[("F", |w| rows::lost_delete(w, &LAKE)), ("X", |w| rows::lost_delete(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::lost_delete(w, &LOGICAL)),
+            ("F", |w| rows::lost_delete(w, &LAKE)),
+            ("X", |w| rows::lost_delete(w, &CROSS)),
+        ],
     ),
     fault(
         4,
         "phantom row, only on the copy",
         "-xxxxxxx",
-        &[("F", |w| rows::phantom(w, &LAKE)), ("X", |w| rows::phantom(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::phantom(w, &LOGICAL)),
+            ("F", |w| rows::phantom(w, &LAKE)),
+            ("X", |w| rows::phantom(w, &CROSS)),
+        ],
     ),
     fault(
         5,
         "exact duplicate row, twice and in pairs (XOR-blind)",
         "-xx-xxxx",
-        &[("F", |w| rows::duplicates(w, &LAKE)), ("X", |w| rows::duplicates(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::duplicates(w, &LOGICAL)),
+            ("F", |w| rows::duplicates(w, &LAKE)),
+            ("X", |w| rows::duplicates(w, &CROSS)),
+        ],
     ),
     fault(
         6,
         "values swapped between two rows, column sums unchanged",
         "-xxxxxxx",
-        &[("F", |w| rows::swapped(w, &LAKE)), ("X", |w| rows::swapped(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::swapped(w, &LOGICAL)),
+            ("F", |w| rows::swapped(w, &LAKE)),
+            ("X", |w| rows::swapped(w, &CROSS)),
+        ],
     ),
     fault(7, "one bit flipped in a value", "xxxxxxxx", &[("F", lake::bit_in_a_value), ("X", cross::bit_in_a_value)]),
     fault(
@@ -75,7 +100,11 @@ pub const FAULTS: [Fault; 28] = [
         9,
         "value truncated (varchar, TOAST, 64 KiB, large)",
         "-xxxxxxx",
-        &[("F", |w| values::truncated(w, &LAKE)), ("X", |w| values::truncated(w, &CROSS))],
+        &[
+            ("PGl", |w| values::truncated(w, &LOGICAL)),
+            ("F", |w| values::truncated(w, &LAKE)),
+            ("X", |w| values::truncated(w, &CROSS)),
+        ],
     ),
     fault(10, "file, segment or tail truncated", "x-xxxxxx", &[("F", lake::tail_cut), ("X", cross::tail_cut)]),
     fault(
@@ -88,25 +117,41 @@ pub const FAULTS: [Fault; 28] = [
         12,
         "NULL, empty and missing exchanged",
         "-xxxxxxx",
-        &[("F", |w| values::null_and_empty(w, &LAKE)), ("X", |w| values::null_and_empty(w, &CROSS))],
+        &[
+            ("PGl", |w| values::null_and_empty(w, &LOGICAL)),
+            ("F", |w| values::null_and_empty(w, &LAKE)),
+            ("X", |w| values::null_and_empty(w, &CROSS)),
+        ],
     ),
     fault(
         13,
         "precision lost (scale, f64 to f32, us to ms)",
         "-xxxxxxx",
-        &[("F", |w| values::precision(w, &LAKE)), ("X", |w| values::precision(w, &CROSS))],
+        &[
+            ("PGl", |w| values::precision(w, &LOGICAL)),
+            ("F", |w| values::precision(w, &LAKE)),
+            ("X", |w| values::precision(w, &CROSS)),
+        ],
     ),
     fault(
         14,
         "time-zone or DST shift",
         "-xxxxxxx",
-        &[("F", |w| values::zones(w, &LAKE)), ("X", |w| values::zones(w, &CROSS))],
+        &[
+            ("PGl", |w| values::zones(w, &LOGICAL)),
+            ("F", |w| values::zones(w, &LAKE)),
+            ("X", |w| values::zones(w, &CROSS)),
+        ],
     ),
     fault(
         15,
         "encoding, normalisation, collation (latin1, NFC/NFD, -0.0, NaN, key order in JSON)",
         "-xxxxxxx",
-        &[("F", |w| values::encoding(w, &LAKE)), ("X", |w| values::encoding(w, &CROSS))],
+        &[
+            ("PGl", |w| values::encoding(w, &LOGICAL)),
+            ("F", |w| values::encoding(w, &LAKE)),
+            ("X", |w| values::encoding(w, &CROSS)),
+        ],
     ),
     fault(
         16,

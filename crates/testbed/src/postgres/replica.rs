@@ -187,8 +187,11 @@ pub async fn subscribe_through(
     wait_subscribed(primary, replica).await
 }
 
-/// Waits until the first copy of every table of the replica's subscription is done.
-async fn wait_copied(replica: &Server, database: &str) -> Result<()> {
+/// Waits until the first copy of every table of the replica's subscriptions is done.
+///
+/// # Errors
+/// [`Error::TimedOut`] with the tables that are not ready.
+pub async fn wait_copied(replica: &Server, database: &str) -> Result<()> {
     let client = replica.client(database).await?;
     let sql =
         "SELECT srrelid::regclass::text || ' ' || srsubstate::text FROM pg_subscription_rel WHERE srsubstate <> 'r'";
