@@ -98,7 +98,11 @@ const OBJECTS: &str = "CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE 
 /// Which of the values a pair of versions has.
 fn known(left: u32, right: u32) -> impl Iterator<Item = (usize, &'static str, &'static str)> {
     let both = left.min(right);
-    VALUES.iter().enumerate().filter(move |(_, value)| value.2 <= both).map(|(at, (kind, value, _))| (at, *kind, *value))
+    VALUES
+        .iter()
+        .enumerate()
+        .filter(move |(_, value)| value.2 <= both)
+        .map(|(at, (kind, value, _))| (at, *kind, *value))
 }
 
 #[rstest]
@@ -185,7 +189,8 @@ async fn every_version_is_reached_by_a_password_over_tls() {
     let pair = authority.server("server").unwrap();
     let ran = postgres::for_each_version(MAJORS, async |install| {
         let options = postgres::Options::default().tls(pair.for_postgres(None));
-        let options = options.hba("hostssl all scram 127.0.0.1/32 scram-sha-256").set("ssl_min_protocol_version", "TLSv1.3");
+        let options =
+            options.hba("hostssl all scram 127.0.0.1/32 scram-sha-256").set("ssl_min_protocol_version", "TLSv1.3");
         let name = format!("tls{}", install.major());
         let server = Server::start(&install, &scratch, &name, options).await.unwrap();
         server.batch("postgres", "CREATE ROLE scram LOGIN PASSWORD 'secret'; CREATE TABLE t (id int)").await.unwrap();

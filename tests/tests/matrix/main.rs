@@ -13,6 +13,7 @@ mod lake_meta;
 mod logical;
 mod rows;
 mod stage;
+mod standby;
 mod table;
 mod tables;
 mod values;

@@ -5,6 +5,7 @@ use crate::lake_meta;
 use crate::logical::LOGICAL;
 use crate::rows::{self, CROSS, LAKE};
 use crate::stage::World;
+use crate::standby;
 use crate::values;
 use crate::{cross, cross_state};
 
@@ -89,12 +90,17 @@ pub const FAULTS: [Fault; 28] = [
             ("X", |w| rows::swapped(w, &CROSS)),
         ],
     ),
-    fault(7, "one bit flipped in a value", "xxxxxxxx", &[("F", lake::bit_in_a_value), ("X", cross::bit_in_a_value)]),
+    fault(
+        7,
+        "one bit flipped in a value",
+        "xxxxxxxx",
+        &[("PGp", standby::bit_in_a_value), ("F", lake::bit_in_a_value), ("X", cross::bit_in_a_value)],
+    ),
     fault(
         8,
         "one bit flipped in a page, file or segment on disk",
         "xxxxxxxx",
-        &[("F", lake::bit_in_a_file), ("X", cross::bit_on_disk)],
+        &[("PGp", standby::bit_on_disk), ("F", lake::bit_in_a_file), ("X", cross::bit_on_disk)],
     ),
     fault(
         9,
@@ -106,7 +112,12 @@ pub const FAULTS: [Fault; 28] = [
             ("X", |w| values::truncated(w, &CROSS)),
         ],
     ),
-    fault(10, "file, segment or tail truncated", "x-xxxxxx", &[("F", lake::tail_cut), ("X", cross::tail_cut)]),
+    fault(
+        10,
+        "file, segment or tail truncated",
+        "x-xxxxxx",
+        &[("PGp", standby::tail_cut), ("F", lake::tail_cut), ("X", cross::tail_cut)],
+    ),
     fault(
         11,
         "order changed where order means something",

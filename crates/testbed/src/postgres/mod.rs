@@ -14,7 +14,7 @@ pub use install::{BIN_VARIABLE, Install};
 pub use options::{Options, ServerTls};
 pub use replica::{
     cut_off, logical_replica, logical_replica_of, promote, standby, standby_through, subscribe, subscribe_through,
-    wait_replayed, wait_streaming, wait_subscribed,
+    wait_copied, wait_replayed, wait_streaming, wait_subscribed,
 };
 pub use rewind::{follow, rewind};
 pub use server::{Mode, Server};
