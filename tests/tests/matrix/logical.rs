@@ -123,3 +123,14 @@ fn inserts(table: &Table, schema: &str) -> String {
     }
     sql
 }
+
+/// A line of a report with times as PostgreSQL writes them, which it does where both stores are its own.
+pub fn shown(line: &str) -> String {
+    let time = |text: &str| {
+        let bytes = text.as_bytes();
+        let is_time = text.len() >= 19 && bytes[4] == b'-' && bytes[10] == b'T' && bytes[13] == b':';
+        is_time.then(|| text.replace('T', " ").replace('Z', "+00"))
+    };
+    // Every second piece is inside of quotes; pieces that are no times stay as they are.
+    line.split('\'').map(|piece| time(piece).unwrap_or_else(|| piece.to_owned())).collect::<Vec<_>>().join("'")
+}

@@ -14,6 +14,7 @@ mod logical;
 mod rows;
 mod stage;
 mod standby;
+mod subscriber;
 mod table;
 mod tables;
 mod values;

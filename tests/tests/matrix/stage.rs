@@ -263,6 +263,12 @@ impl<'w> Stage<'w> {
         format!("{:?} -> {:?}, {fault}", self.kinds.0, self.kinds.1)
     }
 
+    /// What a report must say: what it always says, and these lines, in the words of the stores.
+    fn lines(&self, lines: &[&str]) -> Vec<String> {
+        let own = |line: &&str| if self.kinds == LOGICAL[0] { logical::shown(line) } else { (*line).to_owned() };
+        self.always.iter().cloned().chain(lines.iter().map(own)).collect()
+    }
+
     /// A replica with a fault.
     pub fn replica(&self, plant: impl FnOnce(&mut Table)) -> Placed {
         let mut faulty = self.honest.clone();
@@ -289,7 +295,7 @@ impl<'w> Stage<'w> {
     }
 
     fn demand(&self, fault: &str, replica: &Placed, code: i32, lines: &[&str]) -> Run {
-        let lines: Vec<String> = self.always.iter().cloned().chain(owned(lines)).collect();
+        let lines = self.lines(lines);
         demand(&self.source, replica, &self.options, code, &lines, &self.what(fault))
     }
 
@@ -309,7 +315,7 @@ impl<'w> Stage<'w> {
         } else {
             put(self.world, self.kinds.0, &changed, Layout::Source)
         };
-        let lines: Vec<String> = self.always.iter().cloned().chain(owned(lines)).collect();
+        let lines = self.lines(lines);
         demand(&source, &self.faithful, &self.options, 1, &lines, &self.what(fault));
         self
     }
@@ -338,14 +344,14 @@ impl<'w> Stage<'w> {
 
     /// As [`Stage::finds`] with other options for this one run.
     pub fn finds_with(&self, options: &[&str], plant: impl FnOnce(&mut Table), lines: &[&str]) -> &Self {
-        let lines: Vec<String> = self.always.iter().cloned().chain(owned(lines)).collect();
+        let lines = self.lines(lines);
         demand(&self.source, &self.replica(plant), options, 1, &lines, &self.what(&options.join(" ")));
         self
     }
 
     /// As [`Stage::passes`] with other options for this one run.
     pub fn passes_with(&self, options: &[&str], plant: impl FnOnce(&mut Table), lines: &[&str]) -> &Self {
-        let lines: Vec<String> = self.always.iter().cloned().chain(owned(lines)).collect();
+        let lines = self.lines(lines);
         demand(&self.source, &self.replica(plant), options, 0, &lines, &self.what(&options.join(" ")));
         self
     }

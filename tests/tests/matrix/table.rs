@@ -6,6 +6,7 @@ use crate::logical::LOGICAL;
 use crate::rows::{self, CROSS, LAKE};
 use crate::stage::World;
 use crate::standby;
+use crate::subscriber;
 use crate::values;
 use crate::{cross, cross_state};
 
@@ -94,13 +95,23 @@ pub const FAULTS: [Fault; 28] = [
         7,
         "one bit flipped in a value",
         "xxxxxxxx",
-        &[("PGp", standby::bit_in_a_value), ("F", lake::bit_in_a_value), ("X", cross::bit_in_a_value)],
+        &[
+            ("PGp", standby::bit_in_a_value),
+            ("PGl", subscriber::bit_in_a_value),
+            ("F", lake::bit_in_a_value),
+            ("X", cross::bit_in_a_value),
+        ],
     ),
     fault(
         8,
         "one bit flipped in a page, file or segment on disk",
         "xxxxxxxx",
-        &[("PGp", standby::bit_on_disk), ("F", lake::bit_in_a_file), ("X", cross::bit_on_disk)],
+        &[
+            ("PGp", standby::bit_on_disk),
+            ("PGl", subscriber::bit_on_disk),
+            ("F", lake::bit_in_a_file),
+            ("X", cross::bit_on_disk),
+        ],
     ),
     fault(
         9,
@@ -168,14 +179,19 @@ pub const FAULTS: [Fault; 28] = [
         16,
         "column dropped, added, renamed, reordered, widened",
         "-xx-xxxx",
-        &[("F", lake_meta::columns), ("X", cross::columns)],
+        &[("PGl", subscriber::columns), ("F", lake_meta::columns), ("X", cross::columns)],
     ),
-    fault(17, "defaults, generated columns, sequences, TTL drift", "-x-x-xxx", &[("X", cross::defaults)]),
+    fault(
+        17,
+        "defaults, generated columns, sequences, TTL drift",
+        "-x-x-xxx",
+        &[("PGl", subscriber::defaults), ("X", cross::defaults)],
+    ),
     fault(
         18,
         "partial replication (table, partition, topic, slot, prefix left out)",
         "-xxxxxxx",
-        &[("F", lake::prefix_left_out), ("X", cross_state::partial)],
+        &[("PGl", subscriber::partial), ("F", lake::prefix_left_out), ("X", cross_state::partial)],
     ),
     fault(
         19,
@@ -183,12 +199,32 @@ pub const FAULTS: [Fault; 28] = [
         "xxxxxxxx",
         &[("F", lake::stuck), ("X", cross_state::stuck)],
     ),
-    fault(20, "stale read: old snapshot served as new", "xxxxxxxx", &[("F", lake::stale), ("X", cross_state::stale)]),
+    fault(
+        20,
+        "stale read: old snapshot served as new",
+        "xxxxxxxx",
+        &[("F", lake::stale), ("X", |w| cross_state::stale(w, &CROSS))],
+    ),
     fault(21, "lag beyond the objective; 0 shown on an idle primary", "xxxx-xxx", &[]),
     fault(22, "split brain, other timeline, epoch, run id, cluster id", "xxxx-xxx", &[]),
-    fault(23, "batch replayed", "-xxxxxxx", &[("F", lake::replayed), ("X", cross_state::replayed)]),
-    fault(24, "applied out of order", "-xxx-xxx", &[("X", cross_state::out_of_order)]),
-    fault(25, "transaction torn across tables or partitions", "-xxx-xxx", &[("X", cross_state::torn)]),
+    fault(
+        23,
+        "batch replayed",
+        "-xxxxxxx",
+        &[("PGl", subscriber::replayed), ("F", lake::replayed), ("X", |w| cross_state::replayed(w, &CROSS))],
+    ),
+    fault(
+        24,
+        "applied out of order",
+        "-xxx-xxx",
+        &[("PGl", subscriber::out_of_order), ("X", cross_state::out_of_order)],
+    ),
+    fault(
+        25,
+        "transaction torn across tables or partitions",
+        "-xxx-xxx",
+        &[("PGl", subscriber::torn), ("X", cross_state::torn)],
+    ),
     fault(
         26,
         "clocks one hour apart (lag must not come from clocks)",
@@ -205,7 +241,7 @@ pub const FAULTS: [Fault; 28] = [
         28,
         "metadata lies (manifest, statistics, row count, etag)",
         "-xxxxxxx",
-        &[("F", lake_meta::lies), ("X", cross_state::lies)],
+        &[("PGl", subscriber::lies), ("F", lake_meta::lies), ("X", cross_state::lies)],
     ),
 ];
 

@@ -294,11 +294,12 @@ fn policies(stage: &Stage<'_>, pair: Pair) {
     stage.passes_with(float, |t| t.set(0, "zero", "-0"), &[]);
     stage.finds_with(float, |t| t.set(0, "zero", "5e-324"), &["changed id='1': zero '0' -> '5e-324'"]);
     stage.passes_with(json, |t| t.set(0, "document", r#"{"a":[1.0,"\u00e9"],"b":1}"#), &[]);
-    stage.finds_with(
-        json,
-        |t| t.set(0, "document", r#"{"a": [1.0, "é"], "b": 2}"#),
-        &[r#"changed id='1': document '{"b": 1, "a": [1.0, "é"]}' -> '{"a": [1.0, "é"], "b": 2}'"#],
-    );
+    // Between two stores of one kind what was compared is shown: the canonical text.
+    let line = match pair == LOGICAL[0] {
+        true => r#"changed id='1': document '{"a":[1.0,"é"],"b":1}' -> '{"a":[1.0,"é"],"b":2}'"#,
+        false => r#"changed id='1': document '{"b": 1, "a": [1.0, "é"]}' -> '{"a": [1.0, "é"], "b": 2}'"#,
+    };
+    stage.finds_with(json, |t| t.set(0, "document", r#"{"a": [1.0, "é"], "b": 2}"#), &[line]);
     if pair.1 == Kind::Parquet {
         let other = "bits 7ff8000000000001";
         let nan = |kind: &str| format!("id int64!, v {kind}");

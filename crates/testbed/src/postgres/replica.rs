@@ -56,7 +56,8 @@ pub(super) fn upstream(name: &str, port: u16) -> String {
 pub async fn wait_streaming(primary: &Server, name: &str) -> Result<()> {
     let client = primary.client("postgres").await?;
     until(&format!("streaming of {name}"), REPLICA_LIMIT, async || {
-        let sql = "SELECT state FROM pg_stat_replication WHERE application_name = $1";
+        let sql = "SELECT state FROM pg_stat_replication WHERE application_name = $1 \
+                   ORDER BY state = 'streaming' DESC LIMIT 1";
         let row = client.query_opt(sql, &[&name]).await.map_err(Error::postgres("read pg_stat_replication"))?;
         let state: String = row.map_or_else(|| "not connected".into(), |row| row.get(0));
         Ok(if state == "streaming" { Seen::Done(()) } else { Seen::NotYet(state) })
@@ -215,7 +216,9 @@ pub async fn wait_subscribed(primary: &Server, replica: &Server) -> Result<()> {
     let fence = position(primary).await?;
     let name = replica.name();
     let client = primary.client("postgres").await?;
-    let sql = "SELECT state, replay_lsn FROM pg_stat_replication WHERE application_name = $1";
+    // A subscription that looks for new tables has another connection of its name for a moment.
+    let sql = "SELECT state, replay_lsn FROM pg_stat_replication WHERE application_name = $1 \
+               ORDER BY state = 'streaming' DESC, replay_lsn DESC NULLS LAST LIMIT 1";
     until(&format!("apply of {fence} on {name}"), REPLICA_LIMIT, async || {
         let row = client.query_opt(sql, &[&name]).await.map_err(Error::postgres("read pg_stat_replication"))?;
         let Some(row) = row else { return Ok(Seen::NotYet("not connected".into())) };
