@@ -17,7 +17,7 @@ const TABLE: &str = r#"
       pa path, tv tsvector, tq tsquery, l pg_lsn, sn pg_snapshot, x8 xid8, ac aclitem, mo mood, moa mood[], pl place,
       ia int[], ta text[], r int4range, mr nummultirange, tr tstzrange, ch "char", rt regtype,
       at timestamptz DEFAULT CURRENT_TIMESTAMP, CHECK (n IS NULL OR n > -1 OR n = 'NaN'), CHECK (t IS DISTINCT FROM 'never'),
-      CHECK (EXTRACT(year FROM d) > 0 OR d IS NULL));
+      CHECK (EXTRACT(year FROM d) <> 0 OR d IS NULL));
     CREATE TABLE keyless (a int, b text); ALTER TABLE keyless REPLICA IDENTITY FULL;
     CREATE TABLE parts (id int, at date, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
     CREATE TABLE parts_old PARTITION OF parts FOR VALUES FROM (MINVALUE) TO ('2026-01-01');
@@ -58,7 +58,10 @@ fn differences(run: &Run) -> Vec<String> {
     let items = |check: serde_json::Value| check["items"].as_array().cloned().unwrap_or_default();
     let item = |item: serde_json::Value| {
         assert_eq!(item["proof"], "proven", "{item}");
-        format!("{} {} {}", item["class"].as_str().unwrap(), item["key"], item["columns"])
+        let key = item["key"].as_object().unwrap().iter().map(|(name, value)| format!(" {name}={value}"));
+        let mut key: Vec<String> = key.collect();
+        key.sort_unstable();
+        format!("{}{} {}", item["class"].as_str().unwrap(), key.concat(), item["columns"])
     };
     run.checks("parity").into_iter().flat_map(items).map(item).collect()
 }
@@ -84,11 +87,11 @@ fn passes_and_finds(source: &Server, replica: &Server, runtime: &tokio::runtime:
     let mut found: Vec<&str> = found.iter().map(String::as_str).collect();
     found.sort_unstable();
     let expected = [
-        r#"changed {"id":1} ["iv"]"#,
-        r#"changed {"id":2} ["tstz"]"#,
-        r#"extra {"at":"2027-01-01","id":10} []"#,
-        r#"lost {"id":777} []"#,
-        r#"lost {} []"#,
+        r#"changed id=1 ["iv"]"#,
+        r#"changed id=2 ["tstz"]"#,
+        r#"extra at="2027-01-01" id=10 []"#,
+        r#"lost []"#,
+        r#"lost id=777 []"#,
     ];
     assert_eq!(found, expected);
     let undo = "SET session_replication_role = replica; UPDATE kinds SET iv = '1 mon 30 days 720:00' WHERE id = 1; \
@@ -101,7 +104,6 @@ fn passes_and_finds(source: &Server, replica: &Server, runtime: &tokio::runtime:
 #[rstest]
 #[case(&[14, 18])]
 #[case(&[15, 17, 18])]
-#[case(&[18, 16])]
 fn subscribers_of_other_versions_pass_and_their_drift_is_found(#[case] majors: &[u32]) {
     let Some(installs) = majors.iter().map(|&major| install(major)).collect::<Option<Vec<_>>>() else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -127,7 +129,7 @@ fn subscribers_of_other_versions_pass_and_their_drift_is_found(#[case] majors: &
         }
         // Half by the first copy, half by changes, each applied by every server in turn.
         servers[0].batch("postgres", BULK_ROWS).await.unwrap();
-        let changes = "UPDATE kinds SET jb = jb || '{\"c\": [1e2, null]}', ta = ta || 'x' WHERE id = 1; \
+        let changes = "UPDATE kinds SET jb = jb || '{\"c\": [1e2, null]}', ta = ta || '{x}' WHERE id = 1; \
                        UPDATE keyless SET b = 'y' WHERE a IS NULL; UPDATE bulk SET v = v || 'z' WHERE id % 100 = 0";
         servers[0].batch("postgres", changes).await.unwrap();
         for pair in servers.windows(2) {
