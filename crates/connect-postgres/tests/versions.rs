@@ -27,7 +27,7 @@ const VALUES: &[(&str, &str, u32)] = &[
     // Infinite since 17, and before that the largest and the smallest that could be written.
     ("interval", "'infinity'", 17),
     ("interval", "'-infinity'", 17),
-    ("interval", "'178956970 years 7 mons 2147483647 days 2562047788:00:54.775806'", 14),
+    ("interval", "'178000000 years 7 mons -2000000000 days 500000:00:00.000001'", 14),
     ("interval", "'-178000000 years'", 14),
     ("interval[]", "'{1 mon,30 days,NULL}'", 14),
     ("numeric", "'Infinity'", 14),
@@ -87,7 +87,7 @@ const VALUES: &[(&str, &str, u32)] = &[
     ("path", "'((1e-300,-0),(1e300,NaN))'", 14),
     ("circle", "'<(1,2),Infinity>'", 14),
     ("hstore", "'a=>\"x y\", \"\"=>NULL'", 14),
-    ("ltree", "'Top.Ä_1.x'", 14),
+    ("ltree", "'Top.Science_1.x'", 14),
     ("mood", "'ok'", 14),
     ("bytea", "decode(repeat('00ff', 5000), 'hex')", 14),
 ];
@@ -157,7 +157,7 @@ const TABLE: &str = r#"
       CHECK (ROW(a, b) <> ROW(0, 0)), CHECK (a = ANY (l) OR b <> ALL (l) OR a IS NOT NULL), CHECK (nullif(a, 0) IS NOT NULL),
       CHECK (bo IS TRUE AND (NOT bo) IS NOT TRUE), CHECK (checked(a)), CHECK (j @> '{}' AND j ? 'a'), CHECK (f::numeric(9,3) >= 0.001),
       CHECK (char_length(c) <= 3 AND octet_length(by) < 9), CHECK (m = ANY (ARRAY['sad', 'ok']::mood[])), CHECK (v < '2 days'::interval),
-      CHECK (at > '2000-01-01 00:00:00+00'::timestamptz), CHECK (timezone('utc', at) IS NOT NULL), CHECK (l[1] + l[1:1] [1] > 0 OR cardinality(l) = 2),
+      CHECK (at > '2000-01-01 00:00:00+00'::timestamptz), CHECK (timezone('utc', at) IS NOT NULL), CHECK (l[1] > 0 OR cardinality(l[1:2]) = 2),
       UNIQUE (a, b) INCLUDE (s), UNIQUE (n) DEFERRABLE, EXCLUDE USING gist (i WITH =, span WITH &&) WHERE (i > 0));
     ALTER TABLE t ADD CHECK (a <> 77) NOT VALID;
     CREATE TABLE parts (id int, at date NOT NULL, v text NOT NULL DEFAULT '', PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
