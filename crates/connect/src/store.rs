@@ -61,7 +61,7 @@ pub enum ReplicaRole {
     PhysicalReplica,
     /// It applies row changes of a publisher, under this origin or subscription.
     LogicalReplica {
-        /// Names of its subscriptions.
+        /// Its subscriptions, by the names of their slots on the publisher.
         subscriptions: Vec<String>,
     },
     /// Nothing is known about replication (files).
@@ -79,6 +79,12 @@ pub trait Positions: Debug + Send + Sync {
     /// the position reached. Returns an error of kind `Permanent` when the lineages differ and of
     /// kind `Deadline` when `cx` ends first.
     async fn wait_for(&self, cx: &Context, fence: &Position) -> Result<Position>;
+
+    /// On a source: whether one of these subscriptions of a replica leads to this very store, and not to
+    /// another one whose positions mean something else. Unknown where a store cannot tell.
+    async fn publishes_to(&self, _cx: &Context, _subscriptions: &[String]) -> Result<Known<bool>> {
+        Ok(Known::unknown("this kind of store does not say who is subscribed to it"))
+    }
 }
 
 /// Rows.

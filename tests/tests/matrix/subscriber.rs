@@ -161,7 +161,7 @@ pub fn defaults(world: &World) {
 }
 
 /// Databases of their own on both servers; the subscriber's is subscribed as the cell says.
-fn databases(world: &World, name: &str, sql: &str, publications: &[(&str, &str)]) -> (String, String) {
+pub fn databases(world: &World, name: &str, sql: &str, publications: &[(&str, &str)]) -> (String, String) {
     let servers = world.logical();
     world.run(async {
         for server in [&servers.publisher, &servers.subscriber] {
@@ -181,7 +181,7 @@ fn databases(world: &World, name: &str, sql: &str, publications: &[(&str, &str)]
     (servers.publisher.url(name), servers.subscriber.url(name))
 }
 
-fn on(world: &World, source: bool, database: &str, sql: &str) {
+pub fn on(world: &World, source: bool, database: &str, sql: &str) {
     let servers = world.logical();
     let server = if source { &servers.publisher } else { &servers.subscriber };
     world.run(server.batch(database, sql)).unwrap();
