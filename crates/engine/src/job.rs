@@ -218,7 +218,8 @@ async fn published(sides: &Sides, subscriptions: &[String]) -> Result<(), Failur
         message: "the replica's subscriptions do not lead to the source".to_owned(),
         detail: Some(format!("the source has no slot named {}", subscriptions.join(", "))),
         hint: Some(
-            "name the server that the replica is subscribed to; compare a chain of subscribers one step at a time"
+            "name the server that the replica is subscribed to, and compare a chain of subscribers one step at a time; \
+             if it is this one, the slot was dropped and the replica has to be made anew"
                 .to_owned(),
         ),
     };

@@ -43,7 +43,7 @@ pub fn stuck_standby(world: &World) {
     pair.demand(0, &[], "without any fault");
     world.run(pair.standby.batch("postgres", "SELECT pg_wal_replay_pause()")).unwrap();
     pair.sql(world, NEWER);
-    demand_unknown(&pair.urls(), &["run.deadline"], "replay is paused");
+    demand_unknown(&pair.urls(), &["did not reach the source's position"], "replay is paused");
     world.run(pair.standby.batch("postgres", "SELECT pg_wal_replay_resume()")).unwrap();
     pair.demand(0, &[], "replay goes on");
 }
@@ -57,7 +57,7 @@ pub fn stale_standby(world: &World) {
     world.run(postgres::wait_streaming(&pair.primary, pair.standby.name())).unwrap();
     pair.sql(world, NEWER);
     pair.sql(world, "UPDATE s.t SET note = 'newer' WHERE id = 1; DELETE FROM s.t WHERE id = 2");
-    demand_unknown(&pair.urls(), &["run.deadline"], "an hour late");
+    demand_unknown(&pair.urls(), &["did not reach the source's position"], "an hour late");
 }
 
 /// Both sides accept writes after a promotion.
@@ -98,7 +98,7 @@ pub fn log_gone(world: &World) {
         primary.batch_execute(NEWER).await.unwrap();
         pair.standby.start_again().await.unwrap();
     });
-    demand_unknown(&pair.urls(), &["run.deadline"], "the log is gone");
+    demand_unknown(&pair.urls(), &["did not reach the source's position"], "the log is gone");
     assert!(pair.standby.log_tail().contains("has already been removed"), "{}", pair.standby.log_tail());
 }
 
@@ -188,5 +188,5 @@ pub fn slot_gone(world: &World) {
     });
     subscriber::on(world, true, "slot", "INSERT INTO t VALUES (2)");
     subscriber::on(world, false, "slot", "ALTER SUBSCRIPTION slot ENABLE");
-    demand_unknown(&urls, &["run.deadline"], "no slot any more");
+    demand_unknown(&urls, &["replication.none", "no slot named slot"], "no slot any more");
 }

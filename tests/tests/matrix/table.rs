@@ -1,5 +1,6 @@
 //! The table: which fault can occur in which kind of store, and which cells are filled.
 
+use crate::following;
 use crate::lake;
 use crate::lake_meta;
 use crate::logical::LOGICAL;
@@ -203,7 +204,7 @@ pub const FAULTS: [Fault; 28] = [
         20,
         "stale read: old snapshot served as new",
         "xxxxxxxx",
-        &[("F", lake::stale), ("X", |w| cross_state::stale(w, &CROSS))],
+        &[("PGl", following::stale_subscriber), ("F", lake::stale), ("X", |w| cross_state::stale(w, &CROSS))],
     ),
     fault(21, "lag beyond the objective; 0 shown on an idle primary", "xxxx-xxx", &[]),
     fault(22, "split brain, other timeline, epoch, run id, cluster id", "xxxx-xxx", &[]),
@@ -306,10 +307,17 @@ in both directions).
 const CLOSING: &str = "
 What some cells mean where the words allow more than one reading:
 
+- 7, 8, 10 in PGp: planted in the standby's files while it is stopped, after a restart point, so that nothing is
+  replayed that would bring the page back. A page whose checksum does not fit is damage; without a look at
+  checksums the values tell.
 - 11: rows of tables and files are a multiset. A changed order is found where files are compared as
   files, and must not be reported where rows are compared.
+- 17 in PGl: generated columns, defaults and the definitions of sequences. Values that sequences have reached are
+  not compared with rows.
 - 19, 20, 27: a store that lags, is stale or has expired shows as rows or files that are lost, extra
-  or changed. Time is not judged here.
+  or changed. Time is not judged here. A PostgreSQL replica that does not follow shows as unproven, because its rows
+  may still come; `planned` stands there until lag and lineage are judged as well. 20 in PGl is a subscriber that has
+  confirmed everything and is old all the same.
 - 26: modification times and session time zones an hour apart must not change any verdict.
 - 28: statistics that lie must not change the verdict; row counts that lie are damage.
 ";
