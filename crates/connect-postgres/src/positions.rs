@@ -149,6 +149,18 @@ impl Positions for Inner {
         self.give_back(session);
         held
     }
+
+    /// A publisher has a slot for each subscription, which anybody may see. One of another server does not: of a
+    /// chain of subscribers each is held against the one before it only.
+    async fn publishes_to(&self, cx: &Context, subscriptions: &[String]) -> Result<Known<bool>> {
+        let session = self.session(cx).await?;
+        let sql = "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'logical' \
+                   AND database = current_database() AND slot_name = ANY($1))";
+        let row = session.query_one(cx, "look for the replica's slots", sql, &[&subscriptions]).await?;
+        let found = get(&row, 0)?;
+        self.give_back(session);
+        Ok(Known::Known(found))
+    }
 }
 
 /// Commits that wait for a synchronous standby: they are in the log, and nobody sees them here.

@@ -41,7 +41,7 @@ async fn place(session: &Session, cx: &Context, history: &Known<positions::Histo
 }
 
 async fn subscriptions(session: &Session, cx: &Context) -> Result<Vec<String>> {
-    let sql = "SELECT subname::text FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database \
+    let sql = "SELECT coalesce(subslotname, subname)::text FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database \
                WHERE datname = current_database()) ORDER BY 1";
     let rows = session.query(cx, "look for subscriptions", sql, &[]).await?;
     rows.iter().map(|row| get(row, 0)).collect()

@@ -161,13 +161,15 @@ pub(crate) async fn parts(session: &Session, cx: &Context, root: &Relation) -> R
 
 /// The table is there, and this user may not read it.
 pub(crate) fn denied(session: &Session, relation: &Relation) -> Error {
-    let user = quote::ident(&session.facts.user);
-    let grant = format!(
-        "GRANT USAGE ON SCHEMA {} TO {user}; GRANT SELECT ON {} TO {user}",
-        quote::ident(&relation.schema),
-        relation.sql()
-    );
+    let grant = grant(session, relation);
     Error::new(FailureKind::Denied, "dataset.denied", format!("{} may not be read", relation.shown()))
         .detail(format!("The user {} lacks a privilege.", session.facts.user))
         .hint(grant)
+}
+
+/// What gives this user the rows of a relation, with all its columns.
+pub(crate) fn grant(session: &Session, relation: &Relation) -> String {
+    let user = quote::ident(&session.facts.user);
+    let (schema, table) = (quote::ident(&relation.schema), relation.sql());
+    format!("GRANT USAGE ON SCHEMA {schema} TO {user}; GRANT SELECT ON {table} TO {user}")
 }

@@ -138,7 +138,13 @@ impl PgScan {
     async fn stream(&self, cx: &Context, session: &Session, sql: &str, sink: &mut dyn BlockSink) -> Result<SplitDone> {
         let doing = "read rows";
         let mut data = Diversion::new(&*session.source);
-        let copy = session.client.copy_out(sql).await.map_err(|error| classify(doing, error))?;
+        let copy = session.client.copy_out(sql).await.map_err(|error| {
+            // Rights on some columns are not rights on those that are asked for.
+            let plain = self.plan.relation.is_stored() && self.plan.condition().is_none();
+            let lacking = plain && error.as_db_error().is_some_and(|said| said.routine() == Some("aclcheck_error"));
+            let error = classify(doing, error);
+            if lacking { error.hint(relation::grant(session, &self.plan.relation)) } else { error }
+        })?;
         let mut copy = std::pin::pin!(copy);
         let mut reader = CopyReader::new(self.plan.columns.len())?;
         let mut rows = Rows::new(&self.plan)?;

@@ -10,14 +10,19 @@ use paritas_connect_postgres::PostgresStore;
 use paritas_digest::Policies;
 use paritas_model::{Known, Position};
 use paritas_testbed::Scratch;
-use paritas_testbed::postgres::{self, Server, logical_replica, promote, standby};
+use paritas_testbed::postgres::{self, Install, Server, logical_replica_of, promote, standby};
+use rstest::rstest;
 use std::time::Duration;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, pad text)";
 const FILL: &str = "INSERT INTO t SELECT n, repeat('x', 1000) FROM generate_series(1, 20000) n; ANALYZE t";
 
 async fn primary(scratch: &Scratch, options: postgres::Options) -> (Server, PostgresStore) {
-    let server = start(scratch, "p1", options).await;
+    primary_of(scratch, &Install::find().unwrap(), options).await
+}
+
+async fn primary_of(scratch: &Scratch, install: &Install, options: postgres::Options) -> (Server, PostgresStore) {
+    let server = Server::start(install, scratch, "p1", options).await.unwrap();
     server.batch("postgres", TABLE).await.unwrap();
     let store = store(&server.url("postgres"));
     (server, store)
@@ -38,10 +43,15 @@ fn short() -> Context {
     Context::default().with_timeout(Duration::from_millis(400))
 }
 
+#[rstest]
+#[case(14)]
+#[case(15)]
+#[case(18)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_shows_what_the_fence_covers() {
+async fn a_standby_shows_what_the_fence_covers(#[case] major: u32) {
+    let Some(install) = install(major) else { return };
     let scratch = Scratch::new().unwrap();
-    let (primary, source) = primary(&scratch, postgres::Options::default()).await;
+    let (primary, source) = primary_of(&scratch, &install, postgres::Options::default()).await;
     let standby = standby(&primary, "p2").await.unwrap();
     let replica = store(&standby.url("postgres"));
     let (here, there) = (source.probe(&cx()).await.unwrap(), replica.probe(&cx()).await.unwrap());
@@ -106,12 +116,17 @@ async fn a_scan_cancelled_by_recovery_says_so_and_a_new_one_works() {
     assert_eq!(rows(&replica).await, 10);
 }
 
+#[rstest]
+#[case(15, 15)]
+#[case(14, 18)]
+#[case(17, 16)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_is_waited_for_in_its_publishers_positions() {
+async fn a_subscriber_is_waited_for_in_its_publishers_positions(#[case] from: u32, #[case] to: u32) {
+    let (Some(from), Some(to)) = (install(from), install(to)) else { return };
     let scratch = Scratch::new().unwrap();
-    let (primary, source) = primary(&scratch, postgres::Options::default()).await;
+    let (primary, source) = primary_of(&scratch, &from, postgres::Options::default()).await;
     primary.batch("postgres", FILL).await.unwrap();
-    let subscriber = logical_replica(&primary, "sub", TABLE, &["t"]).await.unwrap();
+    let subscriber = logical_replica_of(&to, &primary, "sub", TABLE, &["t"]).await.unwrap();
     let replica = store(&subscriber.url("postgres"));
     let role = ReplicaRole::LogicalReplica { subscriptions: vec!["sub".to_owned()] };
     assert_eq!(replica.probe(&cx()).await.unwrap().role, role);

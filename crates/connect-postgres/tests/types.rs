@@ -8,6 +8,7 @@ mod common;
 use common::*;
 use paritas_connect::Datasets;
 use paritas_digest::{DecimalPolicy, FloatPolicy, JsonPolicy, Policies};
+use rstest::rstest;
 
 const STRICT: Policies = Policies {
     decimal: DecimalPolicy::Exact,
@@ -194,9 +195,15 @@ const WITHOUT_VALUES: &[&str] = &[
     "pg_node_tree",
 ];
 
+#[rstest]
+#[case(14)]
+#[case(15)]
+#[case(16)]
+#[case(17)]
+#[case(18)]
 #[tokio::test(flavor = "multi_thread")]
-async fn every_built_in_type_has_a_case() {
-    let (left, _) = databases().await;
+async fn every_built_in_type_has_a_case(#[case] major: u32) {
+    let Some(left) = Db::of(major, OBJECTS).await else { return };
     let client = left.server.client(&left.name).await.unwrap();
     let kinds: Vec<&str> = CASES.iter().map(|(kind, ..)| *kind).collect();
     let sql = "SELECT t.typname::text FROM pg_type t WHERE t.typnamespace = 'pg_catalog'::regnamespace
@@ -208,10 +215,10 @@ async fn every_built_in_type_has_a_case() {
     assert_eq!(missing, expected);
 }
 
-async fn databases() -> (Db, Db) {
-    let left = Db::new(OBJECTS).await;
-    let right = Db::new(&format!("CREATE TYPE other AS (a int); CREATE TYPE more AS ENUM ('x'); {OBJECTS}")).await;
-    (left, right)
+/// Databases on servers of these versions; nothing where one is to be left out.
+async fn databases(left: u32, right: u32) -> Option<(Db, Db)> {
+    let others = format!("CREATE TYPE other AS (a int); CREATE TYPE more AS ENUM ('x'); {OBJECTS}");
+    Some((Db::of(left, OBJECTS).await?, Db::of(right, &others).await?))
 }
 
 /// The image of one value in a table of one row.
@@ -222,9 +229,13 @@ async fn image(db: &Db, table: &str, kind: &str, value: &str, policies: Policies
     found.into_iter().next().unwrap()
 }
 
+#[rstest]
+#[case(15, 15)]
+#[case(14, 18)]
+#[case(16, 17)]
 #[tokio::test(flavor = "multi_thread")]
-async fn equal_values_have_equal_images_and_different_ones_do_not() {
-    let (left, right) = databases().await;
+async fn equal_values_have_equal_images_and_different_ones_do_not(#[case] left: u32, #[case] right: u32) {
+    let Some((left, right)) = databases(left, right).await else { return };
     for (number, (kind, value, same, others)) in CASES.iter().enumerate() {
         let first = image(&left, &format!("a{number}"), kind, value, STRICT).await;
         let second = image(&right, &format!("a{number}"), kind, same, STRICT).await;
@@ -241,9 +252,13 @@ async fn equal_values_have_equal_images_and_different_ones_do_not() {
     }
 }
 
+#[rstest]
+#[case(15, 15)]
+#[case(14, 18)]
+#[case(16, 17)]
 #[tokio::test(flavor = "multi_thread")]
-async fn declared_policies_make_values_equal_and_no_others() {
-    let (left, right) = databases().await;
+async fn declared_policies_make_values_equal_and_no_others(#[case] left: u32, #[case] right: u32) {
+    let Some((left, right)) = databases(left, right).await else { return };
     let loose = Policies {
         decimal: DecimalPolicy::Value,
         float: FloatPolicy::Canonical,
@@ -259,9 +274,13 @@ async fn declared_policies_make_values_equal_and_no_others() {
     }
 }
 
+#[rstest]
+#[case(14)]
+#[case(15)]
+#[case(18)]
 #[tokio::test(flavor = "multi_thread")]
-async fn rendered_and_fetched_rows_show_the_servers_own_text() {
-    let (left, _) = databases().await;
+async fn rendered_and_fetched_rows_show_the_servers_own_text(#[case] major: u32) {
+    let Some(left) = Db::of(major, OBJECTS).await else { return };
     for (number, (kind, value, _, _)) in CASES.iter().enumerate() {
         let table = format!("r{number}");
         left.run(&format!(

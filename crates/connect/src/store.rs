@@ -62,7 +62,7 @@ pub enum ReplicaRole {
     PhysicalReplica,
     /// It applies row changes of a publisher, under this origin or subscription.
     LogicalReplica {
-        /// Names of its subscriptions.
+        /// Its subscriptions, by the names of their slots on the publisher.
         subscriptions: Vec<String>,
     },
     /// Nothing is known about replication (files).
@@ -87,6 +87,12 @@ pub trait Positions: Debug + Send + Sync {
     async fn held_commits(&self, cx: &Context) -> Result<Known<u64>> {
         let _ = cx;
         Ok(Known::Known(0))
+    }
+
+    /// On a source: whether one of these subscriptions of a replica leads to this very store, and not to
+    /// another one whose positions mean something else. Unknown where a store cannot tell.
+    async fn publishes_to(&self, _cx: &Context, _subscriptions: &[String]) -> Result<Known<bool>> {
+        Ok(Known::unknown("this kind of store does not say who is subscribed to it"))
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
-use common::{Install, Scratch, Server};
+use common::{Server, install, scratch};
 use paritas_model::Lsn;
 use paritas_pgwal::{Reader, Segment, SegmentSize, Why, lost_commits};
 use rstest::rstest;
@@ -35,11 +35,10 @@ const RECYCLE: &str = "
 #[case::segments_reused(15, true)]
 #[case::segments_reused(18, true)]
 fn a_killed_server_recovers_the_commits_that_were_read(#[case] major: u32, #[case] recycle: bool) {
-    let Some(install) = Install::find(major) else { return };
-    let scratch = Scratch::new();
-    let mut server = Server::create(&scratch, &install, "server", 1);
-    let settings: &[&str] = if recycle { &["wal_keep_size=0", "max_wal_size=100MB"] } else { &[] };
-    server.start(settings);
+    let Some(install) = install(major) else { return };
+    let scratch = scratch();
+    let settings: &[(&str, &str)] = if recycle { &[("wal_keep_size", "0"), ("max_wal_size", "100MB")] } else { &[] };
+    let mut server = Server::start(&scratch, &install, "server", 1, settings);
     server.sql("create table t (a int, b text)");
     let (mut proofs, mut ends, mut doubts) = (0, Vec::new(), Vec::new());
     for round in 0..ROUNDS {
@@ -49,7 +48,7 @@ fn a_killed_server_recovers_the_commits_that_were_read(#[case] major: u32, #[cas
         let acknowledged = server.sessions_until_killed(SESSION, SESSIONS, ACKNOWLEDGED, round % 2 == 0);
         let lost = lost_commits(&server.pg_wal(), 1, start).unwrap();
         assert!(!recycle || segments_of_old(&server, lost.end.lsn) > 0, "no segment was reused");
-        server.start(settings);
+        server.start_again(&[]);
         let recovered: BTreeSet<String> =
             server.sql("select distinct xmin from t").lines().map(str::to_owned).collect();
         let read: BTreeSet<String> = lost.commits.iter().map(|commit| commit.xid.to_string()).collect();
@@ -69,7 +68,7 @@ fn a_killed_server_recovers_the_commits_that_were_read(#[case] major: u32, #[cas
 }
 
 /// How many segment files behind this one (of 1 MiB) have something in them.
-fn segments_of_old(server: &Server<'_>, end: Lsn) -> usize {
+fn segments_of_old(server: &Server, end: Lsn) -> usize {
     let size = SegmentSize::new(1 << 20).unwrap();
     let names = fs::read_dir(server.pg_wal()).unwrap().map(|entry| entry.unwrap().path());
     let behind = names.filter(|path| {
@@ -90,10 +89,9 @@ fn a_record_torn_by_a_crash_is_read_over_when_recovery_did(
     #[values(1, 100)] pages_kept: u64,
     #[values(false, true)] recycled: bool,
 ) {
-    let Some(install) = Install::find(major) else { return };
-    let scratch = Scratch::new();
-    let mut server = Server::create(&scratch, &install, "server", 1);
-    server.start(&[]);
+    let Some(install) = install(major) else { return };
+    let scratch = scratch();
+    let mut server = Server::start(&scratch, &install, "server", 1, &[]);
     server.sql("create table earlier as select repeat(i::text, 200) from generate_series(1, 5000) i");
     server.sql("create table t (a int)");
     server.sql("checkpoint");
@@ -132,7 +130,7 @@ fn a_record_torn_by_a_crash_is_read_over_when_recovery_did(
         std::slice::from_ref(&kept)
     );
 
-    server.start(&[]);
+    server.start_again(&[]);
     let after = server.sql("insert into t values (2) returning xmin");
     server.stop(true);
     let lost = lost_commits(&server.pg_wal(), 1, start).unwrap();

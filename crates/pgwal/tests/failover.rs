@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 
-use common::{Install, Scratch, Server};
+use common::{Install, Scratch, Server, install, scratch};
 use paritas_model::Lsn;
 use paritas_pgwal::{Doubt, Lost, Segment, SegmentSize, Why, lost_commits};
 use rstest::rstest;
@@ -14,19 +14,16 @@ use rstest::rstest;
 /// The version that Debian 12 has; the test beside `pg_waldump` runs on all.
 const MAJOR: u32 = 15;
 
-fn pair<'a>(scratch: &'a Scratch, install: &Install, name: &str) -> (Server<'a>, Server<'a>) {
-    let mut primary = Server::create(scratch, install, &format!("{name}_old"), 1);
-    primary.start(&[]);
+fn pair(scratch: &Scratch, install: &Install, name: &str) -> (Server, Server) {
+    let primary = Server::start(scratch, install, &format!("{name}_old"), 1, &[]);
     primary.sql("create table t (a int, b text); insert into t select i, md5(i::text) from generate_series(1, 5000) i");
-    let mut standby = primary.standby(&format!("{name}_new"));
-    standby.start(&[]);
-    primary.wait_for("select count(*) = 1 from pg_stat_replication where state = 'streaming'");
+    let standby = primary.standby(&format!("{name}_new"));
     (primary, standby)
 }
 
 /// Promotes, and reads the switchpoint from the history file.
-fn promote(standby: &Server<'_>) -> Lsn {
-    standby.sql("select pg_promote(true, 60)");
+fn promote(standby: &Server) -> Lsn {
+    standby.promote();
     let history = fs::read_to_string(standby.pg_wal().join("00000002.history")).unwrap();
     history.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
@@ -37,15 +34,13 @@ fn xids(lost: &Lost) -> BTreeSet<String> {
 
 #[test]
 fn a_hard_failover_loses_exactly_the_commits_that_were_not_sent() {
-    let Some(install) = Install::find(MAJOR) else { return };
-    let scratch = Scratch::new();
+    let Some(install) = install(MAJOR) else { return };
+    let scratch = scratch();
     let (mut old, new) = pair(&scratch, &install, "hard");
     old.sql("begin; insert into t values (1, 'sent'); prepare transaction 'sent before'");
     let sent = old.sql("select pg_current_wal_lsn()");
     new.wait_for(&format!("select pg_last_wal_replay_lsn() >= '{sent}'"));
-    new.sql("alter system set primary_conninfo = ''; ");
-    new.sql("select pg_reload_conf()");
-    new.wait_for("select count(*) = 0 from pg_stat_wal_receiver");
+    new.cut_off();
 
     let mut expected = BTreeSet::new();
     for i in 0..37 {
@@ -115,8 +110,8 @@ fn a_hard_failover_loses_exactly_the_commits_that_were_not_sent() {
 
 #[test]
 fn a_clean_switchover_loses_nothing() {
-    let Some(install) = Install::find(MAJOR) else { return };
-    let scratch = Scratch::new();
+    let Some(install) = install(MAJOR) else { return };
+    let scratch = scratch();
     let (mut old, new) = pair(&scratch, &install, "clean");
     old.pgbench("insert into t values (7, 'kept');", 4, 50);
     old.stop(false);
@@ -128,7 +123,7 @@ fn a_clean_switchover_loses_nothing() {
 }
 
 /// Copies the segments of a stopped server, so that each case can spoil its own.
-fn copy(from: &Server<'_>) -> tempfile::TempDir {
+fn copy(from: &Server) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(from.pg_wal()).unwrap() {
         let path = entry.unwrap().path();
@@ -141,10 +136,9 @@ fn copy(from: &Server<'_>) -> tempfile::TempDir {
 
 #[rstest]
 fn a_log_with_a_piece_missing_is_no_proof() {
-    let Some(install) = Install::find(MAJOR) else { return };
-    let scratch = Scratch::new();
-    let mut server = Server::create(&scratch, &install, "server", 1);
-    server.start(&[]);
+    let Some(install) = install(MAJOR) else { return };
+    let scratch = scratch();
+    let mut server = Server::start(&scratch, &install, "server", 1, &[]);
     server.sql("create table t (a int, b text)");
     let start: Lsn = server.sql("select pg_current_wal_lsn()").parse().unwrap();
     for _ in 0..4 {
@@ -185,8 +179,7 @@ fn a_log_with_a_piece_missing_is_no_proof() {
     assert!(matches!(lost.doubts[..], [Doubt::End { why: Why::MissingSegment { .. }, .. }]), "{:?}", lost.doubts);
 
     // Another cluster's file of that name.
-    let mut other = Server::create(&scratch, &install, "other", 1);
-    other.start(&[]);
+    let mut other = Server::start(&scratch, &install, "other", 1, &[]);
     other.sql("create table t (a int, b text)");
     other.sql("insert into t select i, repeat(md5(i::text), 9) from generate_series(1, 20000) i");
     other.stop(true);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Install, Scratch, Server};
+use common::{Server, install, scratch};
 use paritas_model::Lsn;
 use paritas_pgwal::{Block, Compression, Event, Finish, Next, Reader, Record, Version, Why, lost_commits};
 use rstest::rstest;
@@ -58,7 +58,7 @@ const SUBTRANSACTIONS: &str = "
     end $$;
 ";
 
-fn load(server: &Server<'_>, rows: u32) {
+fn load(server: &Server, rows: u32) {
     server.sql("drop table if exists big, t, s; drop function if exists f()");
     server.sql("create table t (a int primary key, b text); create table s (a int, b text); create index on s (a)");
     server.sql(&format!("insert into t select i, md5(i::text) from generate_series(1, {rows}) i"));
@@ -66,7 +66,7 @@ fn load(server: &Server<'_>, rows: u32) {
     for compression in ["pglz", "lz4", "zstd"] {
         let update = format!("update t set b = '{compression}' || b where a % 50 = 0");
         // Which methods there are depends on version and build; 14 knows only `on`.
-        let name = if server.install.major == 14 { "on" } else { compression };
+        let name = if server.major() == 14 { "on" } else { compression };
         let output = server.try_sql(&format!("set wal_compression = {name}; checkpoint; {update}"));
         assert!(output.status.success() || compression != "pglz", "{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -83,14 +83,13 @@ fn load(server: &Server<'_>, rows: u32) {
 #[case(17, 1)]
 #[case(18, 64)]
 fn every_record_is_read_as_pg_waldump_reads_it(#[case] major: u32, #[case] segment_mib: u32) {
-    let Some(install) = Install::find(major) else { return };
-    let scratch = Scratch::new();
-    let mut server = Server::create(&scratch, &install, "server", segment_mib);
-    server.start(&["wal_level=replica"]);
+    let Some(install) = install(major) else { return };
+    let scratch = scratch();
+    let mut server = Server::start(&scratch, &install, "server", segment_mib, &[("wal_level", "replica")]);
     let start = server.sql("select pg_current_wal_insert_lsn()");
     load(&server, 30_000);
     server.stop(false);
-    server.start(&["wal_level=logical"]);
+    server.start_again(&[("wal_level", "logical")]);
     load(&server, 10_000);
     server.sql("begin; insert into t values (-20, 'undecided'); prepare transaction 'undecided'");
     let last = server.sql("insert into t values (-21, 'last') returning xmin");

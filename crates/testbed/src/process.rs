@@ -155,6 +155,28 @@ impl Process {
         kill_process(self.pid(), signal).map_err(|e| Error::io("signal a process", &self.name)(e.into()))
     }
 
+    /// Kills the process and its children, and waits until none of them runs.
+    pub(crate) async fn kill_tree(&mut self, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        // Stopped first: none can be made meanwhile.
+        self.signal(Signal::STOP)?;
+        let below = children(self.pid());
+        self.signal(Signal::KILL)?;
+        for pid in &below {
+            // One that has just ended is fine.
+            let _gone = kill_process(*pid, Signal::KILL);
+        }
+        self.ended(limit).await?;
+        while below.iter().any(|pid| runs(*pid)) {
+            if Instant::now() >= deadline {
+                let waiting_for = format!("the end of the processes of {}", self.name);
+                return Err(Error::TimedOut { waiting_for, limit, last: log_tail(&self.log) });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
     /// Stops the process and all its children in their tracks, as if the machine were frozen.
     pub(crate) fn pause(&mut self) -> Result<()> {
         self.signal(Signal::STOP)?;
@@ -268,6 +290,12 @@ fn spawn(command: Command) -> io::Result<Child> {
     let (reply, answer) = sync_channel(1);
     spawner.send((command, reply)).map_err(|_| gone())?;
     answer.recv().map_err(|_| gone())?
+}
+
+/// Whether a process is there and no zombie, from `/proc`.
+fn runs(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }
 
 /// The direct children of a process, from `/proc`.

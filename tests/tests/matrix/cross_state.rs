@@ -3,7 +3,7 @@
 use crate::data::Table;
 use crate::files::{self, Layout, part};
 use crate::lake_meta::{age, footers};
-use crate::rows::CROSS;
+use crate::rows::{CROSS, Pair};
 use crate::stage::{Kind, Placed, Stage, World, demand, demand_urls, owned, postgres, put};
 use crate::tables::{many, quotes};
 use std::fs;
@@ -79,8 +79,8 @@ pub fn stuck(world: &World) {
     }
 }
 
-pub fn stale(world: &World) {
-    for pair in CROSS {
+pub fn stale(world: &World, pairs: &[Pair]) {
+    for &pair in pairs {
         let stage = Stage::new(world, pair, &many(6));
         let newer = |t: &mut Table| {
             t.set(1, "amount", "1.26");
@@ -101,8 +101,8 @@ pub fn stale(world: &World) {
     }
 }
 
-pub fn replayed(world: &World) {
-    for pair in CROSS {
+pub fn replayed(world: &World, pairs: &[Pair]) {
+    for &pair in pairs {
         let stage = Stage::new(world, pair, &quotes());
         let lines = [
             "extra {bid='1.00000000' sequence='2' symbol='XAU'}",

@@ -159,11 +159,20 @@ pub fn fits(line: &str, demanded: &str) -> bool {
     }
 }
 
-/// What is missing from a report and what nobody asked for; nothing when the lines fit.
+/// What is missing from a report and what nobody asked for; nothing when the lines fit. `schema? WORDS` takes all
+/// lines about the schema that hold these words, and demands one at least.
 pub fn misfit(lines: &[String], demanded: &[String]) -> Option<String> {
     let mut open: Vec<&String> = lines.iter().collect();
     let mut missing = Vec::new();
     for one in demanded {
+        if let Some(words) = one.strip_prefix("schema? ") {
+            let before = open.len();
+            open.retain(|line| !(line.starts_with("schema ") && words.split(' ').all(|word| line.contains(word))));
+            if open.len() == before {
+                missing.push(format!("  missing:    {one}"));
+            }
+            continue;
+        }
         match open.iter().position(|line| fits(line, one)) {
             Some(at) => drop(open.remove(at)),
             None => missing.push(format!("  missing:    {one}")),

@@ -8,10 +8,14 @@ mod cross_state;
 mod data;
 mod files;
 mod finding;
+mod following;
 mod lake;
 mod lake_meta;
+mod logical;
 mod rows;
 mod stage;
+mod standby;
+mod subscriber;
 mod table;
 mod tables;
 mod values;
@@ -60,6 +64,30 @@ fn every_filled_cell_finds_its_fault_and_nothing_else() {
     println!("{}", table::markdown());
     println!("cells filled: {total}, passed: {}", total - bad.len());
     assert!(bad.is_empty(), "cells filled: {total}, passed: {}\n\n{}", total - bad.len(), bad.join("\n\n"));
+}
+
+/// Scenes of cells that need more than a comparison of rows: here they show that such a comparison never says too much.
+const SCENES: [(&str, Cell); 7] = [
+    ("PGp19", following::stuck_standby),
+    ("PGl19", following::stuck_subscriber),
+    ("PGp20", following::stale_standby),
+    ("PGp22", following::split_brain),
+    ("PGl26", following::clocks),
+    ("PGp27", following::log_gone),
+    ("PGl27", following::slot_gone),
+];
+
+#[test]
+fn a_replica_that_does_not_follow_never_passes_and_its_rows_are_not_proven_lost() {
+    let wanted = std::env::var("CELLS").ok();
+    let world = World::new();
+    for (name, scene) in SCENES {
+        if wanted.as_ref().is_none_or(|list| list.split(',').any(|one| one == name)) {
+            let started = Instant::now();
+            scene(&world);
+            println!("{name}: {:.1} s", started.elapsed().as_secs_f64());
+        }
+    }
 }
 
 #[test]

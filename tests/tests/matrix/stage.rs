@@ -3,9 +3,11 @@
 use crate::data::Table;
 use crate::files::{self, Layout};
 use crate::finding::{lines, misfit};
+use crate::logical::{self, LOGICAL, Servers};
 use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{Install, Options, Server};
 use paritas_tests::{Run, verify};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +17,7 @@ use tokio::runtime::Runtime;
 pub struct World {
     // First, so that it stops before its folder and its runtime go.
     server: OnceLock<Server>,
+    logical: OnceLock<Servers>,
     runtime: Runtime,
     scratch: Scratch,
     numbers: AtomicUsize,
@@ -23,7 +26,8 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { server: OnceLock::new(), runtime, scratch: Scratch::new().unwrap(), numbers: AtomicUsize::new(0) }
+        let (server, logical) = (OnceLock::new(), OnceLock::new());
+        Self { server, logical, runtime, scratch: Scratch::new().unwrap(), numbers: AtomicUsize::new(0) }
     }
 
     /// A new empty folder of this name.
@@ -58,6 +62,12 @@ impl World {
                 server
             })
         })
+    }
+
+    /// A publisher and its subscriber, started at the first call.
+    pub fn logical(&self) -> &Servers {
+        let start = || self.run(Servers::start(&self.scratch, "publisher", "subscriber", Options::default()));
+        self.logical.get_or_init(start)
     }
 
     /// Runs statements in a database of the server.
@@ -151,7 +161,7 @@ pub fn postgres_sql(table: &Table, schema: &str) -> String {
     sql
 }
 
-fn ident(name: &str) -> String {
+pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -214,6 +224,8 @@ pub struct Stage<'w> {
     options: Vec<&'static str>,
     /// What every report says about this pair, without any fault.
     always: Vec<String>,
+    /// What is published, and what the subscriber has, where the pair is one of servers.
+    held: RefCell<(Table, Table)>,
 }
 
 impl<'w> Stage<'w> {
@@ -230,10 +242,14 @@ impl<'w> Stage<'w> {
         options: &[&'static str],
         always: &[&str],
     ) -> Self {
-        let source = put(world, kinds.0, honest, Layout::Source);
-        let faithful = put(world, kinds.1, honest, Layout::Replica);
+        let (source, faithful) = if kinds == LOGICAL[0] {
+            logical::put(world, honest)
+        } else {
+            (put(world, kinds.0, honest, Layout::Source), put(world, kinds.1, honest, Layout::Replica))
+        };
         let (options, always) = (options.to_vec(), owned(always));
-        let stage = Self { world, kinds, honest: honest.clone(), source, faithful, options, always };
+        let held = RefCell::new((honest.clone(), honest.clone()));
+        let stage = Self { world, kinds, honest: honest.clone(), source, faithful, options, always, held };
         stage.demand("without any fault", &stage.faithful, 0, &[]);
         stage
     }
@@ -247,15 +263,39 @@ impl<'w> Stage<'w> {
         format!("{:?} -> {:?}, {fault}", self.kinds.0, self.kinds.1)
     }
 
+    /// What a report must say: what it always says, and these lines, in the words of the stores.
+    fn lines(&self, lines: &[&str]) -> Vec<String> {
+        let own = |line: &&str| if self.kinds == LOGICAL[0] { logical::shown(line) } else { (*line).to_owned() };
+        self.always.iter().cloned().chain(lines.iter().map(own)).collect()
+    }
+
     /// A replica with a fault.
     pub fn replica(&self, plant: impl FnOnce(&mut Table)) -> Placed {
         let mut faulty = self.honest.clone();
         plant(&mut faulty);
+        if self.kinds == LOGICAL[0] {
+            self.hold(&self.honest, &faulty);
+            return self.faithful.clone();
+        }
         put(self.world, self.kinds.1, &faulty, Layout::Replica)
     }
 
+    /// Publishes one table, and gives the subscriber another one.
+    fn hold(&self, source: &Table, replica: &Table) {
+        let place = &self.source.place;
+        let (published, has) = self.held.replace((source.clone(), replica.clone()));
+        // What was planted before, also by SQL that nobody noted, goes.
+        logical::rewrite(self.world, place, &has, &self.honest);
+        if published != *source {
+            logical::republish(self.world, place, source);
+        }
+        if *replica != self.honest || *source != self.honest {
+            logical::rewrite(self.world, place, &self.honest, replica);
+        }
+    }
+
     fn demand(&self, fault: &str, replica: &Placed, code: i32, lines: &[&str]) -> Run {
-        let lines: Vec<String> = self.always.iter().cloned().chain(owned(lines)).collect();
+        let lines = self.lines(lines);
         demand(&self.source, replica, &self.options, code, &lines, &self.what(fault))
     }
 
@@ -269,8 +309,13 @@ impl<'w> Stage<'w> {
     pub fn misses(&self, fault: &str, change: impl FnOnce(&mut Table), lines: &[&str]) -> &Self {
         let mut changed = self.honest.clone();
         change(&mut changed);
-        let source = put(self.world, self.kinds.0, &changed, Layout::Source);
-        let lines: Vec<String> = self.always.iter().cloned().chain(owned(lines)).collect();
+        let source = if self.kinds == LOGICAL[0] {
+            self.hold(&changed, &self.honest);
+            self.source.clone()
+        } else {
+            put(self.world, self.kinds.0, &changed, Layout::Source)
+        };
+        let lines = self.lines(lines);
         demand(&source, &self.faithful, &self.options, 1, &lines, &self.what(fault));
         self
     }
@@ -299,14 +344,14 @@ impl<'w> Stage<'w> {
 
     /// As [`Stage::finds`] with other options for this one run.
     pub fn finds_with(&self, options: &[&str], plant: impl FnOnce(&mut Table), lines: &[&str]) -> &Self {
-        let lines: Vec<String> = self.always.iter().cloned().chain(owned(lines)).collect();
+        let lines = self.lines(lines);
         demand(&self.source, &self.replica(plant), options, 1, &lines, &self.what(&options.join(" ")));
         self
     }
 
     /// As [`Stage::passes`] with other options for this one run.
     pub fn passes_with(&self, options: &[&str], plant: impl FnOnce(&mut Table), lines: &[&str]) -> &Self {
-        let lines: Vec<String> = self.always.iter().cloned().chain(owned(lines)).collect();
+        let lines = self.lines(lines);
         demand(&self.source, &self.replica(plant), options, 0, &lines, &self.what(&options.join(" ")));
         self
     }

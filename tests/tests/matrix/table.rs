@@ -1,9 +1,13 @@
 //! The table: which fault can occur in which kind of store, and which cells are filled.
 
+use crate::following;
 use crate::lake;
 use crate::lake_meta;
+use crate::logical::LOGICAL;
 use crate::rows::{self, CROSS, LAKE};
 use crate::stage::World;
+use crate::standby;
+use crate::subscriber;
 use crate::values;
 use crate::{cross, cross_state};
 
@@ -32,52 +36,100 @@ pub const FAULTS: [Fault; 28] = [
         1,
         "lost insert",
         "-xxxxxxx",
-        &[("F", |w| rows::lost_insert(w, &LAKE)), ("X", |w| rows::lost_insert(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::lost_insert(w, &LOGICAL)),
+            ("F", |w| rows::lost_insert(w, &LAKE)),
+            ("X", |w| rows::lost_insert(w, &CROSS)),
+        ],
     ),
     fault(
         2,
         "lost update",
         "-xxxxxxx",
-        &[("F", |w| rows::lost_update(w, &LAKE)), ("X", |w| rows::lost_update(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::lost_update(w, &LOGICAL)),
+            ("F", |w| rows::lost_update(w, &LAKE)),
+            ("X", |w| rows::lost_update(w, &CROSS)),
+        ],
     ),
     fault(
         3,
         "lost delete (row comes back)",
         "-xxxxxxx",
-        &[("F", |w| rows::lost_delete(w, &LAKE)), ("X", |w| rows::lost_delete(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::lost_delete(w, &LOGICAL)),
+            ("F", |w| rows::lost_delete(w, &LAKE)),
+            ("X", |w| rows::lost_delete(w, &CROSS)),
+        ],
     ),
     fault(
         4,
         "phantom row, only on the copy",
         "-xxxxxxx",
-        &[("F", |w| rows::phantom(w, &LAKE)), ("X", |w| rows::phantom(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::phantom(w, &LOGICAL)),
+            ("F", |w| rows::phantom(w, &LAKE)),
+            ("X", |w| rows::phantom(w, &CROSS)),
+        ],
     ),
     fault(
         5,
         "exact duplicate row, twice and in pairs (XOR-blind)",
         "-xx-xxxx",
-        &[("F", |w| rows::duplicates(w, &LAKE)), ("X", |w| rows::duplicates(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::duplicates(w, &LOGICAL)),
+            ("F", |w| rows::duplicates(w, &LAKE)),
+            ("X", |w| rows::duplicates(w, &CROSS)),
+        ],
     ),
     fault(
         6,
         "values swapped between two rows, column sums unchanged",
         "-xxxxxxx",
-        &[("F", |w| rows::swapped(w, &LAKE)), ("X", |w| rows::swapped(w, &CROSS))],
+        &[
+            ("PGl", |w| rows::swapped(w, &LOGICAL)),
+            ("F", |w| rows::swapped(w, &LAKE)),
+            ("X", |w| rows::swapped(w, &CROSS)),
+        ],
     ),
-    fault(7, "one bit flipped in a value", "xxxxxxxx", &[("F", lake::bit_in_a_value), ("X", cross::bit_in_a_value)]),
+    fault(
+        7,
+        "one bit flipped in a value",
+        "xxxxxxxx",
+        &[
+            ("PGp", standby::bit_in_a_value),
+            ("PGl", subscriber::bit_in_a_value),
+            ("F", lake::bit_in_a_value),
+            ("X", cross::bit_in_a_value),
+        ],
+    ),
     fault(
         8,
         "one bit flipped in a page, file or segment on disk",
         "xxxxxxxx",
-        &[("F", lake::bit_in_a_file), ("X", cross::bit_on_disk)],
+        &[
+            ("PGp", standby::bit_on_disk),
+            ("PGl", subscriber::bit_on_disk),
+            ("F", lake::bit_in_a_file),
+            ("X", cross::bit_on_disk),
+        ],
     ),
     fault(
         9,
         "value truncated (varchar, TOAST, 64 KiB, large)",
         "-xxxxxxx",
-        &[("F", |w| values::truncated(w, &LAKE)), ("X", |w| values::truncated(w, &CROSS))],
+        &[
+            ("PGl", |w| values::truncated(w, &LOGICAL)),
+            ("F", |w| values::truncated(w, &LAKE)),
+            ("X", |w| values::truncated(w, &CROSS)),
+        ],
     ),
-    fault(10, "file, segment or tail truncated", "x-xxxxxx", &[("F", lake::tail_cut), ("X", cross::tail_cut)]),
+    fault(
+        10,
+        "file, segment or tail truncated",
+        "x-xxxxxx",
+        &[("PGp", standby::tail_cut), ("F", lake::tail_cut), ("X", cross::tail_cut)],
+    ),
     fault(
         11,
         "order changed where order means something",
@@ -88,38 +140,59 @@ pub const FAULTS: [Fault; 28] = [
         12,
         "NULL, empty and missing exchanged",
         "-xxxxxxx",
-        &[("F", |w| values::null_and_empty(w, &LAKE)), ("X", |w| values::null_and_empty(w, &CROSS))],
+        &[
+            ("PGl", |w| values::null_and_empty(w, &LOGICAL)),
+            ("F", |w| values::null_and_empty(w, &LAKE)),
+            ("X", |w| values::null_and_empty(w, &CROSS)),
+        ],
     ),
     fault(
         13,
         "precision lost (scale, f64 to f32, us to ms)",
         "-xxxxxxx",
-        &[("F", |w| values::precision(w, &LAKE)), ("X", |w| values::precision(w, &CROSS))],
+        &[
+            ("PGl", |w| values::precision(w, &LOGICAL)),
+            ("F", |w| values::precision(w, &LAKE)),
+            ("X", |w| values::precision(w, &CROSS)),
+        ],
     ),
     fault(
         14,
         "time-zone or DST shift",
         "-xxxxxxx",
-        &[("F", |w| values::zones(w, &LAKE)), ("X", |w| values::zones(w, &CROSS))],
+        &[
+            ("PGl", |w| values::zones(w, &LOGICAL)),
+            ("F", |w| values::zones(w, &LAKE)),
+            ("X", |w| values::zones(w, &CROSS)),
+        ],
     ),
     fault(
         15,
         "encoding, normalisation, collation (latin1, NFC/NFD, -0.0, NaN, key order in JSON)",
         "-xxxxxxx",
-        &[("F", |w| values::encoding(w, &LAKE)), ("X", |w| values::encoding(w, &CROSS))],
+        &[
+            ("PGl", |w| values::encoding(w, &LOGICAL)),
+            ("F", |w| values::encoding(w, &LAKE)),
+            ("X", |w| values::encoding(w, &CROSS)),
+        ],
     ),
     fault(
         16,
         "column dropped, added, renamed, reordered, widened",
         "-xx-xxxx",
-        &[("F", lake_meta::columns), ("X", cross::columns)],
+        &[("PGl", subscriber::columns), ("F", lake_meta::columns), ("X", cross::columns)],
     ),
-    fault(17, "defaults, generated columns, sequences, TTL drift", "-x-x-xxx", &[("X", cross::defaults)]),
+    fault(
+        17,
+        "defaults, generated columns, sequences, TTL drift",
+        "-x-x-xxx",
+        &[("PGl", subscriber::defaults), ("X", cross::defaults)],
+    ),
     fault(
         18,
         "partial replication (table, partition, topic, slot, prefix left out)",
         "-xxxxxxx",
-        &[("F", lake::prefix_left_out), ("X", cross_state::partial)],
+        &[("PGl", subscriber::partial), ("F", lake::prefix_left_out), ("X", cross_state::partial)],
     ),
     fault(
         19,
@@ -127,12 +200,32 @@ pub const FAULTS: [Fault; 28] = [
         "xxxxxxxx",
         &[("F", lake::stuck), ("X", cross_state::stuck)],
     ),
-    fault(20, "stale read: old snapshot served as new", "xxxxxxxx", &[("F", lake::stale), ("X", cross_state::stale)]),
+    fault(
+        20,
+        "stale read: old snapshot served as new",
+        "xxxxxxxx",
+        &[("PGl", following::stale_subscriber), ("F", lake::stale), ("X", |w| cross_state::stale(w, &CROSS))],
+    ),
     fault(21, "lag beyond the objective; 0 shown on an idle primary", "xxxx-xxx", &[]),
     fault(22, "split brain, other timeline, epoch, run id, cluster id", "xxxx-xxx", &[]),
-    fault(23, "batch replayed", "-xxxxxxx", &[("F", lake::replayed), ("X", cross_state::replayed)]),
-    fault(24, "applied out of order", "-xxx-xxx", &[("X", cross_state::out_of_order)]),
-    fault(25, "transaction torn across tables or partitions", "-xxx-xxx", &[("X", cross_state::torn)]),
+    fault(
+        23,
+        "batch replayed",
+        "-xxxxxxx",
+        &[("PGl", subscriber::replayed), ("F", lake::replayed), ("X", |w| cross_state::replayed(w, &CROSS))],
+    ),
+    fault(
+        24,
+        "applied out of order",
+        "-xxx-xxx",
+        &[("PGl", subscriber::out_of_order), ("X", cross_state::out_of_order)],
+    ),
+    fault(
+        25,
+        "transaction torn across tables or partitions",
+        "-xxx-xxx",
+        &[("PGl", subscriber::torn), ("X", cross_state::torn)],
+    ),
     fault(
         26,
         "clocks one hour apart (lag must not come from clocks)",
@@ -149,7 +242,7 @@ pub const FAULTS: [Fault; 28] = [
         28,
         "metadata lies (manifest, statistics, row count, etag)",
         "-xxxxxxx",
-        &[("F", lake_meta::lies), ("X", cross_state::lies)],
+        &[("PGl", subscriber::lies), ("F", lake_meta::lies), ("X", cross_state::lies)],
     ),
 ];
 
@@ -214,10 +307,17 @@ in both directions).
 const CLOSING: &str = "
 What some cells mean where the words allow more than one reading:
 
+- 7, 8, 10 in PGp: planted in the standby's files while it is stopped, after a restart point, so that nothing is
+  replayed that would bring the page back. A page whose checksum does not fit is damage; without a look at
+  checksums the values tell.
 - 11: rows of tables and files are a multiset. A changed order is found where files are compared as
   files, and must not be reported where rows are compared.
+- 17 in PGl: generated columns, defaults and the definitions of sequences. Values that sequences have reached are
+  not compared with rows.
 - 19, 20, 27: a store that lags, is stale or has expired shows as rows or files that are lost, extra
-  or changed. Time is not judged here.
+  or changed. Time is not judged here. A PostgreSQL replica that does not follow shows as unproven, because its rows
+  may still come; `planned` stands there until lag and lineage are judged as well. 20 in PGl is a subscriber that has
+  confirmed everything and is old all the same.
 - 26: modification times and session time zones an hour apart must not change any verdict.
 - 28: statistics that lie must not change the verdict; row counts that lie are damage.
 ";

@@ -1,6 +1,7 @@
 //! Faults of single values, the same for every pair of stores.
 
 use crate::data::{NULL, Table};
+use crate::logical::LOGICAL;
 use crate::rows::Pair;
 use crate::stage::{Kind, Stage, World, reason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,7 +57,10 @@ pub fn truncated(world: &World, pairs: &[Pair]) {
             t.retype("ten", "varchar(10)");
             t.set(0, "ten", "abcdefghij");
         };
-        stage.finds("cut by the type", by_type, &["changed id='1': ten 'abcdefghijkl' -> 'abcdefghij'"]);
+        let change = "changed id='1': ten 'abcdefghijkl' -> 'abcdefghij'";
+        // Two stores of one kind have one vocabulary of types.
+        let schema = (pair == LOGICAL[0]).then_some("schema column ten: text -> character varying(10)");
+        stage.finds("cut by the type", by_type, &schema.into_iter().chain([change]).collect::<Vec<_>>());
     }
 }
 
@@ -290,11 +294,12 @@ fn policies(stage: &Stage<'_>, pair: Pair) {
     stage.passes_with(float, |t| t.set(0, "zero", "-0"), &[]);
     stage.finds_with(float, |t| t.set(0, "zero", "5e-324"), &["changed id='1': zero '0' -> '5e-324'"]);
     stage.passes_with(json, |t| t.set(0, "document", r#"{"a":[1.0,"\u00e9"],"b":1}"#), &[]);
-    stage.finds_with(
-        json,
-        |t| t.set(0, "document", r#"{"a": [1.0, "é"], "b": 2}"#),
-        &[r#"changed id='1': document '{"b": 1, "a": [1.0, "é"]}' -> '{"a": [1.0, "é"], "b": 2}'"#],
-    );
+    // Between two stores of one kind what was compared is shown: the canonical text.
+    let line = match pair == LOGICAL[0] {
+        true => r#"changed id='1': document '{"a":[1.0,"é"],"b":1}' -> '{"a":[1.0,"é"],"b":2}'"#,
+        false => r#"changed id='1': document '{"b": 1, "a": [1.0, "é"]}' -> '{"a": [1.0, "é"], "b": 2}'"#,
+    };
+    stage.finds_with(json, |t| t.set(0, "document", r#"{"a": [1.0, "é"], "b": 2}"#), &[line]);
     if pair.1 == Kind::Parquet {
         let other = "bits 7ff8000000000001";
         let nan = |kind: &str| format!("id int64!, v {kind}");

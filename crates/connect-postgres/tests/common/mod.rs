@@ -1,6 +1,6 @@
 //! One server for each test binary, a database for each test, and short ways to read tables.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use paritas_connect::{BlockSink, ColumnPair, Context, Datasets, Description, FetchedRow, Result, Scan, ScanRequest};
 use paritas_connect_postgres::{Options, PostgresStore};
@@ -14,15 +14,36 @@ use tokio::sync::OnceCell;
 
 /// The server that all tests of a binary share. It ends with the process.
 pub async fn server() -> &'static Server {
-    static SERVER: OnceCell<(Scratch, Server)> = OnceCell::const_new();
-    let (_, server) = SERVER
-        .get_or_init(|| async {
-            let scratch = Scratch::new().unwrap();
-            let server = start(&scratch, "shared", postgres::Options::default()).await;
-            (scratch, server)
-        })
-        .await;
-    server
+    static SERVER: Shared = Shared::const_new();
+    shared(&SERVER, async || Some(Install::find().unwrap())).await.unwrap()
+}
+
+type Shared = OnceCell<Option<(Scratch, Server)>>;
+
+/// As [`server`], of a major version; nothing where the test is to be left out.
+pub async fn server_of(major: u32) -> Option<&'static Server> {
+    static SERVERS: [Shared; postgres::MAJORS.len()] = [const { Shared::const_new() }; postgres::MAJORS.len()];
+    let at = postgres::MAJORS.iter().position(|&other| other == major).expect("a version that is tested");
+    shared(&SERVERS[at], async || install(major)).await
+}
+
+/// The installation of a major version; nothing where the test is to be left out.
+pub fn install(major: u32) -> Option<Install> {
+    let found = Install::unless_missing(major).unwrap();
+    if found.is_none() {
+        eprintln!("left out: PostgreSQL {major} is not installed; run `make setup`");
+    }
+    found
+}
+
+async fn shared(place: &'static Shared, install: impl AsyncFnOnce() -> Option<Install>) -> Option<&'static Server> {
+    let start = || async {
+        let install = install().await?;
+        let scratch = Scratch::new().unwrap();
+        let server = Server::start(&install, &scratch, "shared", postgres::Options::default()).await.unwrap();
+        Some((scratch, server))
+    };
+    place.get_or_init(start).await.as_ref().map(|(_, server)| server)
 }
 
 pub async fn start(scratch: &Scratch, name: &str, options: postgres::Options) -> Server {
@@ -38,9 +59,17 @@ pub struct Db {
 
 impl Db {
     pub async fn new(sql: &str) -> Self {
+        Self::on(server().await, sql).await
+    }
+
+    /// On the server of a major version; nothing where the test is to be left out.
+    pub async fn of(major: u32, sql: &str) -> Option<Self> {
+        Some(Self::on(server_of(major).await?, sql).await)
+    }
+
+    async fn on(server: &'static Server, sql: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("d{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let server = server().await;
         server.create_database(&name).await.unwrap();
         let db = Self { server, store: store(&server.url(&name)), name };
         db.run(sql).await;

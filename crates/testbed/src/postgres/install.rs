@@ -78,6 +78,20 @@ impl Install {
         self.bin.join(name)
     }
 
+    /// One of its programs, ready to be given arguments, in an environment that it runs in.
+    #[must_use]
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(self.program(name));
+        // The inherited working folder may be closed to the server's user.
+        command.envs(self.env()).envs([("TZ", "UTC"), ("PGTZ", "UTC")]).current_dir("/");
+        command
+    }
+
+    /// The folder above the programs.
+    pub(super) fn root(&self) -> &Path {
+        self.bin.parent().unwrap_or(&self.bin)
+    }
+
     /// Environment for its programs.
     pub(super) fn env(&self) -> Vec<(&'static str, OsString)> {
         let mut env = vec![("LC_ALL", "C.UTF-8".into())];
@@ -90,7 +104,7 @@ impl Install {
     }
 }
 
-fn missing(looked: String) -> Error {
+pub(super) fn missing(looked: String) -> Error {
     Error::NotInstalled { what: "the PostgreSQL server", looked, hint: HINT }
 }
 

@@ -1,7 +1,9 @@
 //! How a server is set up: settings, certificates, who may connect.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::archive::{command, restore_command};
 
 /// Options of a server. The default is a server for tests: trusting, without fsync, ready for any replication.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +13,8 @@ pub struct Options {
     settings: Vec<(String, String)>,
     tls: Option<ServerTls>,
     hba: Vec<String>,
+    archive: Option<PathBuf>,
+    segment_mib: Option<u32>,
 }
 
 /// Files for TLS; the server gets copies with the owner and modes that it demands.
@@ -63,6 +67,36 @@ impl Options {
         self
     }
 
+    /// Copies finished segments of the log to this folder, which is made. A standby archives there as well once it is
+    /// promoted, under its new timeline's names.
+    #[must_use]
+    pub fn archive(mut self, folder: &Path) -> Self {
+        self.archive = Some(folder.to_path_buf());
+        self
+    }
+
+    /// Fetches segments in recovery from this folder, where streaming does not have them.
+    #[must_use]
+    pub fn restore_from(self, folder: &Path) -> Self {
+        self.set("restore_command", &restore_command(folder))
+    }
+
+    /// Makes the log of segments of this size in MiB, a power of two, instead of 16.
+    #[must_use]
+    pub fn segment_mib(mut self, mib: u32) -> Self {
+        self.segment_mib = Some(mib);
+        self
+    }
+
+    pub(super) fn archive_folder(&self) -> Option<&Path> {
+        self.archive.as_deref()
+    }
+
+    /// Further arguments for `initdb`.
+    pub(super) fn initdb(&self) -> Option<String> {
+        self.segment_mib.map(|mib| format!("--wal-segsize={mib}"))
+    }
+
     pub(super) fn fixed_port(&self) -> Option<u16> {
         self.port
     }
@@ -98,6 +132,10 @@ impl Options {
             if tls.client_ca.is_some() {
                 all.push(("ssl_ca_file", "client-ca.crt"));
             }
+        }
+        let archive = self.archive.as_deref().map(command).unwrap_or_default();
+        if self.archive.is_some() {
+            all.extend([("archive_mode", "on"), ("archive_command", archive.as_str())]);
         }
         all.extend(self.settings.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         lines(all)

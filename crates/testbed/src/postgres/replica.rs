@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use tokio_postgres::types::PgLsn;
 
+use super::install::Install;
 use super::options::lines;
 use super::server::{Server, shortened};
 use crate::wait::{Seen, until};
 use crate::{Error, Result};
 
 /// Longest wait for a replica to catch up; the tests' tables take a few seconds at most.
-const REPLICA_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const REPLICA_LIMIT: Duration = Duration::from_secs(120);
 
-/// Makes a physical standby with a slot of the same name, and waits until it streams.
+/// Makes a physical standby with a slot of the same name, and waits until it streams. The server that it streams
+/// from may be a standby itself.
 ///
 /// # Errors
 /// [`Error::Program`] when `pg_basebackup` or the server fails, [`Error::TimedOut`] when it never streams.
@@ -35,11 +37,16 @@ pub async fn standby_through(primary: &Server, name: &str, port: u16) -> Result<
         args.iter().map(Into::into).chain([primary.port().to_string().into(), "-h".into(), host, "-D".into(), data]);
     server.run("pg_basebackup", args).await?;
     // In place of the string that pg_basebackup writes: a server with an older client library refuses its options.
-    let from = format!("host=127.0.0.1 port={port} user=postgres application_name={name}");
+    let from = upstream(name, port);
     server.write("postgresql.auto.conf", &lines([("primary_conninfo", from.as_str()), ("primary_slot_name", name)]))?;
     server.start_on_free_port().await?;
     wait_streaming(primary, name).await?;
     Ok(server)
+}
+
+/// How a standby of this name connects to the server that it streams from.
+pub(super) fn upstream(name: &str, port: u16) -> String {
+    format!("host=127.0.0.1 port={port} user=postgres application_name={name}")
 }
 
 /// Waits until a standby or subscription of this name streams from the primary.
@@ -49,7 +56,8 @@ pub async fn standby_through(primary: &Server, name: &str, port: u16) -> Result<
 pub async fn wait_streaming(primary: &Server, name: &str) -> Result<()> {
     let client = primary.client("postgres").await?;
     until(&format!("streaming of {name}"), REPLICA_LIMIT, async || {
-        let sql = "SELECT state FROM pg_stat_replication WHERE application_name = $1";
+        let sql = "SELECT state FROM pg_stat_replication WHERE application_name = $1 \
+                   ORDER BY state = 'streaming' DESC LIMIT 1";
         let row = client.query_opt(sql, &[&name]).await.map_err(Error::postgres("read pg_stat_replication"))?;
         let state: String = row.map_or_else(|| "not connected".into(), |row| row.get(0));
         Ok(if state == "streaming" { Seen::Done(()) } else { Seen::NotYet(state) })
@@ -71,6 +79,24 @@ pub async fn wait_replayed(primary: &Server, standby: &Server) -> Result<()> {
             Some(reached) if reached >= fence => Seen::Done(()),
             other => Seen::NotYet(format!("replayed up to {other:?}")),
         })
+    })
+    .await
+}
+
+/// Makes a running standby receive nothing more, and waits until its connection to the primary has ended. It goes on
+/// answering, and keeps what it has.
+///
+/// # Errors
+/// [`Error::Postgres`], [`Error::TimedOut`].
+pub async fn cut_off(standby: &Server) -> Result<()> {
+    let client = standby.client("postgres").await?;
+    for sql in ["ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"] {
+        client.batch_execute(sql).await.map_err(Error::postgres("take the connection string away"))?;
+    }
+    until(&format!("the end of streaming to {}", standby.name()), REPLICA_LIMIT, async || {
+        let row = client.query_opt("SELECT status FROM pg_stat_wal_receiver WHERE pid IS NOT NULL", &[]).await;
+        let row = row.map_err(Error::postgres("read pg_stat_wal_receiver"))?;
+        Ok(row.map_or(Seen::Done(()), |row| Seen::NotYet(row.get::<_, Option<String>>(0).unwrap_or_default())))
     })
     .await
 }
@@ -99,9 +125,23 @@ pub async fn promote(standby: &Server) -> Result<()> {
 /// # Errors
 /// As [`Server::start`] and [`subscribe`].
 pub async fn logical_replica(primary: &Server, name: &str, schema_sql: &str, tables: &[&str]) -> Result<Server> {
+    logical_replica_of(&primary.install, primary, name, schema_sql, tables).await
+}
+
+/// As [`logical_replica`], on a server of another version.
+///
+/// # Errors
+/// As [`logical_replica`].
+pub async fn logical_replica_of(
+    install: &Install,
+    primary: &Server,
+    name: &str,
+    schema_sql: &str,
+    tables: &[&str],
+) -> Result<Server> {
     let mut options = primary.options.clone();
     options.clear_port();
-    let replica = Server::start(&primary.install, &primary.scratch, name, options).await?;
+    let replica = Server::start(install, &primary.scratch, name, options).await?;
     replica.batch("postgres", schema_sql).await?;
     subscribe(primary, &replica, "postgres", tables).await?;
     Ok(replica)
@@ -148,8 +188,11 @@ pub async fn subscribe_through(
     wait_subscribed(primary, replica).await
 }
 
-/// Waits until the first copy of every table of the replica's subscription is done.
-async fn wait_copied(replica: &Server, database: &str) -> Result<()> {
+/// Waits until the first copy of every table of the replica's subscriptions is done.
+///
+/// # Errors
+/// [`Error::TimedOut`] with the tables that are not ready.
+pub async fn wait_copied(replica: &Server, database: &str) -> Result<()> {
     let client = replica.client(database).await?;
     let sql =
         "SELECT srrelid::regclass::text || ' ' || srsubstate::text FROM pg_subscription_rel WHERE srsubstate <> 'r'";
@@ -173,7 +216,9 @@ pub async fn wait_subscribed(primary: &Server, replica: &Server) -> Result<()> {
     let fence = position(primary).await?;
     let name = replica.name();
     let client = primary.client("postgres").await?;
-    let sql = "SELECT state, replay_lsn FROM pg_stat_replication WHERE application_name = $1";
+    // A subscription that looks for new tables has another connection of its name for a moment.
+    let sql = "SELECT state, replay_lsn FROM pg_stat_replication WHERE application_name = $1 \
+               ORDER BY state = 'streaming' DESC, replay_lsn DESC NULLS LAST LIMIT 1";
     until(&format!("apply of {fence} on {name}"), REPLICA_LIMIT, async || {
         let row = client.query_opt(sql, &[&name]).await.map_err(Error::postgres("read pg_stat_replication"))?;
         let Some(row) = row else { return Ok(Seen::NotYet("not connected".into())) };

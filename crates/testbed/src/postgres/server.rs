@@ -56,7 +56,8 @@ impl Server {
         let data = server.data_dir();
         let args =
             ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-k", "--no-sync", "--no-instructions"];
-        server.run("initdb", args.iter().map(Into::into).chain(["-D".into(), data.into_os_string()])).await?;
+        let more = server.options.initdb().map(Into::into).into_iter().chain(["-D".into(), data.into_os_string()]);
+        server.run("initdb", args.iter().map(Into::into).chain(more)).await?;
         server.append("postgresql.conf", &server.options.settings_file())?;
         server.start_on_free_port().await?;
         Ok(server)
@@ -78,8 +79,12 @@ impl Server {
         if let Some(user) = user {
             user.own(&home)?;
         }
+        if let Some(folder) = options.archive_folder() {
+            fs::create_dir_all(folder).map_err(Error::io("create the archive", folder))?;
+            user.map_or(Ok(()), |user| user.own(folder))?;
+        }
         let port = 0;
-        let (install, scratch, name) = (install.clone(), scratch.clone(), name.to_owned());
+        let (install, scratch, name) = (install.reachable(scratch, user)?, scratch.clone(), name.to_owned());
         Ok(Self { process: None, install, scratch, name, home, port, user, options })
     }
 
@@ -290,11 +295,36 @@ impl Server {
             program: self.install.program(program),
             args: args.into_iter().collect(),
             env: self.install.env(),
-            log: self.scratch.path().join(format!("{}-{program}.log", self.name)),
+            log: self.program_log(program),
             user: self.user,
             stop: Signal::KILL,
         };
         Process::run(spec, PROGRAM_LIMIT).await
+    }
+
+    /// Where the output of a program that was run for this server is.
+    pub(super) fn program_log(&self, program: &str) -> PathBuf {
+        self.scratch.path().join(format!("{}-{program}.log", self.name))
+    }
+
+    /// Sets configuration parameters for the next start.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn configure(&self, settings: &[(&str, &str)]) -> Result<()> {
+        self.append("postgresql.conf", &lines(settings.iter().copied()))
+    }
+
+    /// Kills the server and all its processes, as the end of the machine would. What the kernel has of its files stays.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] when a process is still there.
+    pub async fn kill(&mut self) -> Result<()> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        process.kill_tree(START_LIMIT).await?;
+        // A new server refuses to start while it takes the old one for running.
+        let _stale = fs::remove_file(self.data_dir().join("postmaster.pid"));
+        Ok(())
     }
 
     fn install_tls(&self) -> Result<()> {
