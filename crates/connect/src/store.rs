@@ -1,6 +1,6 @@
 //! The traits that a connector implements, and the values they exchange.
 
-use crate::{Context, Result};
+use crate::{Context, Coverage, Error, Observation, Result};
 use async_trait::async_trait;
 use paritas_digest::{Block, Canon, FoundKey, Incompatible, Policies};
 use paritas_model::{Dataset, Known, Position, Schema, StoreKind, Value};
@@ -79,6 +79,19 @@ pub trait Positions: Debug + Send + Sync {
     /// the position reached. Returns an error of kind `Permanent` when the lineages differ and of
     /// kind `Deadline` when `cx` ends first.
     async fn wait_for(&self, cx: &Context, fence: &Position) -> Result<Position>;
+
+    /// What the store says about replication now, in at most two round trips on a session that is kept
+    /// for the next call.
+    async fn observe(&self, cx: &Context) -> Result<Observation> {
+        let _ = cx;
+        Err(Error::unsupported("observing its replication"))
+    }
+
+    /// What the store offers for replication, and what it takes from others, dataset by dataset.
+    async fn coverage(&self, cx: &Context) -> Result<Coverage> {
+        let _ = cx;
+        Err(Error::unsupported("listing what is replicated"))
+    }
 }
 
 /// Rows.
