@@ -9,16 +9,17 @@
 use crate::errors::malformed;
 use crate::session::{Session, get};
 use crate::store::Inner;
+use crate::{coverage, observe};
 use async_trait::async_trait;
-use paritas_connect::{Context, Error, FailureKind, Positions, Result};
+use paritas_connect::{Context, Coverage, Error, FailureKind, Observation, Positions, Result};
 use paritas_model::{Known, Lineage, Lsn, Position, Stream};
 use std::time::Duration;
 
 const POLL_MIN: Duration = Duration::from_millis(5);
 const POLL_MAX: Duration = Duration::from_millis(100);
 /// Bytes of a page header, and of the longer one that begins a segment.
-const PAGE_HEADER: u64 = 24;
-const SEGMENT_HEADER: u64 = 40;
+pub(crate) const PAGE_HEADER: u64 = 24;
+pub(crate) const SEGMENT_HEADER: u64 = 40;
 
 /// What tells one history from another: system identifier and timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +142,14 @@ impl Positions for Inner {
         let result = poll(&session, cx, fence, &follows).await;
         self.give_back(session);
         result
+    }
+
+    async fn observe(&self, cx: &Context) -> Result<Observation> {
+        observe::observe(self, cx).await
+    }
+
+    async fn coverage(&self, cx: &Context) -> Result<Coverage> {
+        coverage::coverage(self, cx).await
     }
 }
 

@@ -194,6 +194,8 @@ pub struct Offer {
 pub struct Offered {
     /// The dataset.
     pub dataset: Dataset,
+    /// What subscribers see of it: itself, or its parts by their own names.
+    pub members: Vec<Dataset>,
     /// The condition that rows must meet.
     pub filter: Option<String>,
     /// The columns that are offered, where not all are.
