@@ -121,13 +121,7 @@ fn offered(published: &Published, leaves: &BTreeMap<&str, usize>, roots: &BTreeM
 }
 
 fn empty(root: &str) -> Offered {
-    Offered {
-        dataset: Dataset(root.to_owned()),
-        members: Vec::new(),
-        filter: None,
-        columns: None,
-        unidentified: None,
-    }
+    Offered { dataset: Dataset(root.to_owned()), members: Vec::new(), filter: None, columns: None, unidentified: None }
 }
 
 /// What `srsubstate` means, as far as it is not `r` (PostgreSQL documentation, `pg_subscription_rel`).

@@ -113,9 +113,7 @@ fn assemble(kept: &Kept, sampled: &Sampled) -> Observation {
     observation.identity = seen.system_text().map_or_else(control, Known::Known);
     let kind = if seen.recovery { "standby" } else { "primary" };
     observation.place = match &observation.identity {
-        Known::Known(system) => {
-            Known::Known(format!("{system}/{kind}/{}/{}", seen.started, kept.settings.database))
-        }
+        Known::Known(system) => Known::Known(format!("{system}/{kind}/{}/{}", seen.started, kept.settings.database)),
         Known::Unknown { why } => Known::unknown(why.clone()),
     };
     observation.scope = Some(kept.settings.database.clone());

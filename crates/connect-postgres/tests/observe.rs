@@ -8,9 +8,9 @@ use common::*;
 use paritas_connect::{Coverage, Feed, Followed, Observation, ReplicaRole, Store};
 use paritas_connect_postgres::PostgresStore;
 use paritas_model::{Dataset, Known, Stream};
+use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{self, Server, logical_replica, promote, standby, standby_through, wait_replayed};
 use paritas_testbed::proxy::{Behaviour, Proxy};
-use paritas_testbed::Scratch;
 use std::time::Duration;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, pad text)";
@@ -185,9 +185,10 @@ async fn coverage_lists_what_is_offered_and_taken() {
         CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10); \
         CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (20); CREATE UNLOGGED TABLE gone (id int)";
     primary.batch("postgres", tables).await.unwrap();
-    let subscriber = logical_replica(&primary, "sub", &format!("{TABLE}; {tables}"), &["t", "bare", "full_row", "parts"])
-        .await
-        .unwrap();
+    let subscriber =
+        logical_replica(&primary, "sub", &format!("{TABLE}; {tables}"), &["t", "bare", "full_row", "parts"])
+            .await
+            .unwrap();
     primary.batch("postgres", "CREATE PUBLICATION few FOR TABLE parts_1 WITH (publish = 'insert')").await.unwrap();
     let here = covered(&source).await;
     let names = |datasets: &[Dataset]| datasets.iter().map(|dataset| dataset.0.clone()).collect::<Vec<_>>();

@@ -10,8 +10,8 @@ mod table;
 pub use table::MemoryTable;
 
 use crate::{
-    Context, Datasets, Description, Error, FailureKind, Observation, Positions, ReplicaRole, Result, Scan, ScanRequest, Store,
-    StoreIdentity,
+    Context, Datasets, Description, Error, FailureKind, Observation, Positions, ReplicaRole, Result, Scan, ScanRequest,
+    Store, StoreIdentity,
 };
 use async_trait::async_trait;
 use paritas_model::{Dataset, Known, Position, StoreKind};

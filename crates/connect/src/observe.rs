@@ -89,6 +89,9 @@ pub struct Followed {
     pub feed: Feed,
     /// The name under which the source keeps its place.
     pub cursor: Option<String>,
+    /// Whether it can also read what its source has thrown away from an archive; `None` where that
+    /// may not be seen.
+    pub archive: Option<bool>,
     /// What is in its way.
     pub obstacles: Vec<Halt>,
     /// What else there is to know.

@@ -1,6 +1,7 @@
 //! One link, from opened stores to its part of the report: who the stores are, and which checks fit.
 
 use crate::error::problem_of;
+use crate::follow;
 use crate::keep::Keeper;
 use crate::record;
 use crate::registry::Opened;
@@ -82,8 +83,9 @@ pub(crate) async fn verify_job(
     };
     let mut work = Work { job: &job, sides: sides(cx, &job, options), options, monitor, keeper };
     match identify(work.job, &work.sides).await {
-        Ok((live, physical)) => {
+        Ok((live, physical, unfollowed)) => {
             (work.sides.live, work.sides.physical) = (live, physical);
+            link.not_checked.extend(unfollowed);
             let (source, replica) = (&work.sides.source.store, &work.sides.replica.store);
             match (source.datasets(), replica.datasets(), source.files(), replica.files()) {
                 (Some(_), Some(_), _, _) => tables::verify(&work, &mut link).await,
@@ -143,7 +145,7 @@ fn nothing_in_common(job: &Job) -> Problem {
 }
 
 /// Asks both stores who they are, whether one follows the other, and whether byte by byte.
-async fn identify(job: &Job, sides: &Sides) -> Result<(bool, bool), Failure> {
+async fn identify(job: &Job, sides: &Sides) -> Result<(bool, bool, Option<NotChecked>), Failure> {
     let probe = |side: &Side| {
         let side = side.clone();
         async move { side.cx.bound(side.store.probe(&side.cx)).await }
@@ -167,7 +169,14 @@ async fn identify(job: &Job, sides: &Sides) -> Result<(bool, bool), Failure> {
         return Err((Origin::Comparison, problem));
     }
     let live = facing(sides, &ours, &theirs)?;
-    Ok((live, live && theirs.role == ReplicaRole::PhysicalReplica))
+    let physical = theirs.role == ReplicaRole::PhysicalReplica;
+    if live && !physical {
+        // A subscription says that it follows somebody, and only the source can say that it is this one.
+        let why = follow::stranger(sides, &ours.role).await?;
+        let unfollowed = why.map(|why| NotChecked { what: "replication".to_owned(), why });
+        return Ok((unfollowed.is_none(), false, unfollowed));
+    }
+    Ok((live, live && physical, None))
 }
 
 /// Whether both sides would read the very same rows. Two tables of one database are two datasets.

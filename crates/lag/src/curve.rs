@@ -83,8 +83,7 @@ impl Curve {
     /// Adds a sample that was taken after all others. A source that went back (it crashed and lost
     /// what was not written, or is another one) begins a new curve; then the answer is false.
     pub fn push(&mut self, sample: Sample) -> bool {
-        let went_back =
-            self.samples.back().is_some_and(|last| sample.end < last.end || sample.written < last.written);
+        let went_back = self.samples.back().is_some_and(|last| sample.end < last.end || sample.written < last.written);
         if went_back {
             self.samples.clear();
         }

@@ -69,7 +69,8 @@ fn oldest(settings: &Settings) -> Known<Mark> {
         return Known::unknown("the files of the log may not be listed: GRANT pg_monitor");
     };
     let part = |range: std::ops::Range<usize>| name.get(range).and_then(|text| u64::from_str_radix(text, 16).ok());
-    let begin = part(0..8).zip(part(8..16)).and_then(|(high, low)| Some(high << 32 | low.checked_mul(settings.segment)?));
+    let begin =
+        part(0..8).zip(part(8..16)).and_then(|(high, low)| Some(high << 32 | low.checked_mul(settings.segment)?));
     begin.map_or_else(|| Known::unknown("there is no file of the log"), |begin| Known::Known(mark(Lsn(begin))))
 }
 

@@ -25,6 +25,7 @@ pub(super) fn followed(seen: &Seen, settings: &Settings, lineage: Known<Lineage>
         received,
         feed,
         cursor: cursor(seen, settings),
+        archive: settings.is_set("restore_command"),
         obstacles: obstacles(seen, settings),
         facts: facts(seen, settings),
     }

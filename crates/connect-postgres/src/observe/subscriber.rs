@@ -11,9 +11,9 @@ pub(super) fn followed(seen: &Subscription) -> Followed {
     let name = &seen.name;
     let feed = match (seen.enabled, seen.pid) {
         (false, _) => Feed::Cut { why: format!("not connected to its source: subscription {name} is disabled") },
-        (true, None) => {
-            Feed::Cut { why: format!("not connected to its source: the apply worker of subscription {name} does not run") }
-        }
+        (true, None) => Feed::Cut {
+            why: format!("not connected to its source: the apply worker of subscription {name} does not run"),
+        },
         (true, Some(_)) => Feed::Connected { from: seen.slot.clone().unwrap_or_default() },
     };
     // The worker's own figure covers everything before it; the origin's is its last commit only, and is
@@ -34,6 +34,7 @@ pub(super) fn followed(seen: &Subscription) -> Followed {
         received: seen.received.map_or_else(why, |lsn| Known::Known(mark(lsn))),
         feed,
         cursor: seen.slot.clone(),
+        archive: Some(false),
         obstacles: obstacles(seen),
         facts: facts(seen),
     }

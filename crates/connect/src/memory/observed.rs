@@ -21,6 +21,7 @@ pub(super) fn now(name: &str, role: &ReplicaRole, at: Option<Position>) -> Resul
             received: Known::Known(mark),
             feed: Feed::Connected { from: "memory".to_owned() },
             cursor: None,
+            archive: Some(false),
             obstacles: Vec::new(),
             facts: Vec::new(),
         }),
