@@ -18,9 +18,10 @@ pub struct Span {
 pub struct Sample {
     /// When.
     pub at: Span,
-    /// No change that anybody could see lay beyond this position.
+    /// No change that anybody could see lay beyond this position, which is the end of a record.
     pub end: u64,
-    /// A replica could have everything up to here; not beyond `end`.
+    /// A replica could have everything up to here; not beyond `end`. It may lie inside a record, of which
+    /// nobody can make anything yet.
     pub written: u64,
     /// A change that can be seen is written after that long at the latest. `None` where the source
     /// promises nothing of the kind.
@@ -36,6 +37,13 @@ pub struct Reading {
     pub position: u64,
 }
 
+/// A sample, and the last end of a record that is known to have been written by then.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    sample: Sample,
+    whole: u64,
+}
+
 /// An interval of time that contains the truth; without an upper end where nothing proves one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
@@ -49,7 +57,7 @@ pub struct Interval {
 /// intervals and never makes one wrong.
 #[derive(Debug, Clone)]
 pub struct Curve {
-    samples: VecDeque<Sample>,
+    samples: VecDeque<Point>,
     max: usize,
 }
 
@@ -83,17 +91,21 @@ impl Curve {
     /// Adds a sample that was taken after all others. A source that went back (it crashed and lost
     /// what was not written, or is another one) begins a new curve; then the answer is false.
     pub fn push(&mut self, sample: Sample) -> bool {
-        let went_back = self.samples.back().is_some_and(|last| sample.end < last.end || sample.written < last.written);
+        let back = |Point { sample: last, .. }: &Point| sample.end < last.end || sample.written < last.written;
+        let went_back = self.samples.back().is_some_and(back);
         if went_back {
             self.samples.clear();
         }
-        let same = |other: &Sample| (other.end, other.written) == (sample.end, sample.written);
+        let same = |other: &Point| (other.sample.end, other.sample.written) == (sample.end, sample.written);
+        // Ends that were seen are ends of records; what was written beyond the last of them may be half of one.
+        let mut ends = std::iter::once(sample.end).chain(self.samples.iter().rev().map(|point| point.sample.end));
+        let whole = ends.find(|end| *end <= sample.written).unwrap_or(0);
         let mut newest = self.samples.iter().rev();
         // Of a run of equal samples the first and the last say everything.
         if newest.next().is_some_and(same) && newest.next().is_some_and(same) {
             self.samples.pop_back();
         }
-        self.samples.push_back(sample);
+        self.samples.push_back(Point { sample, whole });
         if self.samples.len() > self.max {
             self.thin();
         }
@@ -113,14 +125,14 @@ impl Curve {
     /// The first moment at which the source was beyond a position: no earlier than the first and no
     /// later than the second, each `None` where no sample says.
     pub fn passed(&self, position: u64) -> (Option<Duration>, Option<Duration>) {
-        let earliest = self.samples.iter().filter_map(|sample| {
+        let earliest = self.samples.iter().filter_map(|Point { sample, .. }| {
             let seen = (sample.end <= position).then_some(sample.at.begin);
             // All that could be seen this long before is written by now, and it lies behind.
             let settled = sample.settles.filter(|_| sample.written <= position);
             let settled = settled.and_then(|time| sample.at.begin.checked_sub(time));
             seen.max(settled)
         });
-        let latest = self.samples.iter().filter(|sample| sample.written > position).map(|sample| sample.at.end);
+        let latest = self.samples.iter().filter(|point| point.whole > position).map(|point| point.sample.at.end);
         (earliest.max(), latest.min())
     }
 
@@ -138,9 +150,9 @@ impl Curve {
     /// Whether nothing that the newest sample knows of beyond `written` can be a change that anybody
     /// sees: it has been there for longer than such a change stays unwritten.
     pub fn rest_is_invisible(&self) -> bool {
-        let Some(newest) = self.samples.back() else { return false };
+        let Some(Point { sample: newest, .. }) = self.samples.back() else { return false };
         let Some(settles) = newest.settles else { return false };
-        let first = self.samples.iter().find(|sample| sample.end == newest.end);
+        let first = self.samples.iter().map(|point| point.sample).find(|sample| sample.end == newest.end);
         first.is_some_and(|first| newest.at.begin.checked_sub(first.at.end).is_some_and(|age| age >= settles))
     }
 }

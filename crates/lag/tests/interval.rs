@@ -26,6 +26,13 @@ impl Source {
         at.checked_sub(self.writes_after).map_or(0, |before| self.end(before))
     }
 
+    /// Written up to the middle of a record, if one was begun; and the end of the last whole one.
+    fn torn(&self, at: u64) -> (u64, u64) {
+        let whole = self.written(at);
+        let half = self.steps.iter().map(|(_, size)| *size).min().unwrap_or(0) / 2;
+        (self.end(at).min(whole + half).max(whole), whole)
+    }
+
     fn sample(&self, begin: u64, inside: u64, end: u64, promises: bool) -> Sample {
         let settles = promises.then(|| ms(self.writes_after));
         let (end_position, written) = (self.end(inside), self.written(inside));
@@ -93,12 +100,29 @@ proptest! {
             let position = now.checked_sub(behind).map_or(0, |then| source.end(then)).min(source.written(now));
             let replica = Reading { at: Span { begin: ms(now), end: ms(now) }, position };
             let sample = source.sample(now, now + inside, now + inside + after, true);
-            let finding = track.add(&Round { replica, progress: vec![position], source: sample });
+            let finding = track.add(&Round { replica, progress: vec![position], drained: None, source: sample });
             if finding.caught_up {
                 prop_assert_eq!(source.lag(now, position), 0);
                 prop_assert_eq!(finding.seconds.low, Duration::ZERO);
             }
             now += inside + after;
+        }
+    }
+
+    #[test]
+    fn half_a_record_is_nothing_that_a_replica_lacks(source in source(), questions in questions()) {
+        let mut track = Track::default();
+        let mut now = 0;
+        for (gap, inside, after) in questions {
+            now += gap;
+            let (written, position) = source.torn(now);
+            let at = |begin, end| Span { begin: ms(begin), end: ms(end) };
+            let replica = Reading { at: at(now, now), position };
+            now += inside;
+            let sample = Sample { at: at(now, now + after), end: source.end(now), written, settles: None };
+            let finding = track.add(&Round { replica, progress: vec![0], drained: None, source: sample });
+            prop_assert_eq!((finding.seconds.low, finding.stuck), (Duration::ZERO, None));
+            now += after;
         }
     }
 
@@ -123,7 +147,7 @@ fn sample(begin: u64, end: u64, position: u64, written: u64) -> Sample {
 
 fn round(at: u64, position: u64, source: Sample) -> Round {
     let replica = Reading { at: Span { begin: ms(at), end: ms(at + 1) }, position };
-    Round { replica, progress: vec![position], source }
+    Round { replica, progress: vec![position], drained: None, source }
 }
 
 #[test]
@@ -162,6 +186,26 @@ fn an_open_transaction_in_the_buffers_of_the_source_is_no_lag_that_grows() {
         assert!(finding.caught_up, "{finding:?}");
         assert!(finding.seconds.high.unwrap() <= ms(600), "{finding:?}");
     }
+}
+
+#[test]
+fn a_replica_that_waits_for_the_rest_of_a_record_is_caught_up() {
+    let mut track = Track::default();
+    // The record from 500 on ends at 720, and only the page up to 600 was written.
+    let mut at_once = |at: u64, drained: Option<u64>| {
+        let mut round = round(at, 500, sample(at + 2, at + 3, 720, 600));
+        round.drained = drained;
+        track.add(&round)
+    };
+    for at in [0, 300] {
+        let finding = at_once(at, Some(600));
+        assert_eq!((finding.caught_up, finding.seconds.low, finding.stuck), (false, Duration::ZERO, None));
+    }
+    assert!(at_once(900, Some(600)).caught_up);
+    assert_eq!(at_once(1_000, Some(600)).seconds.high, Some(Duration::ZERO));
+    // It works again: that it had waited counts no more.
+    assert!(!at_once(1_100, None).caught_up);
+    assert!(!at_once(1_200, Some(600)).caught_up);
 }
 
 #[test]

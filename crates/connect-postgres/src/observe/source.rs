@@ -28,12 +28,11 @@ pub(super) fn fill(observation: &mut Observation, seen: &Seen, settings: &Settin
 }
 
 fn produced(seen: &Seen, settings: &Settings, lineage: &Known<Lineage>) -> Produced {
-    // What a standby can hand on is what it has received, or replayed from elsewhere.
-    let (end, written) = if seen.recovery {
-        let reached = seen.receive.max(seen.replay);
-        (reached, reached)
+    // What a standby shows is what it has replayed; what it can hand on is what it has received.
+    let (end, written, limit) = if seen.recovery {
+        (seen.replay, seen.replay, seen.receive.max(seen.replay))
     } else {
-        (seen.insert, seen.flush)
+        (seen.insert, seen.flush, seen.insert)
     };
     let least = end.map(|lsn| without_header(lsn, settings));
     let hidden = || Known::unknown("the server does not say where its log ends");
@@ -42,7 +41,7 @@ fn produced(seen: &Seen, settings: &Settings, lineage: &Known<Lineage>) -> Produ
         stream: wal(),
         lineage: lineage.clone(),
         end: least.map_or_else(hidden, |lsn| Known::Known(mark(lsn))),
-        limit: end.map_or(0, |lsn| lsn.0),
+        limit: limit.map_or(0, |lsn| lsn.0),
         written: written.map_or(0, |lsn| lsn.0).min(end_value),
         settles: settles(seen.delay),
         oldest: oldest(settings),

@@ -23,12 +23,19 @@ pub(super) fn followed(seen: &Seen, settings: &Settings, lineage: Known<Lineage>
         lineage,
         applied: seen.replay.map_or_else(nothing, |lsn| Known::Known(mark(lsn))),
         received,
+        drained: waits_for_more(seen),
         feed,
         cursor: cursor(seen, settings),
         archive: settings.is_set("restore_command"),
         obstacles: obstacles(seen, settings),
         facts: facts(seen, settings),
     }
+}
+
+/// Whether replay waits for its receiver (PostgreSQL documentation, wait events of type Activity).
+fn waits_for_more(seen: &Seen) -> bool {
+    let event = seen.startup.as_ref().and_then(|wait| wait.event.as_deref());
+    event == Some("RecoveryWalStream") && seen.pause.as_deref() == Some("not paused")
 }
 
 fn cursor(seen: &Seen, settings: &Settings) -> Option<String> {

@@ -32,6 +32,7 @@ pub(super) fn followed(seen: &Subscription) -> Followed {
         lineage: Known::unknown("a subscriber does not know the history of its publisher"),
         applied,
         received: seen.received.map_or_else(why, |lsn| Known::Known(mark(lsn))),
+        drained: false,
         feed,
         cursor: seen.slot.clone(),
         archive: Some(false),

@@ -19,6 +19,7 @@ pub(super) fn now(name: &str, role: &ReplicaRole, at: Option<Position>) -> Resul
             lineage: Known::Known(at.lineage),
             applied: Known::Known(mark.clone()),
             received: Known::Known(mark),
+            drained: true,
             feed: Feed::Connected { from: "memory".to_owned() },
             cursor: None,
             archive: Some(false),

@@ -87,7 +87,8 @@ impl Streams {
         let others = if paired.followed.physical { [None, None] } else { [received, sent] };
         let progress = std::iter::once(shown.value).chain(others.into_iter().flatten()).collect();
         let reading = Reading { at: span(self.origin, replica), position: shown.value };
-        track.add(&Round { replica: reading, progress, source: sample(self.origin, source, paired.produced) })
+        let drained = received.filter(|_| paired.followed.physical && paired.followed.drained);
+        track.add(&Round { replica: reading, progress, drained, source: sample(self.origin, source, paired.produced) })
     }
 }
 
