@@ -271,3 +271,60 @@ pub(super) fn forked(source: &Observation, replica: &Observation) -> Option<Meas
     };
     Some(Measured { stream, interval: None })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use paritas_connect::{Context, MemoryStore, Positions, ReplicaRole};
+    use paritas_model::{Known, Lineage, Position, Stream};
+
+    fn store(role: ReplicaRole, value: u64) -> MemoryStore {
+        let store = MemoryStore::new(&format!("{role:?}")).with_role(role);
+        let (stream, lineage) = (Stream("wal".into()), Lineage("7/1".into()));
+        store.set_position(Position { stream, lineage, value, text: lsn(value) });
+        store
+    }
+
+    /// A round in which both servers say what time it is.
+    async fn round(streams: &mut Streams, source: u64, replica: u64, clocks: (f64, f64)) -> Measured {
+        let observe = async |store: MemoryStore, clock: f64| {
+            let mut seen = store.observe(&Context::default()).await.unwrap();
+            seen.clock = Known::Known(clock);
+            seen
+        };
+        let there = observe(store(ReplicaRole::PhysicalReplica, replica), clocks.1).await;
+        let here = observe(store(ReplicaRole::Primary, source), clocks.0).await;
+        let pairing = follow::pair(&here, &there).unwrap();
+        streams.measure(pairing.streams.first().unwrap(), &there, &here)
+    }
+
+    #[tokio::test]
+    async fn clocks_of_servers_an_hour_apart_make_no_lag_and_hide_none() {
+        let mut streams = Streams::new(Instant::now());
+        for clocks in [(0.0, 3_600.0), (3_600.0, 0.0)] {
+            let measured = round(&mut streams, 500, 500, clocks).await;
+            assert_eq!(measured.stream.state, LagState::CaughtUp);
+            assert_eq!(measured.interval, Some(Interval { low: Duration::ZERO, high: Some(Duration::ZERO) }));
+            let behind = round(&mut streams, 600, 500, clocks).await;
+            assert_eq!((behind.stream.state, behind.stream.bytes), (LagState::Behind, Some(100)));
+            assert!(behind.interval.unwrap().high.unwrap() < Duration::from_secs(60));
+            let caught_up = round(&mut streams, 600, 600, clocks).await;
+            assert_eq!(caught_up.stream.state, LagState::CaughtUp);
+            // The next pair of clocks begins with a source of its own.
+            streams = Streams::new(Instant::now());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replica_beyond_its_source_is_unknown_and_every_missing_figure_says_why() {
+        let mut streams = Streams::new(Instant::now());
+        let ahead = round(&mut streams, 500, 501, (0.0, 0.0)).await.stream;
+        assert_eq!(ahead.state, LagState::Unknown);
+        assert!(ahead.reason.unwrap().contains("beyond the source's end"));
+        assert_eq!((ahead.bytes, ahead.seconds), (None, None));
+        for name in ["bytes", "records", "versions", "seconds", "method"] {
+            assert!(ahead.why.contains_key(name), "{name}");
+        }
+    }
+}
