@@ -64,7 +64,7 @@ pub(crate) async fn coverage(inner: &Inner, cx: &Context) -> Result<Coverage> {
     inner.give_back(session);
     let document: Document =
         serde_json::from_str(&text?).map_err(|error| malformed("no list of publications").because(error))?;
-    Ok(assemble(document))
+    Ok(assemble(&document))
 }
 
 fn major(session: &Session) -> i32 {
@@ -72,7 +72,7 @@ fn major(session: &Session) -> i32 {
     digits.parse().unwrap_or_default()
 }
 
-fn assemble(document: Document) -> Coverage {
+fn assemble(document: &Document) -> Coverage {
     let mut leaves: BTreeMap<&str, usize> = BTreeMap::new();
     let mut roots: BTreeMap<u32, &str> = BTreeMap::new();
     for table in &document.tables {

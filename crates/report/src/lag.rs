@@ -124,8 +124,9 @@ impl LagStream {
         };
         Some(match high {
             None => format!("at least {}", text(low)),
-            Some(high) if high == 0.0 => "0s".to_owned(),
-            Some(high) if low == 0.0 || text(low) == text(high) => format!("at most {}", text(high)),
+            Some(0.0) => "0s".to_owned(),
+            Some(high) if low == 0.0 => format!("at most {}", text(high)),
+            Some(high) if text(low) == text(high) => text(high),
             Some(high) => format!("{} to {}", text(low), text(high)),
         })
     }

@@ -68,7 +68,10 @@ fn written(format: &dyn Format, report: &Report) -> String {
 
 #[test]
 fn a_stalled_stream_says_how_far_why_and_what_to_do() {
-    let report = of_lag(vec![lag(Verdict::Fail, vec![stream(LagState::Stalled, Some(16 << 20), Some((12.3, None)))]), coverage()]);
+    let report = of_lag(vec![
+        lag(Verdict::Fail, vec![stream(LagState::Stalled, Some(16 << 20), Some((12.3, None)))]),
+        coverage(),
+    ]);
     let text = written(&Human { called: Called::default() }, &report);
     let expected = "\
 FAIL  trading: stalled, 16.0MiB, at least 12.3s, 1 thing not replicated whole; sampled in 4.2s
@@ -97,7 +100,11 @@ fn a_replica_that_is_caught_up_takes_one_line() {
 
 #[rstest]
 #[case(stream(LagState::CaughtUp, Some(0), Some((0.0, Some(0.0)))), Verdict::Pass, "PARITAS OK - trading: caught up | 'wal/1 lag'=0.000s;1;5 'wal/1 low'=0.000s 'wal/1 bytes'=0B time=4.200s\n")]
-#[case(stream(LagState::Unknown, None, None), Verdict::Unknown, "PARITAS UNKNOWN - trading: unknown | 'wal/1 lag'=U;1;5 'wal/1 low'=U 'wal/1 bytes'=U time=4.200s\n")]
+#[case(
+    stream(LagState::Unknown, None, None),
+    Verdict::Unknown,
+    "PARITAS UNKNOWN - trading: unknown | 'wal/1 lag'=U;1;5 'wal/1 low'=U 'wal/1 bytes'=U time=4.200s\n"
+)]
 #[case(stream(LagState::Behind, Some(9), Some((6.0, None))), Verdict::Fail, "PARITAS CRITICAL - trading: behind, 9B, at least 6s | 'wal/1 lag'=U;1;5 'wal/1 low'=6.000s 'wal/1 bytes'=9B time=4.200s\n")]
 fn a_plugin_never_shows_an_unknown_lag_as_a_number(
     #[case] stream: LagStream,
@@ -109,10 +116,13 @@ fn a_plugin_never_shows_an_unknown_lag_as_a_number(
 
 #[test]
 fn json_survives_reading_and_writes_null_with_a_reason() {
-    let report = of_lag(vec![lag(Verdict::Unknown, vec![stream(LagState::Unknown, None, Some((1.5, None)))]), coverage()]);
+    let report =
+        of_lag(vec![lag(Verdict::Unknown, vec![stream(LagState::Unknown, None, Some((1.5, None)))]), coverage()]);
     let text = written(&Json { pretty: false }, &report);
     assert!(text.contains(r#""check":"lag""#) && text.contains(r#""seconds":{"low":1.5,"high":null}"#), "{text}");
-    assert!(text.contains(r#""bytes":null,"records":null"#) && text.contains(r#""why":{"records":"counted in bytes"}"#));
+    assert!(
+        text.contains(r#""bytes":null,"records":null"#) && text.contains(r#""why":{"records":"counted in bytes"}"#)
+    );
     assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
 }
 
@@ -120,12 +130,12 @@ fn json_survives_reading_and_writes_null_with_a_reason() {
 #[case(0.0, Some(0.0), "0s")]
 #[case(0.0, Some(0.035), "at most 35ms")]
 #[case(12.3, Some(12.4), "12.3s to 12.4s")]
-#[case(12.3, Some(12.3), "at most 12.3s")]
+#[case(12.3, Some(12.3), "12.3s")]
 #[case(3.0, None, "at least 3s")]
-#[case(f64::NAN, Some(f64::INFINITY), "? to ?")]
+#[case(f64::NAN, Some(f64::INFINITY), "?")]
 fn an_interval_is_told_in_words(#[case] low: f64, #[case] high: Option<f64>, #[case] expected: &str) {
     let told = stream(LagState::Behind, None, Some((low, high))).seconds_text().unwrap();
-    assert!(told == expected || low.is_nan(), "{told}");
+    assert_eq!(told, expected);
 }
 
 #[test]

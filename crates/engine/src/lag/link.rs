@@ -7,7 +7,7 @@ use crate::error::problem_of;
 use crate::follow::{self, Pairing};
 use crate::record::sided;
 use crate::registry::Opened;
-use paritas_connect::{Context, Error, Observation, Result};
+use paritas_connect::{Context, Error, FailureKind, Observation, Result};
 use paritas_lag::Levels;
 use paritas_model::{LagState, Tier, Verdict};
 use paritas_report::{Check, LagCheck, LagObjective, LinkReport, NotChecked, Problem};
@@ -65,6 +65,11 @@ impl Link {
             streams: Streams::new(Instant::now()),
             coverage: None,
         }
+    }
+
+    /// Whether both sides have positions.
+    pub(super) fn has_stream(&self) -> bool {
+        [&self.source, &self.replica].iter().all(|side| side.store.positions().is_some())
     }
 
     /// Measures now. Whatever goes wrong is in the report.
@@ -126,6 +131,11 @@ impl Link {
                     if !to_the_end && self.answered(&outcome) {
                         return outcome;
                     }
+                }
+                // What was seen before an interrupt was seen.
+                Err((_, error)) if error.kind() == FailureKind::Cancelled && outcome.samples > 0 => {
+                    outcome.notes.push("interrupted: this is what was seen last".to_owned());
+                    return outcome;
                 }
                 Err((origin, error)) => {
                     outcome.measured.clear();

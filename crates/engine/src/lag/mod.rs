@@ -39,7 +39,7 @@ pub struct LagRun {
 }
 
 impl LagRun {
-    /// The configured links of these names, or all of them.
+    /// The configured links of these names, or all of them that have a stream.
     ///
     /// # Errors
     /// Unknown names, unusable stores, secrets that cannot be had (exit code 2).
@@ -62,7 +62,15 @@ impl LagRun {
             link.exclude.clone_from(&configured.exclude);
             link.levels = configured.objectives.lag.map(levels);
             link.declared = true;
+            if names.is_empty() && !link.has_stream() {
+                tracing::warn!(link = link.name, "left out: its stores have no stream that could lag");
+                continue;
+            }
             links.push(link);
+        }
+        if links.is_empty() {
+            let message = "no configured link has a stream that could lag";
+            return Err(Error::usage("usage.kinds", message, "lag is measured between PostgreSQL servers"));
         }
         let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
         Ok(Self { links, options, config: Some(checksum), state: config.state.clone() })
