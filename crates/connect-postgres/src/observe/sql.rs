@@ -1,4 +1,7 @@
 //! The statements. Columns that only some versions have are read through JSON, or left out by version.
+//!
+//! The functions behind the statistics views are called themselves where that is the same: a new session
+//! would spend most of its time on expanding views.
 
 use super::seen::Settings;
 
@@ -25,7 +28,7 @@ pub(super) fn settings() -> String {
            'files', has_function_privilege('pg_ls_waldir()', 'EXECUTE'), \
            'values', (SELECT jsonb_object_agg(name, CASE WHEN name IN ({SET_OR_NOT}) THEN (setting <> '')::text \
                ELSE setting || coalesce(unit, '') END) \
-             FROM pg_settings WHERE name IN ({SET_OR_NOT}, 'primary_slot_name', 'recovery_min_apply_delay', \
+             FROM pg_show_all_settings() WHERE name IN ({SET_OR_NOT}, 'primary_slot_name', 'recovery_min_apply_delay', \
                'max_standby_streaming_delay', 'hot_standby_feedback')))::text"
     )
 }
@@ -51,7 +54,7 @@ pub(super) fn sample(settings: &Settings) -> String {
            'started', extract(epoch FROM pg_postmaster_start_time())::text, \
            'system', {system}, \
            'timeline', CASE WHEN pg_is_in_recovery() \
-             THEN coalesce((SELECT received_tli FROM pg_stat_wal_receiver), {replayed})::int8 \
+             THEN coalesce((SELECT received_tli FROM pg_stat_get_wal_receiver() WHERE pid IS NOT NULL), {replayed})::int8 \
              ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int8 END, \
            'flush', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END, \
            'insert', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_insert_lsn() END, \
@@ -69,11 +72,12 @@ const STANDBY: &str = "\
     'pause', CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() END, \
     'receiver', (SELECT jsonb_build_object('status', w.status, 'slot_name', w.slot_name, \
         'sender_host', w.sender_host, 'sender_port', w.sender_port, \
-        'age', extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time)::float8) FROM pg_stat_wal_receiver w), \
+        'age', extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time)::float8) FROM pg_stat_get_wal_receiver() w \
+        WHERE w.pid IS NOT NULL), \
     'startup', CASE WHEN pg_is_in_recovery() THEN (SELECT jsonb_build_object('kind', wait_event_type, \
-        'event', wait_event) FROM pg_stat_activity WHERE backend_type = 'startup' LIMIT 1) END, \
+        'event', wait_event) FROM pg_stat_get_activity(NULL) WHERE backend_type = 'startup' LIMIT 1) END, \
     'oldest', CASE WHEN pg_is_in_recovery() THEN (SELECT jsonb_build_object('pid', pid, \
-        'age', extract(epoch FROM clock_timestamp() - xact_start)::float8) FROM pg_stat_activity \
+        'age', extract(epoch FROM clock_timestamp() - xact_start)::float8) FROM pg_stat_get_activity(NULL) \
         WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 1) END, \
     'conflicts', CASE WHEN pg_is_in_recovery() THEN (SELECT sum(confl_tablespace + confl_lock + confl_snapshot \
         + confl_bufferpin + confl_deadlock) FROM pg_stat_database_conflicts)::int8 END";
@@ -113,7 +117,7 @@ fn subscriptions(settings: &Settings) -> String {
            'applied', w.latest_end_lsn, \
            'age', extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time)::float8, \
            'wait', (SELECT jsonb_build_object('kind', a.wait_event_type, 'event', a.wait_event) \
-             FROM pg_stat_activity a WHERE a.pid = w.pid), \
+             FROM pg_stat_get_activity(w.pid) a WHERE a.pid = w.pid), \
            'blocked_by', pg_blocking_pids(w.pid), 'origin', {origin}, \
            'tables', (SELECT jsonb_object_agg(state, n) FROM (SELECT r.srsubstate::text AS state, count(*) AS n \
              FROM pg_subscription_rel r WHERE r.srsubid = s.oid GROUP BY 1) counted), \

@@ -1,17 +1,17 @@
 //! One link: sampling both sides in rounds, until the answer is known or the time is up.
 
 use super::coverage;
+use super::sampled::{Failed, Sampled};
 use super::stream::{self, Measured, Streams};
 use crate::datasets::matches;
-use crate::error::problem_of;
 use crate::follow::{self, Pairing};
 use crate::record::sided;
-use crate::registry::Opened;
-use paritas_connect::{Context, Error, FailureKind, Observation, Result};
+use paritas_connect::{Context, FailureKind, Observation, Result};
 use paritas_lag::Levels;
 use paritas_model::{LagState, Tier, Verdict};
 use paritas_report::{Check, LagCheck, LagObjective, LinkReport, NotChecked, Problem};
 use paritas_verify::rows::Origin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Without a wish, sampling ends after that long: enough to see whether a replica moves.
@@ -19,6 +19,8 @@ const BURST: Duration = Duration::from_millis(1_500);
 /// Pauses between rounds grow from the first to the second.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// What another link has seen of a store counts for the first round if it is not older than this.
+const SHARED_AGE_MAX: Duration = Duration::from_secs(1);
 /// A side that does not answer that long after the time is up is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Rounds of one measurement, whatever the clock says.
@@ -29,8 +31,8 @@ const ROUNDS_MAX: u64 = 1_000_000;
 pub(super) struct Link {
     pub(super) name: String,
     pub(super) tier: Option<Tier>,
-    source: Opened,
-    replica: Opened,
+    source: Arc<Sampled>,
+    replica: Arc<Sampled>,
     pub(super) include: Vec<String>,
     pub(super) exclude: Vec<String>,
     pub(super) levels: Option<Levels>,
@@ -40,6 +42,9 @@ pub(super) struct Link {
     coverage: Option<Option<Check>>,
 }
 
+/// What the replica said, and then the source.
+type Round = (Arc<Observation>, Arc<Observation>);
+
 /// What a measurement came to.
 struct Outcome {
     measured: Vec<Measured>,
@@ -48,11 +53,8 @@ struct Outcome {
     samples: u64,
 }
 
-/// A failure and where it came from.
-type Failed = (Origin, Error);
-
 impl Link {
-    pub(super) fn new(name: String, source: Opened, replica: Opened) -> Self {
+    pub(super) fn new(name: String, source: Arc<Sampled>, replica: Arc<Sampled>) -> Self {
         Self {
             name,
             tier: None,
@@ -69,15 +71,15 @@ impl Link {
 
     /// Whether both sides have positions.
     pub(super) fn has_stream(&self) -> bool {
-        [&self.source, &self.replica].iter().all(|side| side.store.positions().is_some())
+        [&self.source, &self.replica].iter().all(|side| side.opened.store.positions().is_some())
     }
 
-    /// Measures now. Whatever goes wrong is in the report.
-    pub(super) async fn measure(&mut self, cx: &Context, run_for: Option<Duration>) -> LinkReport {
+    /// Measures from that moment on. Whatever goes wrong is in the report.
+    pub(super) async fn measure(&mut self, cx: &Context, since: Instant, run_for: Option<Duration>) -> LinkReport {
         let begun = Instant::now();
         let time = run_for.unwrap_or(BURST);
         let cx = cx.clone().with_timeout(time.saturating_add(PATIENCE));
-        let outcome = self.sample(&cx, begun, time, run_for.is_some()).await;
+        let outcome = self.sample(&cx, since, time, run_for.is_some()).await;
         let verdicts = outcome.measured.iter().map(|measured| measured.verdict(self.levels.as_ref()));
         let verdict = match &outcome.problem {
             Some(problem) if problem.code == "lineage.forked" => Verdict::Fail,
@@ -104,8 +106,8 @@ impl Link {
             name: self.name.clone(),
             tier: self.tier,
             verdict: LinkReport::combined(&checks),
-            source: self.source.described.clone(),
-            replica: self.replica.described.clone(),
+            source: self.source.opened.described.clone(),
+            replica: self.replica.opened.described.clone(),
             checks,
             not_checked: self.not_checked(),
         }
@@ -118,14 +120,16 @@ impl Link {
         silent.then(|| NotChecked { what: "lag objective".to_owned(), why: why.to_owned() }).into_iter().collect()
     }
 
-    async fn sample(&mut self, cx: &Context, begun: Instant, time: Duration, to_the_end: bool) -> Outcome {
+    async fn sample(&mut self, cx: &Context, since: Instant, time: Duration, to_the_end: bool) -> Outcome {
         let mut outcome = Outcome { measured: Vec::new(), notes: Vec::new(), problem: None, samples: 0 };
-        let mut pause = PAUSE_MIN;
+        let begun = Instant::now();
+        let (mut pause, mut since) = (PAUSE_MIN, begun.checked_sub(SHARED_AGE_MAX).map_or(since, |own| own.max(since)));
         for round in 0..ROUNDS_MAX {
-            let seen = self.round(cx, round == 0).await;
+            let seen = self.round(cx, since, round == 0).await;
             match seen {
                 Ok((replica, source)) => {
                     outcome.samples += 1;
+                    since = source.end;
                     self.take(&replica, &source, &mut outcome);
                     self.cover(cx, &replica, &source, &outcome).await;
                     if !to_the_end && self.answered(&outcome) {
@@ -133,14 +137,15 @@ impl Link {
                     }
                 }
                 // What was seen before an interrupt was seen.
-                Err((_, error)) if error.kind() == FailureKind::Cancelled && outcome.samples > 0 => {
+                Err((_, failed)) if failed.kind == FailureKind::Cancelled && outcome.samples > 0 => {
                     outcome.notes.push("interrupted: this is what was seen last".to_owned());
                     return outcome;
                 }
-                Err((origin, error)) => {
+                Err((origin, failed)) => {
+                    since = Instant::now();
                     outcome.measured.clear();
-                    outcome.problem = Some(sided(origin, problem_of(&error)));
-                    if !(to_the_end && error.is_transient()) {
+                    outcome.problem = Some(sided(origin, failed.problem));
+                    if !(to_the_end && failed.kind == FailureKind::Transient) {
                         return outcome;
                     }
                 }
@@ -156,16 +161,19 @@ impl Link {
 
     /// The replica first, then the source. In the first round the source is asked beside the replica as
     /// well, so that both connect at the same time and the curve begins early.
-    async fn round(&mut self, cx: &Context, first: bool) -> Result<(Observation, Observation), Failed> {
+    async fn round(&mut self, cx: &Context, since: Instant, first: bool) -> Result<Round, (Origin, Failed)> {
+        let of_replica = |failed| (Origin::Replica, failed);
+        let of_source = |failed| (Origin::Source, failed);
         let replica = if first {
-            let (theirs, ours) = tokio::join!(observe(cx, &self.replica), observe(cx, &self.source));
-            let theirs = theirs.map_err(|error| (Origin::Replica, error))?;
-            self.streams.begin(&ours.map_err(|error| (Origin::Source, error))?);
+            let (theirs, ours) = tokio::join!(self.replica.since(cx, since), self.source.since(cx, since));
+            let theirs = theirs.map_err(of_replica)?;
+            let ours = ours.map_err(of_source)?;
+            self.streams.begin(&ours);
             theirs
         } else {
-            observe(cx, &self.replica).await.map_err(|error| (Origin::Replica, error))?
+            self.replica.since(cx, since).await.map_err(of_replica)?
         };
-        let source = observe(cx, &self.source).await.map_err(|error| (Origin::Source, error))?;
+        let source = self.source.since(cx, replica.end).await.map_err(of_source)?;
         Ok((replica, source))
     }
 
@@ -196,13 +204,13 @@ impl Link {
             let bare = name.rsplit('.').next().unwrap_or(name);
             patterns.iter().any(|pattern| matches(pattern, name) || matches(pattern, bare))
         };
-        let stated = &self.source.target.datasets;
+        let stated = &self.source.opened.target.datasets;
         let chosen = |name: &str| {
             let included = self.include.is_empty() || self.include.iter().any(|pattern| matches(pattern, name));
             let excluded = self.exclude.iter().any(|pattern| matches(pattern, name));
             included && !excluded && (stated.is_empty() || named(stated, name))
         };
-        let sides = coverage::Sides { source: &self.source, replica: &self.replica };
+        let sides = coverage::Sides { source: &self.source.opened, replica: &self.replica.opened };
         let seen = coverage::Seen { source, replica };
         self.coverage = Some(coverage::check(cx, &sides, &seen, &chosen, self.declared).await.map(Check::Coverage));
     }
@@ -219,11 +227,6 @@ impl Link {
             LagState::Stalled => false,
         })
     }
-}
-
-async fn observe(cx: &Context, opened: &Opened) -> Result<Observation> {
-    let positions = opened.store.positions().ok_or_else(|| Error::unsupported("positions, so it cannot lag"))?;
-    cx.bound(positions.observe(cx)).await
 }
 
 async fn sleep(cx: &Context, pause: Duration) -> Result<()> {

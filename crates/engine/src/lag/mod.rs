@@ -2,6 +2,7 @@
 
 mod coverage;
 mod link;
+mod sampled;
 mod stream;
 
 use crate::keep::Keeper;
@@ -13,8 +14,11 @@ use paritas_config::{Config, Levels};
 use paritas_connect::Context;
 use paritas_model::StoreKind;
 use paritas_report::{Report, apply_privacy};
+use sampled::Sampled;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -47,14 +51,15 @@ impl LagRun {
         let mut links = Vec::new();
         let options = crate::links::with_secrets(config, options)?;
         hide(&options);
+        let mut stores: BTreeMap<&str, Arc<Sampled>> = BTreeMap::new();
         for configured in chosen_links(config, names)? {
-            let store = |name: &str| {
-                let found = config.store(name).ok_or_else(|| {
-                    let message = format!("link {:?} names a store {name:?} that does not exist", configured.name);
-                    Error::usage("config.reference", message, "declare it as a [store.NAME] section")
-                });
-                open(found?)
-            };
+            for name in [&configured.source, &configured.replica] {
+                if !stores.contains_key(name.as_str()) {
+                    let found = config.store(name).ok_or_else(|| missing(&configured.name, name))?;
+                    stores.insert(name, Sampled::new(open(found)?));
+                }
+            }
+            let store = |name: &str| stores.get(name).cloned().ok_or_else(|| missing(&configured.name, name));
             let (source, replica) = (store(&configured.source)?, store(&configured.replica)?);
             let mut link = Link::new(configured.name.clone(), source, replica);
             link.tier = configured.tier;
@@ -96,7 +101,7 @@ impl LagRun {
         let opened = |target: &Target| registry::open(target, Secrets::default(), None);
         let (source, replica) = (opened(&ours)?, opened(&theirs)?);
         let name = format!("{} -> {}", source.store.name(), replica.store.name());
-        let link = Link::new(name, source, replica);
+        let link = Link::new(name, Sampled::new(source), Sampled::new(replica));
         Ok(Self { links: vec![link], options: options.clone(), config: None, state: None })
     }
 
@@ -105,13 +110,13 @@ impl LagRun {
         let keeper = Keeper::begin(&self.options, self.state.as_deref()).of("lag");
         let at_a_time = Arc::new(Semaphore::new(LINKS_MAX));
         let mut running = JoinSet::new();
-        let count = self.links.len();
+        let (count, since) = (self.links.len(), Instant::now());
         for (index, mut link) in std::mem::take(&mut self.links).into_iter().enumerate() {
             let (cx, at_a_time) = (cx.clone(), Arc::clone(&at_a_time));
             running.spawn(async move {
                 // The semaphore is never closed; without a permit it would only be less polite.
                 let _permit = at_a_time.acquire_owned().await;
-                let report = link.measure(&cx, lag.run_for).await;
+                let report = link.measure(&cx, since, lag.run_for).await;
                 (index, link, report)
             });
         }
@@ -143,6 +148,11 @@ impl LagRun {
     pub fn keep_nothing(&mut self) {
         (self.state, self.options.state) = (None, None);
     }
+}
+
+fn missing(link: &str, store: &str) -> Error {
+    let message = format!("link {link:?} names a store {store:?} that does not exist");
+    Error::usage("config.reference", message, "declare it as a [store.NAME] section")
 }
 
 fn levels(levels: Levels) -> paritas_lag::Levels {
