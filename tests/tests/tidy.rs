@@ -20,9 +20,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["model", "digest", "connect"]),
     ("state", &["model", "digest"]),
     ("report", &["model"]),
+    ("lag", &["model"]),
     (
         "engine",
-        &["model", "digest", "connect", "connect-postgres", "connect-lake", "verify", "config", "state", "report"],
+        &[
+            "model",
+            "digest",
+            "connect",
+            "connect-postgres",
+            "connect-lake",
+            "verify",
+            "config",
+            "state",
+            "report",
+            "lag",
+        ],
     ),
     ("testbed", &["model"]),
     ("pgwal", &["model"]),
@@ -30,7 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that do no input or output of their own.
-const PURE: &[&str] = &["model", "digest"];
+const PURE: &[&str] = &["model", "digest", "lag"];
 /// What those crates must not mention outside tests.
 const IMPURE: &[&str] = &["std::fs", "std::net", "tokio::", "std::process"];
 

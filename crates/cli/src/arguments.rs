@@ -76,6 +76,8 @@ pub enum ColorWhen {
 pub enum Command {
     /// Compare source and replica now: configured links, or two stores named by URL or path
     Verify(Box<VerifyArgs>),
+    /// How far replicas are behind now, and whether everything is replicated
+    Lag(LagArgs),
     /// Write a commented paritas.toml
     Init(InitArgs),
     /// Validate or show the configuration
@@ -162,6 +164,34 @@ pub struct VerifyArgs {
     /// Also write the source's digest into a file (with SOURCE and REPLICA only)
     #[arg(long, value_name = "FILE")]
     pub save_digest: Option<PathBuf>,
+}
+
+const LAG_HELP: &str = "\
+Examples:
+  paritas lag                                   every configured link, against its objective
+  paritas lag trading --for 30s                 sampled for 30 seconds
+  paritas lag --watch                           a live view; Ctrl-C ends it
+  paritas lag postgres://a/db postgres://b/db   two servers, source first";
+
+/// Options of `lag`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = LAG_HELP, override_usage = "paritas lag [OPTIONS] [LINK]...\n       paritas lag [OPTIONS] SOURCE REPLICA")]
+pub struct LagArgs {
+    /// Names of configured links (none: all of them), or a source and a replica
+    #[arg(value_name = "LINK|STORE")]
+    pub what: Vec<String>,
+    /// Sample for that long [default: until the answer is known, 1.5s at most]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub run_for: Option<Duration>,
+    /// Show it again every second until interrupted
+    #[arg(long, conflicts_with_all = ["run_for", "json", "exit_style"])]
+    pub watch: bool,
+    /// Make a warning count as a violation (exit code 1)
+    #[arg(long, value_name = "WHAT")]
+    pub deny: Option<Deny>,
+    /// Whose exit codes and output to use
+    #[arg(long, value_name = "STYLE", conflicts_with = "json")]
+    pub exit_style: Option<ExitStyle>,
 }
 
 /// What to deny.

@@ -9,16 +9,17 @@
 use crate::errors::malformed;
 use crate::session::{Session, get};
 use crate::store::Inner;
+use crate::{coverage, observe};
 use async_trait::async_trait;
-use paritas_connect::{Context, Error, FailureKind, Positions, Result};
+use paritas_connect::{Context, Coverage, Error, FailureKind, Observation, Positions, Result};
 use paritas_model::{Known, Lineage, Lsn, Position, Stream};
 use std::time::Duration;
 
 const POLL_MIN: Duration = Duration::from_millis(5);
 const POLL_MAX: Duration = Duration::from_millis(100);
 /// Bytes of a page header, and of the longer one that begins a segment.
-const PAGE_HEADER: u64 = 24;
-const SEGMENT_HEADER: u64 = 40;
+pub(crate) const PAGE_HEADER: u64 = 24;
+pub(crate) const SEGMENT_HEADER: u64 = 40;
 
 /// What tells one history from another: system identifier and timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,16 +151,12 @@ impl Positions for Inner {
         held
     }
 
-    /// A publisher has a slot for each subscription, which anybody may see. One of another server does not: of a
-    /// chain of subscribers each is held against the one before it only.
-    async fn publishes_to(&self, cx: &Context, subscriptions: &[String]) -> Result<Known<bool>> {
-        let session = self.session(cx).await?;
-        let sql = "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_type = 'logical' \
-                   AND database = current_database() AND slot_name = ANY($1))";
-        let row = session.query_one(cx, "look for the replica's slots", sql, &[&subscriptions]).await?;
-        let found = get(&row, 0)?;
-        self.give_back(session);
-        Ok(Known::Known(found))
+    async fn observe(&self, cx: &Context) -> Result<Observation> {
+        observe::observe(self, cx).await
+    }
+
+    async fn coverage(&self, cx: &Context) -> Result<Coverage> {
+        coverage::coverage(self, cx).await
     }
 }
 

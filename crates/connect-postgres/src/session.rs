@@ -218,7 +218,7 @@ async fn prepare(line: Line, cx: &Context) -> Result<Session> {
 }
 
 /// Settings that keep the server from working for us after the run has ended.
-fn timeouts(cx: &Context) -> String {
+pub(crate) fn timeouts(cx: &Context) -> String {
     let left = cx.remaining().map(|left| (left + GRACE).as_millis());
     let statement = left.unwrap_or(0);
     let idle = left.unwrap_or(IDLE_TIMEOUT_MS_MAX).min(IDLE_TIMEOUT_MS_MAX);

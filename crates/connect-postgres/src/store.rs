@@ -1,6 +1,7 @@
 //! The store: a connection string, and one idle session kept for the next call.
 
 use crate::conninfo::ConnInfo;
+use crate::observe::Kept;
 use crate::scan::PgScan;
 use crate::session::{self, Session};
 use crate::{beside, columns, facts, probe, relation, wire};
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     materialized_views: bool,
     pub(crate) split_by_key: bool,
     idle: Mutex<Option<Session>>,
+    watch: Mutex<Option<Kept>>,
 }
 
 impl fmt::Debug for Inner {
@@ -67,7 +69,8 @@ impl PostgresStore {
         let info = ConnInfo::parse(url, options.password)?;
         let name = options.name.unwrap_or_else(|| info.display_name());
         let Options { materialized_views, split_by_key, .. } = options;
-        Ok(Self { inner: Arc::new(Inner { info, name, materialized_views, split_by_key, idle: Mutex::new(None) }) })
+        let (idle, watch) = (Mutex::new(None), Mutex::new(None));
+        Ok(Self { inner: Arc::new(Inner { info, name, materialized_views, split_by_key, idle, watch }) })
     }
 }
 
@@ -92,6 +95,16 @@ impl Inner {
         if !session.is_closed() {
             *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
         }
+    }
+
+    /// The session that is kept for observing, if there is one.
+    pub(crate) fn take_watch(&self) -> Option<Kept> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps a session for the next observation.
+    pub(crate) fn keep_watch(&self, kept: Kept) {
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
     }
 
     /// A connection of its own, for a transaction that lasts.

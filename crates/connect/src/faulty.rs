@@ -5,8 +5,8 @@
 mod scan;
 
 use crate::{
-    Context, Datasets, Description, Error, FailureKind, FileManifest, Files, Positions, Result, Scan, ScanRequest,
-    Store, StoreIdentity,
+    Context, Coverage, Datasets, Description, Error, FailureKind, FileManifest, Files, Observation, Positions, Result,
+    Scan, ScanRequest, Store, StoreIdentity,
 };
 use async_trait::async_trait;
 use paritas_digest::{Canon, Incompatible, Policies};
@@ -39,9 +39,13 @@ pub enum Call {
     WaitFor,
     /// [`Files::manifest`]
     Manifest,
+    /// [`Positions::observe`]
+    Observe,
+    /// [`Positions::coverage`]
+    Coverage,
 }
 
-const CALLS: usize = Call::Manifest as usize + 1;
+const CALLS: usize = Call::Coverage as usize + 1;
 
 /// Which of the calls are hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,6 +261,16 @@ impl Positions for FaultyStore {
     async fn wait_for(&self, cx: &Context, fence: &Position) -> Result<Position> {
         self.script.begin(cx, Call::WaitFor, None).await?;
         self.inner_positions()?.wait_for(cx, fence).await
+    }
+
+    async fn observe(&self, cx: &Context) -> Result<Observation> {
+        self.script.begin(cx, Call::Observe, None).await?;
+        self.inner_positions()?.observe(cx).await
+    }
+
+    async fn coverage(&self, cx: &Context) -> Result<Coverage> {
+        self.script.begin(cx, Call::Coverage, None).await?;
+        self.inner_positions()?.coverage(cx).await
     }
 }
 

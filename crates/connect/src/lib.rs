@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod faulty;
 mod memory;
+mod observe;
 mod pace;
 mod redact;
 mod retry;
@@ -25,6 +26,9 @@ pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
 pub use memory::{MemoryStore, MemoryTable};
+pub use observe::{
+    Coverage, Cursor, Fact, Feed, Followed, Halt, Mark, Observation, Offer, Offered, Produced, Reader, Take,
+};
 pub use pace::{Pace, Rate};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};

@@ -3,14 +3,15 @@
 //! It keeps the contract of the traits to the letter, with several splits, access by key, and a
 //! position that the test moves. Its rows may change at any time, also between two passes.
 
+mod observed;
 mod scan;
 mod table;
 
 pub use table::MemoryTable;
 
 use crate::{
-    Context, Datasets, Description, Error, FailureKind, Positions, ReplicaRole, Result, Scan, ScanRequest, Store,
-    StoreIdentity,
+    Context, Datasets, Description, Error, FailureKind, Observation, Positions, ReplicaRole, Result, Scan, ScanRequest,
+    Store, StoreIdentity,
 };
 use async_trait::async_trait;
 use paritas_model::{Dataset, Known, Position, StoreKind};
@@ -171,6 +172,11 @@ impl Positions for MemoryStore {
             }
             _ => error,
         })
+    }
+
+    async fn observe(&self, cx: &Context) -> Result<Observation> {
+        cx.check()?;
+        observed::now(&self.name, &self.role, self.at())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The traits that a connector implements, and the values they exchange.
 
-use crate::{Context, Result};
+use crate::{Context, Coverage, Error, Observation, Result};
 use async_trait::async_trait;
 use paritas_digest::{Block, Canon, FoundKey, Incompatible, Policies};
 use paritas_model::{Dataset, Known, Position, Schema, StoreKind, Value};
@@ -89,10 +89,17 @@ pub trait Positions: Debug + Send + Sync {
         Ok(Known::Known(0))
     }
 
-    /// On a source: whether one of these subscriptions of a replica leads to this very store, and not to
-    /// another one whose positions mean something else. Unknown where a store cannot tell.
-    async fn publishes_to(&self, _cx: &Context, _subscriptions: &[String]) -> Result<Known<bool>> {
-        Ok(Known::unknown("this kind of store does not say who is subscribed to it"))
+    /// What the store says about replication now, in at most two round trips on a session that is kept
+    /// for the next call.
+    async fn observe(&self, cx: &Context) -> Result<Observation> {
+        let _ = cx;
+        Err(Error::unsupported("observing its replication"))
+    }
+
+    /// What the store offers for replication, and what it takes from others, dataset by dataset.
+    async fn coverage(&self, cx: &Context) -> Result<Coverage> {
+        let _ = cx;
+        Err(Error::unsupported("listing what is replicated"))
     }
 }
 
@@ -165,7 +172,7 @@ pub trait Datasets: Debug + Send + Sync {
     /// What a part amounts to now. Unequal sums mean unequal rows; equal ones prove nothing.
     async fn quick_sum(&self, cx: &Context, request: &ScanRequest, part: &QuickPart) -> Result<QuickSum> {
         let _ = (cx, request, part);
-        Err(crate::Error::unsupported("sums made by the store"))
+        Err(Error::unsupported("sums made by the store"))
     }
 
     /// Whether reading a view a second time costs no more than decoding it: no network, and no server

@@ -1,6 +1,7 @@
 //! One link, from opened stores to its part of the report: who the stores are, and which checks fit.
 
 use crate::error::problem_of;
+use crate::follow;
 use crate::keep::Keeper;
 use crate::record;
 use crate::registry::Opened;
@@ -168,10 +169,12 @@ async fn identify(job: &Job, sides: &Sides) -> Result<(bool, bool), Failure> {
         return Err((Origin::Comparison, problem));
     }
     let live = facing(sides, &ours, &theirs)?;
-    if let (true, ReplicaRole::LogicalReplica { subscriptions }) = (live, &theirs.role) {
-        published(sides, subscriptions).await?;
+    let physical = theirs.role == ReplicaRole::PhysicalReplica;
+    if live && !physical {
+        // A subscription says that it follows somebody, and only the source can say that it is this one.
+        follow::stranger(sides, &ours.role).await?;
     }
-    Ok((live, live && theirs.role == ReplicaRole::PhysicalReplica))
+    Ok((live, live && physical))
 }
 
 /// Whether both sides would read the very same rows. Two tables of one database are two datasets.
@@ -203,28 +206,6 @@ fn facing(sides: &Sides, ours: &StoreIdentity, theirs: &StoreIdentity) -> Result
             ReplicaRole::LogicalReplica { .. } => sides.source.store.kind() == sides.replica.store.kind(),
             ReplicaRole::Primary | ReplicaRole::Independent => false,
         })
-}
-
-/// Refuses a replica that is subscribed to another server: positions of that one say nothing about this source, and
-/// rows that are still on their way would count as lost.
-async fn published(sides: &Sides, subscriptions: &[String]) -> Result<(), Failure> {
-    let (store, cx) = (&sides.source.store, &sides.source.cx);
-    let Some(positions) = store.positions() else { return Ok(()) };
-    let known = cx.bound(positions.publishes_to(cx, subscriptions)).await;
-    if known.map_err(|error| (Origin::Source, problem_of(&error)))? != Known::Known(false) {
-        return Ok(());
-    }
-    let problem = Problem {
-        code: "replication.none".to_owned(),
-        message: "the replica's subscriptions do not lead to the source".to_owned(),
-        detail: Some(format!("the source has no slot named {}", subscriptions.join(", "))),
-        hint: Some(
-            "name the server that the replica is subscribed to, and compare a chain of subscribers one step at a time; \
-             if it is this one, the slot was dropped and the replica has to be made anew"
-                .to_owned(),
-        ),
-    };
-    Err((Origin::Comparison, problem))
 }
 
 async fn verify_files(work: &Work<'_>) -> Check {

@@ -5,8 +5,10 @@
 
 mod datasets;
 mod error;
+mod follow;
 mod job;
 mod keep;
+mod lag;
 mod links;
 mod options;
 mod pair;
@@ -21,6 +23,7 @@ mod tables;
 mod target;
 
 pub use error::{Error, Result};
+pub use lag::{LagOptions, LagRun};
 pub use links::{StoreCheck, check_stores, verify_links, with_secrets};
 pub use options::{Budget, Monitor, Options, Phase, SideProgress};
 pub use pair::verify_pair;

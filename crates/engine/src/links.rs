@@ -51,7 +51,7 @@ pub async fn verify_links(
     Ok(report)
 }
 
-fn chosen_links<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a LinkConfig>> {
+pub(crate) fn chosen_links<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a LinkConfig>> {
     if names.is_empty() {
         if config.links.is_empty() {
             let hint = "add a [[link]] with source and replica";

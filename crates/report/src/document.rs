@@ -1,5 +1,6 @@
 //! The document: what `--json` prints and what is stored as a run.
 
+use crate::lag::{CoverageCheck, LagCheck};
 use paritas_model::{Difference, DifferenceCounts, Store, Tier, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +84,10 @@ pub enum Check {
     Parity(ParityCheck),
     /// Do the two stores hold the same files?
     Files(FilesCheck),
+    /// How far is the replica behind?
+    Lag(LagCheck),
+    /// Is everything replicated that should be?
+    Coverage(CoverageCheck),
 }
 
 impl Check {
@@ -92,6 +97,8 @@ impl Check {
             Self::Schema(check) => check.verdict,
             Self::Parity(check) => check.verdict,
             Self::Files(check) => check.verdict,
+            Self::Lag(check) => check.verdict,
+            Self::Coverage(check) => check.verdict,
         }
     }
 }

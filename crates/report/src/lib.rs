@@ -8,6 +8,7 @@ mod document;
 mod format;
 mod human;
 mod json;
+mod lag;
 mod nagios;
 mod privacy;
 mod summary;
@@ -20,6 +21,7 @@ pub use document::{
 pub use format::{Format, RenderOptions};
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
+pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
 pub use nagios::{Nagios, nagios_code, nagios_error};
 pub use privacy::{Privacy, apply_privacy};
 pub use summary::{Totals, elapsed_seconds};

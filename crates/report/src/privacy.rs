@@ -47,6 +47,8 @@ pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
         match check {
             Check::Schema(check) => hide_detail(&mut check.problem),
             Check::Files(check) => hide_detail(&mut check.problem),
+            Check::Lag(check) => hide_detail(&mut check.problem),
+            Check::Coverage(check) => hide_detail(&mut check.problem),
             Check::Parity(check) => {
                 hide_detail(&mut check.problem);
                 check.items.iter_mut().for_each(|item| hide(item, privacy));

@@ -1,9 +1,13 @@
 //! One line about a report: what was verified, what is wrong, how fast. Shared by several formats.
 
+use crate::lag::{state_text, weight};
 use crate::text::{counted, escape, grouped};
-use crate::{Check, LinkReport, Report};
+use crate::{Check, LagStream, LinkReport, Report};
 use paritas_model::{DifferenceCounts, Verdict, format_duration, format_size};
 use std::time::Duration;
+
+/// The command whose reports are about replication itself.
+pub(crate) const LAG: &str = "lag";
 
 /// All checks of one dataset, in the order of the report.
 #[derive(Debug, Clone)]
@@ -19,6 +23,8 @@ fn dataset(check: &Check) -> &str {
         Check::Schema(check) => &check.dataset,
         Check::Parity(check) => &check.dataset,
         Check::Files(check) => &check.dataset,
+        Check::Lag(_) => "lag",
+        Check::Coverage(_) => "coverage",
     }
 }
 
@@ -110,6 +116,7 @@ impl Totals {
                 self.seconds += finite(check.seconds);
                 add_counts(&mut self.file_differences, &check.differences);
             }
+            Check::Lag(_) | Check::Coverage(_) => {}
         }
     }
 
@@ -224,6 +231,9 @@ pub(crate) fn link_line(link: &LinkReport) -> String {
 
 /// One line about the whole report, without its verdict.
 pub(crate) fn report_line(report: &Report) -> String {
+    if report.run.command == LAG {
+        return lag_line(report);
+    }
     let totals = Totals::of(&report.links);
     let subject = match report.links.as_slice() {
         [] => return "nothing was verified: no link was asked for".to_owned(),
@@ -239,4 +249,56 @@ pub fn elapsed_seconds(report: &Report) -> Option<f64> {
     let at = |text: &str| text.parse::<jiff::Timestamp>().ok();
     let span = at(&report.run.ended_at)?.duration_since(at(&report.run.started_at)?);
     Some(finite(span.as_secs_f64()))
+}
+
+/// The streams of a link.
+pub(crate) fn streams(link: &LinkReport) -> impl Iterator<Item = &LagStream> {
+    link.checks.iter().flat_map(|check| match check {
+        Check::Lag(check) => check.streams.as_slice(),
+        _ => &[],
+    })
+}
+
+/// One line about the lag of a link, without its verdict: `trading: stalled, 16.0MiB, 12.3s to 12.4s`.
+pub(crate) fn link_lag_line(link: &LinkReport) -> String {
+    let mut parts = Vec::new();
+    match streams(link).max_by_key(|stream| weight(stream.state)) {
+        Some(worst) => {
+            let several = if streams(link).count() > 1 { format!("{} ", escape(&worst.stream)) } else { String::new() };
+            parts.push(format!("{several}{}", state_text(worst.state)));
+            if weight(worst.state) > 0 {
+                parts.extend(worst.bytes.map(format_size));
+                parts.extend(worst.seconds_text());
+            }
+        }
+        None => parts.push("lag could not be measured".to_owned()),
+    }
+    for check in &link.checks {
+        if let Check::Coverage(check) = check
+            && !check.items.is_empty()
+        {
+            parts.push(format!("{} not replicated whole", counted(check.items.len() as u64, "thing")));
+        }
+    }
+    format!("{}: {}", escape(&link.name), parts.join(", "))
+}
+
+/// One line about the lag of all links.
+pub(crate) fn lag_line(report: &Report) -> String {
+    match report.links.as_slice() {
+        [] => "nothing was measured: no link was asked for".to_owned(),
+        [only] => link_lag_line(only),
+        several => {
+            let worst = |link: &LinkReport| streams(link).map(|stream| stream.state).max_by_key(|state| weight(*state));
+            let mut parts = vec![counted(several.len() as u64, "link")];
+            let states = ["caught up", "behind", "unknown", "stalled", "broken"];
+            for word in states.iter().rev() {
+                let count = several.iter().filter(|link| worst(link).map_or("unknown", state_text) == *word).count();
+                if count > 0 {
+                    parts.push(format!("{count} {word}"));
+                }
+            }
+            parts.join(", ")
+        }
+    }
 }

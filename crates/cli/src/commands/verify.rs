@@ -14,9 +14,9 @@ use paritas_model::Verdict;
 use paritas_report::{Called, Format, Human, Nagios, RenderOptions, Report, nagios_code, shell_word};
 use std::path::Path;
 
-/// What is to be verified.
+/// What is to be verified, or looked at otherwise.
 #[derive(Debug)]
-enum Chosen {
+pub(super) enum Chosen {
     /// Configured links; none means all.
     Links { config: Box<Config>, names: Vec<String> },
     /// Two stores.
@@ -159,9 +159,16 @@ fn names(argument: &str, configured: &[String]) -> Names {
 
 fn choose(session: &Session, arguments: &VerifyArgs) -> Result<Chosen, Failure> {
     debug_assert!(arguments.exit_style != Some(ExitStyle::Nagios) || session.style == Style::Nagios);
-    let what = &arguments.what;
-    if what.is_empty() {
+    let chosen = chosen(session, &arguments.what, "verify")?;
+    if matches!(chosen, Chosen::Links { .. }) {
         no_digest_of_links(arguments)?;
+    }
+    Ok(chosen)
+}
+
+/// What the arguments of a command name: links, or two stores.
+pub(super) fn chosen(session: &Session, what: &[String], command: &str) -> Result<Chosen, Failure> {
+    if what.is_empty() {
         let config = Box::new(configuration::load(session)?);
         return Ok(Chosen::Links { config, names: Vec::new() });
     }
@@ -170,15 +177,14 @@ fn choose(session: &Session, arguments: &VerifyArgs) -> Result<Chosen, Failure> 
     let config = if certain { None } else { configuration::load_if_any(session)? };
     let configured = config.as_ref().map(configuration::link_names).unwrap_or_default();
     let kinds: Vec<Names> = what.iter().map(|argument| names(argument, &configured)).collect();
-    match (what.as_slice(), kinds.as_slice(), config) {
+    match (what, kinds.as_slice(), config) {
         (all, kinds, Some(config)) if kinds.iter().all(|kind| *kind == Names::Link) => {
-            no_digest_of_links(arguments)?;
             Ok(Chosen::Links { config: Box::new(config), names: all.to_vec() })
         }
         ([source, replica], [Names::Store, Names::Store], _) => {
             Ok(Chosen::Pair { source: source.clone(), replica: replica.clone() })
         }
-        (_, _, config) => Err(misnamed(what, &kinds, config.as_ref())),
+        (_, _, config) => Err(misnamed(what, &kinds, config.as_ref(), command)),
     }
 }
 
@@ -204,7 +210,7 @@ fn no_digest_of_links(arguments: &VerifyArgs) -> Result<(), Failure> {
 }
 
 /// Says what is wrong about a list of arguments that is neither links nor two stores.
-fn misnamed(what: &[String], kinds: &[Names], config: Option<&Config>) -> Failure {
+fn misnamed(what: &[String], kinds: &[Names], config: Option<&Config>, command: &str) -> Failure {
     let of =
         |wanted: Names| what.iter().zip(kinds).find(|(_, kind)| **kind == wanted).map(|(word, _)| redact_url(word));
     if let Some(unknown) = of(Names::Nothing) {
@@ -214,7 +220,7 @@ fn misnamed(what: &[String], kinds: &[Names], config: Option<&Config>) -> Failur
         let hint = if Path::new(&link).exists() {
             format!("`{link}` is a configured link; write `./{link}` for the path")
         } else {
-            "verify links by their names, or two stores as SOURCE REPLICA".to_owned()
+            format!("{command} links by their names, or two stores as SOURCE REPLICA")
         };
         return Failure::usage(format!("a link and a store cannot be mixed: `{link}` and `{store}`"), hint);
     }
@@ -222,7 +228,7 @@ fn misnamed(what: &[String], kinds: &[Names], config: Option<&Config>) -> Failur
         [only] => format!("`{}` is one store; two are needed", redact_url(only)),
         several => format!("{} stores were named; exactly two are needed", several.len()),
     };
-    Failure::usage(message, "write `paritas verify SOURCE REPLICA`")
+    Failure::usage(message, format!("write `paritas {command} SOURCE REPLICA`"))
 }
 
 fn unknown_name(unknown: &str, config: Option<&Config>) -> Failure {

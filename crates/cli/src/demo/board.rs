@@ -102,6 +102,8 @@ fn problems(report: &Report) -> Vec<String> {
         Check::Schema(check) => check.problem.clone(),
         Check::Parity(check) => check.problem.clone(),
         Check::Files(check) => check.problem.clone(),
+        Check::Lag(check) => check.problem.clone(),
+        Check::Coverage(check) => check.problem.clone(),
     };
     let text = |problem: paritas_report::Problem| match problem.detail {
         Some(detail) => format!("{} ({detail})", problem.message),
@@ -157,6 +159,8 @@ fn flatten(link: &'static str, report: &Report) -> Vec<Finding> {
                     text,
                 }
             })),
+            // The demo asks about content only.
+            Check::Lag(_) | Check::Coverage(_) => {}
         }
     }
     findings

@@ -1,7 +1,7 @@
 //! One dataset: its schema, its rows or files, its failures.
 
 use super::page::{Page, Paint};
-use super::{files, rows};
+use super::{files, lag, rows};
 use crate::summary::DatasetView;
 use crate::text::{counted, escape, fit, grouped, pad};
 use crate::{Check, ParityCheck, Problem, SchemaCheck};
@@ -18,6 +18,8 @@ pub(super) fn write(page: &mut Page<'_>, view: &DatasetView<'_>) -> io::Result<(
             Check::Schema(check) => schema(page, check)?,
             Check::Parity(check) => parity(page, check)?,
             Check::Files(check) => files::write(page, check)?,
+            Check::Lag(check) => lag::lag(page, check)?,
+            Check::Coverage(check) => lag::coverage(page, check)?,
         }
     }
     Ok(())
@@ -29,6 +31,7 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
     for check in &view.checks {
         match check {
             Check::Schema(_) => {}
+            Check::Lag(_) | Check::Coverage(_) => facts.push("as it should be".to_owned()),
             Check::Parity(check) => {
                 facts.push(counted(check.rows.source.unwrap_or(0), "row"));
                 facts.push(format_size(check.bytes_read.source.saturating_add(check.bytes_read.replica)));

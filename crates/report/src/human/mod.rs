@@ -3,11 +3,12 @@
 
 mod dataset;
 mod files;
+mod lag;
 mod next;
 mod page;
 mod rows;
 
-use crate::summary::{DatasetView, datasets, link_line, report_line};
+use crate::summary::{DatasetView, LAG, datasets, link_line, report_line};
 use crate::text::{escape, width, wrap};
 use crate::{Format, LinkReport, Problem, RenderOptions, Report};
 use page::{Page, Paint};
@@ -45,6 +46,9 @@ impl Format for Human {
 
     fn write(&self, report: &Report, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let mut page = Page::new(out, *options);
+        if report.run.command == LAG {
+            return lag::report(&mut page, report, &self.called);
+        }
         headline(&mut page, report.verdict, &report_line(report))?;
         match report.links.as_slice() {
             [only] => link(&mut page, only)?,

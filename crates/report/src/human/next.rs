@@ -34,12 +34,28 @@ pub(super) fn command(report: &Report, called: &Called, options: &RenderOptions)
     Some(format!("{again}{repair}"))
 }
 
+/// What to type after `paritas lag`: the stores themselves where one could not be reached, otherwise a
+/// longer look. A longer look also finds the upper end of a lag.
+pub(super) fn lag(report: &Report, called: &Called) -> Option<String> {
+    let wrong: Vec<&LinkReport> = report.links.iter().filter(|link| link.verdict != Verdict::Pass).collect();
+    let again = command_again("lag", report, called, &wrong)?;
+    let stores = wrong.iter().flat_map(|link| &link.checks).filter_map(problem);
+    if report.run.config.is_some() && stores.into_iter().any(|problem| problem.code.starts_with("store.")) {
+        return Some("paritas config check --connect".to_owned());
+    }
+    Some(format!("{again} --for 30s"))
+}
+
 /// The command that verifies what does not pass again; `None` when everything passes.
 fn verify_again(report: &Report, called: &Called, wrong: &[&LinkReport]) -> Option<String> {
+    command_again("verify", report, called, wrong)
+}
+
+fn command_again(command: &str, report: &Report, called: &Called, wrong: &[&LinkReport]) -> Option<String> {
     if wrong.is_empty() {
         return None;
     }
-    let mut words = vec!["paritas verify".to_owned()];
+    let mut words = vec![format!("paritas {command}")];
     words.extend(called.options.iter().cloned());
     if report.run.config.is_none() {
         // Keys and other options are not part of a store's name: without them it is another question.
@@ -58,12 +74,14 @@ fn problem(check: &Check) -> Option<&Problem> {
         Check::Schema(check) => check.problem.as_ref(),
         Check::Parity(check) => check.problem.as_ref(),
         Check::Files(check) => check.problem.as_ref(),
+        Check::Lag(check) => check.problem.as_ref(),
+        Check::Coverage(check) => check.problem.as_ref(),
     }
 }
 
 fn counts(check: &Check) -> Option<&DifferenceCounts> {
     match check {
-        Check::Schema(_) => None,
+        Check::Schema(_) | Check::Lag(_) | Check::Coverage(_) => None,
         Check::Parity(check) => Some(&check.differences),
         Check::Files(check) => Some(&check.differences),
     }
@@ -72,7 +90,7 @@ fn counts(check: &Check) -> Option<&DifferenceCounts> {
 /// How many rows or files there are in all, where not all of them are shown.
 fn hidden(check: &Check, options: &RenderOptions) -> Option<u64> {
     let (items, truncated) = match check {
-        Check::Schema(_) => return None,
+        Check::Schema(_) | Check::Lag(_) | Check::Coverage(_) => return None,
         Check::Parity(check) => (check.items.len(), check.items_truncated),
         Check::Files(check) => (check.items.len(), check.items_truncated),
     };

@@ -1,0 +1,84 @@
+//! From what the positions say, and what is known about the way between them, to a state.
+
+use crate::Finding;
+use paritas_model::LagState;
+use std::time::Duration;
+
+/// Whether new changes can reach the replica at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// It receives from its source, or from somebody who does.
+    Connected,
+    /// It reads an archive; nobody can see whether that goes on.
+    Archive,
+    /// It receives from nobody.
+    Cut {
+        /// What is known about it.
+        why: String,
+    },
+    /// It cannot be seen.
+    Unknown {
+        /// Why, with what to do about it.
+        why: String,
+    },
+}
+
+/// Something in the way of a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// Whether the replica cannot follow any more without a repair.
+    pub fatal: bool,
+    /// What it is, as a sentence without a full stop.
+    pub what: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// A state and why it is that one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The state.
+    pub state: LagState,
+    /// Why; `None` where the figures say everything.
+    pub reason: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// A replica that did not move for that long, with something to apply, is stalled whatever the
+/// reason. A single record rarely takes that long.
+pub const STALLED_AFTER: Duration = Duration::from_secs(1);
+
+/// The state of a stream. `finding` is `None` where the positions could not be compared.
+pub fn judge(finding: Option<&Finding>, link: &Link, obstacles: &[Obstacle]) -> Judgement {
+    let of = |state, obstacle: &Obstacle| Judgement {
+        state,
+        reason: Some(obstacle.what.clone()),
+        hint: obstacle.hint.clone(),
+    };
+    if let Some(fatal) = obstacles.iter().find(|obstacle| obstacle.fatal) {
+        return of(LagState::Broken, fatal);
+    }
+    let unknown = |reason: &str| Judgement { state: LagState::Unknown, reason: Some(reason.to_owned()), hint: None };
+    let Some(finding) = finding else {
+        let seen = obstacles.first().map(|obstacle| of(LagState::Unknown, obstacle));
+        return seen.unwrap_or_else(|| match link {
+            Link::Cut { why } | Link::Unknown { why } => unknown(why),
+            Link::Connected | Link::Archive => unknown("the positions could not be compared"),
+        });
+    };
+    let stuck = finding.stuck.filter(|stuck| !obstacles.is_empty() || *stuck >= STALLED_AFTER);
+    match (link, obstacles.first()) {
+        (Link::Unknown { why }, _) => unknown(why),
+        // Somebody stopped it on purpose or something stops it: that says more than the cut.
+        (_, Some(obstacle)) if stuck.is_some() => of(LagState::Stalled, obstacle),
+        (Link::Cut { why }, _) => unknown(why),
+        _ if finding.caught_up => Judgement { state: LagState::CaughtUp, reason: None, hint: None },
+        _ if stuck.is_some() => Judgement {
+            state: LagState::Stalled,
+            reason: Some("it does not move, and nothing visible is in its way".to_owned()),
+            hint: Some("look into the replica's log".to_owned()),
+        },
+        _ => Judgement { state: LagState::Behind, reason: None, hint: None },
+    }
+}
