@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "state",
             "report",
             "lag",
+            "pgwal",
         ],
     ),
     ("testbed", &["model"]),

@@ -22,9 +22,11 @@ mod facts;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod keys;
+mod lineage;
 mod lookup;
 mod numeric;
 mod observe;
+mod opening;
 mod passfile;
 mod plan;
 mod positions;

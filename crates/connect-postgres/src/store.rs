@@ -7,7 +7,7 @@ use crate::session::{self, Session};
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, Positions, QuickPart, QuickSum, Result, Scan, ScanRequest, Store,
+    Beside, Context, Datasets, Description, Lineages, Positions, QuickPart, QuickSum, Result, Scan, ScanRequest, Store,
     StoreIdentity, Surrounding,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
@@ -107,6 +107,11 @@ impl Inner {
         *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
     }
 
+    /// A connection that understands replication commands, beside SQL by the simple protocol.
+    pub(crate) async fn connect_for_replication(&self, cx: &Context) -> Result<Session> {
+        session::connect(&ConnInfo { replication: true, ..self.info.clone() }, cx).await
+    }
+
     /// A connection of its own, for a transaction that lasts.
     pub(crate) async fn connect(&self, cx: &Context) -> Result<Session> {
         session::connect(&self.info, cx).await
@@ -131,6 +136,10 @@ impl Store for PostgresStore {
     }
 
     fn positions(&self) -> Option<&dyn Positions> {
+        Some(&*self.inner)
+    }
+
+    fn lineages(&self) -> Option<&dyn Lineages> {
         Some(&*self.inner)
     }
 

@@ -179,6 +179,7 @@ fn not_reached(job: &Job, problem: &Problem) -> LinkReport {
         source: job.source.described.clone(),
         replica: job.replica.described.clone(),
         checks: Vec::new(),
+        recovery: None,
         not_checked: vec![NotChecked { what: format!("link {}", job.name), why: problem.message.clone() }],
     }
 }

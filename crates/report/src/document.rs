@@ -59,6 +59,9 @@ pub struct LinkReport {
     pub replica: Store,
     /// Checks in the order in which they were made.
     pub checks: Vec<Check>,
+    /// What a failover cost; only `failover` looks.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recovery: Option<crate::Recovery>,
     /// What was left out, each with its reason.
     pub not_checked: Vec<NotChecked>,
 }
@@ -88,6 +91,8 @@ pub enum Check {
     Lag(LagCheck),
     /// Is everything replicated that should be?
     Coverage(CoverageCheck),
+    /// Do the two servers share one history, and does one at most take writes?
+    Lineage(crate::LineageCheck),
 }
 
 impl Check {
@@ -99,6 +104,7 @@ impl Check {
             Self::Files(check) => check.verdict,
             Self::Lag(check) => check.verdict,
             Self::Coverage(check) => check.verdict,
+            Self::Lineage(check) => check.verdict,
         }
     }
 }

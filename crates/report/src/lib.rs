@@ -11,6 +11,7 @@ mod json;
 mod lag;
 mod nagios;
 mod privacy;
+mod recovery;
 mod summary;
 mod text;
 
@@ -24,5 +25,9 @@ pub use json::Json;
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
 pub use nagios::{Nagios, nagios_code, nagios_error};
 pub use privacy::{Privacy, apply_privacy};
+pub use recovery::{
+    Bounds, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
+    UndecidedTransaction,
+};
 pub use summary::{Totals, elapsed_seconds};
 pub use text::{counted, escape, grouped, shell_word};

@@ -25,6 +25,7 @@ fn dataset(check: &Check) -> &str {
         Check::Files(check) => &check.dataset,
         Check::Lag(_) => "lag",
         Check::Coverage(_) => "coverage",
+        Check::Lineage(_) => "lineage",
     }
 }
 
@@ -102,6 +103,7 @@ impl Totals {
 
     fn add(&mut self, check: &Check) {
         match check {
+            Check::Lineage(_) => {}
             Check::Schema(check) => self.schemas_failed += u64::from(check.verdict == Verdict::Fail),
             Check::Parity(check) => {
                 self.rows += check.rows.source.unwrap_or(0).max(check.rows.replica.unwrap_or(0));

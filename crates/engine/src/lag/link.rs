@@ -110,6 +110,7 @@ impl Link {
             replica: self.replica.opened.described.clone(),
             checks,
             not_checked: self.not_checked(),
+            recovery: None,
         }
     }
 

@@ -81,6 +81,14 @@ impl Server {
         wait(self.inner.start_again());
     }
 
+    pub fn port(&self) -> u16 {
+        self.inner.port()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.inner.data_dir()
+    }
+
     pub fn major(&self) -> u32 {
         self.inner.install().major()
     }
