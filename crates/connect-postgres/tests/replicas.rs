@@ -130,6 +130,12 @@ async fn a_subscriber_is_waited_for_in_its_publishers_positions(#[case] from: u3
     let replica = store(&subscriber.url("postgres"));
     let role = ReplicaRole::LogicalReplica { subscriptions: vec!["sub".to_owned()] };
     assert_eq!(replica.probe(&cx()).await.unwrap().role, role);
+    // The publisher knows its subscribers by their slots; nobody else has those.
+    for (names, expected) in [(["sub", "other"], true), (["other", "sub2"], false)] {
+        let found = positions(&source).publishes_to(&cx(), &names.map(str::to_owned)).await.unwrap();
+        assert_eq!(found, Known::Known(expected), "{names:?}");
+        assert_eq!(positions(&replica).publishes_to(&cx(), &["sub".to_owned()]).await.unwrap(), Known::Known(false));
+    }
     for round in 1..=20 {
         primary.batch("postgres", &format!("INSERT INTO t VALUES (-{round})")).await.unwrap();
         let fence = positions(&source).current(&cx()).await.unwrap();

@@ -148,6 +148,7 @@ const BASE: &[(&str, &str)] = &[
     ("max_wal_senders", "10"),
     ("max_replication_slots", "10"),
     ("max_logical_replication_workers", "8"),
+    ("max_sync_workers_per_subscription", "4"),
     ("max_worker_processes", "16"),
     ("hot_standby", "on"),
     ("wal_log_hints", "on"),
