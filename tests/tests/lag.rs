@@ -328,6 +328,14 @@ async fn strangers_promoted_servers_and_wrong_directions_are_told_apart() {
     assert_eq!(code(&run), "usage.direction");
     let run = pair(&url(&stranger), &url(&standby), &[]).await.expect_code(1);
     assert!(stream(&run)["reason"].as_str().unwrap().contains("another cluster"), "{run:#?}");
+    // A standby of the subscriber shows the source's rows, by a way that goes through another server.
+    let second = self::standby(&subscriber, "p3").await.unwrap();
+    wait_replayed(&subscriber, &second).await.unwrap();
+    let run = pair(&url(&primary), &url(&second), &[]).await.expect_code(3);
+    assert!(stream(&run)["reason"].as_str().unwrap().contains("name that server as the replica"), "{run:#?}");
+    let run =
+        until("the subscriber's standby", &url(&subscriber), &url(&second), |run| state(run) == "caught_up").await;
+    assert_eq!(stream(&run)["stream"], "wal/1");
     // The subscription's slot would be lost where the standby takes over.
     let run = pair(&url(&primary), &url(&standby), &[]).await;
     assert!(check(&run, "coverage")["items"][0]["what"].as_str().unwrap().contains("slot sub"), "{run:#?}");

@@ -20,6 +20,9 @@ pub struct Mark {
 /// Something that only this kind of store knows, for people: name and value.
 pub type Fact = (&'static str, String);
 
+/// The fact that the server it copies takes changes from somewhere else itself; its value is their names.
+pub const FACT_RELAYED: &str = "subscriptions of its primary";
+
 /// What a store said about replication, and when.
 #[derive(Debug, Clone)]
 pub struct Observation {

@@ -3,7 +3,7 @@
 
 use crate::error::problem_of;
 use crate::job::Sides;
-use paritas_connect::{Cursor, Feed, Followed, Observation, Produced, Reader, ReplicaRole};
+use paritas_connect::{Cursor, FACT_RELAYED, Feed, Followed, Observation, Produced, Reader, ReplicaRole};
 use paritas_lag::{Link, Obstacle};
 use paritas_model::{Known, Lineage};
 use paritas_report::Problem;
@@ -184,6 +184,13 @@ fn history(source: &Observation, replica: &Observation, followed: &Followed, pro
     };
     if ours == theirs {
         return History::One;
+    }
+    if let Some((_, names)) = replica.facts.iter().find(|(name, _)| *name == FACT_RELAYED)
+        && !one_system(source, replica)
+    {
+        return History::Unclear(format!(
+            "it is a standby of a server that subscribes to others ({names}): name that server as the replica"
+        ));
     }
     if !one_system(source, replica) {
         return History::Other(format!(
