@@ -130,6 +130,8 @@ pub enum Feed {
 pub struct Halt {
     /// Whether it cannot follow any more without a repair.
     pub fatal: bool,
+    /// Whether it may be over in a moment, as a lock may.
+    pub passing: bool,
     /// What it is, without a full stop.
     pub what: String,
     /// What to do.

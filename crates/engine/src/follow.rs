@@ -131,7 +131,7 @@ fn paired<'a>(
             History::One => {}
             History::Other(why) => {
                 let hint = Some("rebuild the replica, or name the source that it follows".to_owned());
-                obstacles.push(Obstacle { fatal: true, what: why, hint });
+                obstacles.push(Obstacle { fatal: true, passing: false, what: why, hint });
             }
             History::Unclear(why) => link = Link::Unknown { why },
         }
@@ -139,6 +139,7 @@ fn paired<'a>(
     let halts = followed.obstacles.iter();
     obstacles.extend(halts.map(|halt| Obstacle {
         fatal: halt.fatal,
+        passing: halt.passing,
         what: halt.what.clone(),
         hint: halt.hint.clone(),
     }));
@@ -220,11 +221,12 @@ fn lost(followed: &Followed, produced: &Produced, cursor: Option<&Cursor>) -> Op
     let hint =
         if followed.physical { "rebuild the replica" } else { "create the subscription anew, with a fresh copy" };
     if let Some(what) = cursor.and_then(|cursor| cursor.lost.clone()) {
-        return Some(Obstacle { fatal, what, hint: Some(hint.to_owned()) });
+        return Some(Obstacle { fatal, passing: false, what, hint: Some(hint.to_owned()) });
     }
     let (applied, oldest) = (followed.applied.value()?, produced.oldest.value()?);
     (followed.physical && applied.value < oldest.value).then(|| Obstacle {
         fatal: followed.archive == Some(false),
+        passing: false,
         what: format!(
             "the log it needs was removed: it is at {}, the source's begins at {}",
             applied.text, oldest.text
