@@ -29,7 +29,7 @@ fn without_a_command_help_goes_to_standard_error() {
 fn commands_of_later_versions_are_neither_offered_nor_taken() {
     let folder = Folder::new();
     let help = folder.paritas(&["--help"]).code(0).stdout;
-    for command in ["lag", "snapshot", "run", "probe", "simulate", "backfill", "report", "history", "evidence", "serve"]
+    for command in ["snapshot", "run", "probe", "simulate", "backfill", "report", "history", "evidence", "serve"]
     {
         assert!(!help.contains(&format!("\n  {command} ")), "{command} is in:\n{help}");
         let run = folder.paritas(&[command]).code(2);
@@ -53,6 +53,9 @@ fn commands_of_later_versions_are_neither_offered_nor_taken() {
 #[case(&["verify", "foo", "bar"], "`foo` is neither a configured link nor a store", "there is no configuration")]
 #[case(&["verify"], "there is no configuration file", "paritas init")]
 #[case(&["verify", "--save-digest", "x"], "`--save-digest` needs a source and a replica", "SOURCE REPLICA")]
+#[case(&["lag", "--for", "soon"], "cannot read `soon` as a value of `--for`", "such as 500ms")]
+#[case(&["lag", "/one"], "`/one` is one store; two are needed", "paritas lag SOURCE REPLICA")]
+#[case(&["lag", "csv:/a", "csv:/b"], "a csv store has no stream that could lag", "name two PostgreSQL servers")]
 #[case(&["man", "nowhere"], "nowhere is not a folder", "make the folder first")]
 fn mistakes_are_told_with_a_hint(#[case] args: &[&str], #[case] message: &str, #[case] hint: &str) {
     let folder = Folder::new();

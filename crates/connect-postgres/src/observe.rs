@@ -13,7 +13,7 @@ use crate::errors::{classify, malformed};
 use crate::quote;
 use crate::session::{Session, timeouts};
 use crate::store::Inner;
-use paritas_connect::{Context, Observation, ReplicaRole, Result};
+use paritas_connect::{Context, FACT_RELAYED, Observation, ReplicaRole, Result};
 use paritas_model::{Known, Lineage, Stream};
 use seen::{Seen, Settings};
 use std::time::{Duration, Instant};
@@ -98,6 +98,7 @@ fn assemble(kept: &Kept, sampled: &Sampled) -> Observation {
     let Sampled { seen, begin, end } = sampled;
     let user = quote::ident(&kept.session.facts.user);
     let names: Vec<String> = seen.subscriptions.iter().map(|subscription| subscription.name.clone()).collect();
+    let relayed = names.join(", ");
     let role = match (seen.recovery, names.is_empty()) {
         (true, _) => ReplicaRole::PhysicalReplica,
         (false, true) => ReplicaRole::Primary,
@@ -129,8 +130,13 @@ fn assemble(kept: &Kept, sampled: &Sampled) -> Observation {
     source::fill(&mut observation, seen, &kept.settings, &lineage);
     if seen.recovery {
         observation.followed.push(standby::followed(seen, &kept.settings, lineage, &user));
+        // They came with the copy; no worker of a standby applies anything.
+        if !relayed.is_empty() {
+            observation.facts.push((FACT_RELAYED, relayed));
+        }
+    } else {
+        observation.followed.extend(seen.subscriptions.iter().map(subscriber::followed));
     }
-    observation.followed.extend(seen.subscriptions.iter().map(subscriber::followed));
     observation
 }
 

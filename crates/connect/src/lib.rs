@@ -28,7 +28,8 @@ pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
 pub use memory::{MemoryStore, MemoryTable};
 pub use observe::{
-    Coverage, Cursor, Fact, Feed, Followed, Halt, Mark, Observation, Offer, Offered, Produced, Reader, Take,
+    Coverage, Cursor, FACT_RELAYED, Fact, Feed, Followed, Halt, Mark, Observation, Offer, Offered, Produced, Reader,
+    Take,
 };
 pub use pace::{Pace, Rate};
 pub use redact::{is_secret_name, redact_url};

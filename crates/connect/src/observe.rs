@@ -20,6 +20,9 @@ pub struct Mark {
 /// Something that only this kind of store knows, for people: name and value.
 pub type Fact = (&'static str, String);
 
+/// The fact that the server it copies takes changes from somewhere else itself; its value is their names.
+pub const FACT_RELAYED: &str = "subscriptions of its primary";
+
 /// What a store said about replication, and when.
 #[derive(Debug, Clone)]
 pub struct Observation {
@@ -127,6 +130,8 @@ pub enum Feed {
 pub struct Halt {
     /// Whether it cannot follow any more without a repair.
     pub fatal: bool,
+    /// Whether it may be over in a moment, as a lock may.
+    pub passing: bool,
     /// What it is, without a full stop.
     pub what: String,
     /// What to do.

@@ -3,7 +3,7 @@
 
 use crate::error::problem_of;
 use crate::job::Sides;
-use paritas_connect::{Cursor, Feed, Followed, Observation, Produced, Reader, ReplicaRole};
+use paritas_connect::{Cursor, FACT_RELAYED, Feed, Followed, Observation, Produced, Reader, ReplicaRole};
 use paritas_lag::{Link, Obstacle};
 use paritas_model::{Known, Lineage};
 use paritas_report::Problem;
@@ -131,7 +131,7 @@ fn paired<'a>(
             History::One => {}
             History::Other(why) => {
                 let hint = Some("rebuild the replica, or name the source that it follows".to_owned());
-                obstacles.push(Obstacle { fatal: true, what: why, hint });
+                obstacles.push(Obstacle { fatal: true, passing: false, what: why, hint });
             }
             History::Unclear(why) => link = Link::Unknown { why },
         }
@@ -139,6 +139,7 @@ fn paired<'a>(
     let halts = followed.obstacles.iter();
     obstacles.extend(halts.map(|halt| Obstacle {
         fatal: halt.fatal,
+        passing: halt.passing,
         what: halt.what.clone(),
         hint: halt.hint.clone(),
     }));
@@ -185,6 +186,13 @@ fn history(source: &Observation, replica: &Observation, followed: &Followed, pro
     if ours == theirs {
         return History::One;
     }
+    if let Some((_, names)) = replica.facts.iter().find(|(name, _)| *name == FACT_RELAYED)
+        && !one_system(source, replica)
+    {
+        return History::Unclear(format!(
+            "it is a standby of a server that subscribes to others ({names}): name that server as the replica"
+        ));
+    }
     if !one_system(source, replica) {
         return History::Other(format!(
             "it replays another cluster: it is in history {}, the source in {}",
@@ -213,11 +221,12 @@ fn lost(followed: &Followed, produced: &Produced, cursor: Option<&Cursor>) -> Op
     let hint =
         if followed.physical { "rebuild the replica" } else { "create the subscription anew, with a fresh copy" };
     if let Some(what) = cursor.and_then(|cursor| cursor.lost.clone()) {
-        return Some(Obstacle { fatal, what, hint: Some(hint.to_owned()) });
+        return Some(Obstacle { fatal, passing: false, what, hint: Some(hint.to_owned()) });
     }
     let (applied, oldest) = (followed.applied.value()?, produced.oldest.value()?);
     (followed.physical && applied.value < oldest.value).then(|| Obstacle {
         fatal: followed.archive == Some(false),
+        passing: false,
         what: format!(
             "the log it needs was removed: it is at {}, the source's begins at {}",
             applied.text, oldest.text

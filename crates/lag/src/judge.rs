@@ -28,6 +28,8 @@ pub enum Link {
 pub struct Obstacle {
     /// Whether the replica cannot follow any more without a repair.
     pub fatal: bool,
+    /// Whether it may be over in a moment: then only standing still for a while shows that it stops.
+    pub passing: bool,
     /// What it is, as a sentence without a full stop.
     pub what: String,
     /// What to do about it.
@@ -67,7 +69,8 @@ pub fn judge(finding: Option<&Finding>, link: &Link, obstacles: &[Obstacle]) -> 
             Link::Connected | Link::Archive => unknown("the positions could not be compared"),
         });
     };
-    let stuck = finding.stuck.filter(|stuck| !obstacles.is_empty() || *stuck >= STALLED_AFTER);
+    let stopped = obstacles.iter().any(|obstacle| !obstacle.passing);
+    let stuck = finding.stuck.filter(|stuck| stopped || *stuck >= STALLED_AFTER);
     match (link, obstacles.first()) {
         (Link::Unknown { why }, _) => unknown(why),
         // Somebody stopped it on purpose or something stops it: that says more than the cut.

@@ -15,8 +15,12 @@ fn finding(behind: u64, stuck: Option<f64>) -> Finding {
     Finding { caught_up: behind == 0, behind, unwritten: 0, seconds, stuck: stuck.map(secs) }
 }
 
+fn passing() -> Obstacle {
+    Obstacle { passing: true, ..obstacle(false) }
+}
+
 fn obstacle(fatal: bool) -> Obstacle {
-    Obstacle { fatal, what: "replay is paused".into(), hint: None }
+    Obstacle { fatal, passing: false, what: "replay is paused".into(), hint: None }
 }
 
 fn cut() -> Link {
@@ -39,6 +43,8 @@ fn hidden() -> Link {
 #[case::short_pause(Some(finding(9, Some(0.9))), Link::Connected, vec![], LagState::Behind)]
 #[case::stuck(Some(finding(9, Some(1.0))), Link::Connected, vec![], LagState::Stalled)]
 #[case::paused(Some(finding(9, Some(0.0))), Link::Connected, vec![obstacle(false)], LagState::Stalled)]
+#[case::waiting_for_a_moment(Some(finding(9, Some(0.2))), Link::Connected, vec![passing()], LagState::Behind)]
+#[case::waiting(Some(finding(9, Some(1.0))), Link::Connected, vec![passing()], LagState::Stalled)]
 #[case::paused_once_seen(Some(finding(9, None)), Link::Connected, vec![obstacle(false)], LagState::Behind)]
 #[case::lost(Some(finding(9, None)), Link::Connected, vec![obstacle(false), obstacle(true)], LagState::Broken)]
 #[case::lost_unseen(None, cut(), vec![obstacle(true)], LagState::Broken)]

@@ -159,6 +159,9 @@ fn names(argument: &str, configured: &[String]) -> Names {
 
 fn choose(session: &Session, arguments: &VerifyArgs) -> Result<Chosen, Failure> {
     debug_assert!(arguments.exit_style != Some(ExitStyle::Nagios) || session.style == Style::Nagios);
+    if arguments.what.is_empty() {
+        no_digest_of_links(arguments)?;
+    }
     let chosen = chosen(session, &arguments.what, "verify")?;
     if matches!(chosen, Chosen::Links { .. }) {
         no_digest_of_links(arguments)?;

@@ -74,23 +74,29 @@ fn feed(seen: &Seen, settings: &Settings, user: &str) -> Feed {
 
 fn obstacles(seen: &Seen, settings: &Settings) -> Vec<Halt> {
     let mut halts = Vec::new();
-    let mut halt = |what: String, hint: Option<String>| halts.push(Halt { fatal: false, what, hint });
+    let mut halt = |passing: bool, what: String, hint: Option<String>| {
+        halts.push(Halt { fatal: false, passing, what, hint });
+    };
     if matches!(seen.pause.as_deref(), Some("paused" | "pause requested")) {
-        halt("replay is paused".to_owned(), Some("on the replica: SELECT pg_wal_replay_resume()".to_owned()));
+        halt(false, "replay is paused".to_owned(), Some("on the replica: SELECT pg_wal_replay_resume()".to_owned()));
     }
     let wait = seen.startup.as_ref();
     let (kind, event) = wait.map_or((None, None), |Wait { kind, event }| (kind.as_deref(), event.as_deref()));
     match (kind, event) {
         (_, Some(event)) if event.starts_with("RecoveryConflict") || event == "BufferPin" => {
             let hint = "end that session, or lower max_standby_streaming_delay".to_owned();
-            halt(format!("replay waits for a query that needs what it must remove ({event}){}", by(seen)), Some(hint));
+            halt(
+                true,
+                format!("replay waits for a query that needs what it must remove ({event}){}", by(seen)),
+                Some(hint),
+            );
         }
         (Some("Lock"), Some(event)) => {
-            halt(format!("replay waits for a lock ({event}){}", by(seen)), Some("end that session".to_owned()));
+            halt(true, format!("replay waits for a lock ({event}){}", by(seen)), Some("end that session".to_owned()));
         }
         (_, Some("RecoveryApplyDelay")) => {
             let delay = settings.value("recovery_min_apply_delay").unwrap_or("set");
-            halt(format!("replay is delayed on purpose (recovery_min_apply_delay is {delay})"), None);
+            halt(true, format!("replay is delayed on purpose (recovery_min_apply_delay is {delay})"), None);
         }
         _ => {}
     }

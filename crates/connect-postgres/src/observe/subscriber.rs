@@ -45,7 +45,8 @@ fn obstacles(seen: &Subscription) -> Vec<Halt> {
     let name = &seen.name;
     let mut halts = Vec::new();
     let mut halt = |fatal: bool, what: String, hint: &str| {
-        halts.push(Halt { fatal, what, hint: Some(hint.to_owned()) });
+        // A worker that ended is started again, and a lock is given back.
+        halts.push(Halt { fatal, passing: seen.enabled && !fatal, what, hint: Some(hint.to_owned()) });
     };
     let errors = seen.apply_errors.unwrap_or(0).saturating_add(seen.sync_errors.unwrap_or(0));
     let enable = "look into the replica's log, then ALTER SUBSCRIPTION ... ENABLE";

@@ -23,6 +23,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 const SHARED_AGE_MAX: Duration = Duration::from_secs(1);
 /// A side that does not answer that long after the time is up is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What is replicated at all is looked at again after that long.
+const COVERAGE_AGE_MAX: Duration = Duration::from_secs(60);
 /// Rounds of one measurement, whatever the clock says.
 const ROUNDS_MAX: u64 = 1_000_000;
 
@@ -39,7 +41,7 @@ pub(super) struct Link {
     /// Whether somebody wrote down what is to be replicated.
     pub(super) declared: bool,
     streams: Streams,
-    coverage: Option<Option<Check>>,
+    coverage: Option<(Instant, Option<Check>)>,
 }
 
 /// What the replica said, and then the source.
@@ -79,6 +81,7 @@ impl Link {
         let begun = Instant::now();
         let time = run_for.unwrap_or(BURST);
         let cx = cx.clone().with_timeout(time.saturating_add(PATIENCE));
+        self.coverage = self.coverage.take().filter(|(looked, _)| looked.elapsed() < COVERAGE_AGE_MAX);
         let outcome = self.sample(&cx, since, time, run_for.is_some()).await;
         let verdicts = outcome.measured.iter().map(|measured| measured.verdict(self.levels.as_ref()));
         let verdict = match &outcome.problem {
@@ -101,7 +104,7 @@ impl Link {
             problem: outcome.problem,
         };
         let mut checks = vec![Check::Lag(lag)];
-        checks.extend(self.coverage.clone().flatten());
+        checks.extend(self.coverage.as_ref().and_then(|(_, check)| check.clone()));
         LinkReport {
             name: self.name.clone(),
             tier: self.tier,
@@ -196,7 +199,7 @@ impl Link {
         }
     }
 
-    /// What is replicated at all changes rarely: it is looked at once.
+    /// What is replicated at all changes rarely: it is looked at once a measurement at most.
     async fn cover(&mut self, cx: &Context, replica: &Observation, source: &Observation, outcome: &Outcome) {
         if self.coverage.is_some() || outcome.measured.is_empty() {
             return;
@@ -213,7 +216,8 @@ impl Link {
         };
         let sides = coverage::Sides { source: &self.source.opened, replica: &self.replica.opened };
         let seen = coverage::Seen { source, replica };
-        self.coverage = Some(coverage::check(cx, &sides, &seen, &chosen, self.declared).await.map(Check::Coverage));
+        let check = coverage::check(cx, &sides, &seen, &chosen, self.declared).await;
+        self.coverage = Some((Instant::now(), check.map(Check::Coverage)));
     }
 
     /// Whether sampling again would not say more.
