@@ -3,6 +3,7 @@
 //! Nothing here does I/O and nothing here knows PostgreSQL or Parquet. The words are those of
 //! `docs/contract.md`; one word means one thing in every crate.
 
+mod ancestry;
 mod difference;
 mod known;
 mod link;
@@ -12,6 +13,7 @@ mod schema;
 mod value;
 mod verdict;
 
+pub use ancestry::{Ancestry, Kinship, ParseHistoryError, Switch};
 pub use difference::{Class, Difference, DifferenceCounts, Proof};
 pub use known::Known;
 pub use link::{Link, Objective, Region, Store, StoreKind, Tier};
