@@ -135,6 +135,8 @@ pub(crate) struct ConnInfo {
     pub(crate) keepalives_idle: Option<Duration>,
     pub(crate) keepalives_interval: Option<Duration>,
     pub(crate) tcp_user_timeout: Option<Duration>,
+    /// Whether the session is to understand replication commands; never part of the string.
+    pub(crate) replication: bool,
 }
 
 /// Texts by parameter name; the password apart so that it cannot be printed by accident.
@@ -240,6 +242,7 @@ impl ConnInfo {
             keepalives_idle: seconds(&mut words, "keepalives_idle")?,
             keepalives_interval: seconds(&mut words, "keepalives_interval")?,
             tcp_user_timeout: number(&mut words, "tcp_user_timeout")?.map(Duration::from_millis),
+            replication: false,
         })
     }
 

@@ -5,6 +5,7 @@
 //! (`sslnegotiation=direct`): from the first byte on, nothing but the plain protocol is spoken.
 
 use crate::conninfo::Host;
+use crate::opening::Opening;
 use crate::tap::{Source, Tap};
 use futures_util::future::BoxFuture;
 use std::io;
@@ -39,16 +40,20 @@ impl From<tokio_postgres::Error> for Failed {
 }
 
 /// Connects with TLS, or not at all.
-pub(crate) async fn encrypted(config: &mut Config, tls: rustls::ClientConfig) -> Result<Line, Failed> {
-    let tapped = Tapped::new(MakeRustlsConnect::new(tls));
+pub(crate) async fn encrypted(
+    config: &mut Config,
+    tls: rustls::ClientConfig,
+    replication: bool,
+) -> Result<Line, Failed> {
+    let tapped = Tapped::new(MakeRustlsConnect::new(tls), replication);
     let (client, connection) = config.ssl_mode(SslMode::Require).connect(tapped.clone()).await?;
     tapped.line(client, connection)
 }
 
 /// Connects without TLS.
-pub(crate) async fn plain(config: &mut Config, host: &Host) -> Result<Line, Failed> {
+pub(crate) async fn plain(config: &mut Config, host: &Host, replication: bool) -> Result<Line, Failed> {
     config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
-    let tapped = Tapped::new(Plain);
+    let tapped = Tapped::new(Plain, replication);
     #[cfg(unix)]
     if host.is_socket() {
         let path = std::path::Path::new(&host.host).join(format!(".s.PGSQL.{}", host.port));
@@ -84,17 +89,18 @@ type Slot = Arc<Mutex<Option<Arc<dyn Source>>>>;
 #[derive(Clone)]
 struct Tapped<M> {
     inner: M,
+    replication: bool,
     /// The tap on the newest stream: a name can stand for several addresses.
     slot: Slot,
 }
 
 impl<M> Tapped<M> {
-    fn new(inner: M) -> Self {
-        Self { inner, slot: Slot::default() }
+    fn new(inner: M, replication: bool) -> Self {
+        Self { inner, replication, slot: Slot::default() }
     }
 
     fn connector<C>(&self, inner: C) -> TappedConnect<C> {
-        TappedConnect { inner, slot: Arc::clone(&self.slot) }
+        TappedConnect { inner, replication: self.replication, slot: Arc::clone(&self.slot) }
     }
 
     fn line<S, T>(self, client: Client, connection: Connection<S, T>) -> Result<Line, Failed>
@@ -115,7 +121,7 @@ where
     M::TlsConnect: Send + 'static,
     <M::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    type Stream = Tap<M::Stream>;
+    type Stream = Tap<Opening<M::Stream>>;
     type TlsConnect = TappedConnect<M::TlsConnect>;
     type Error = M::Error;
 
@@ -127,6 +133,7 @@ where
 
 struct TappedConnect<C> {
     inner: C,
+    replication: bool,
     slot: Slot,
 }
 
@@ -137,13 +144,13 @@ where
     C::Stream: Send + 'static,
     C::Future: Send,
 {
-    type Stream = Tap<C::Stream>;
+    type Stream = Tap<Opening<C::Stream>>;
     type Error = C::Error;
     type Future = BoxFuture<'static, Result<Self::Stream, Self::Error>>;
 
     fn connect(self, stream: S) -> Self::Future {
         Box::pin(async move {
-            let tap = Tap::new(self.inner.connect(stream).await?);
+            let tap = Tap::new(Opening::new(self.inner.connect(stream).await?, self.replication));
             *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(tap.source());
             Ok(tap)
         })

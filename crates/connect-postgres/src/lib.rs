@@ -19,8 +19,10 @@ mod facts;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod keys;
+mod lineage;
 mod lookup;
 mod numeric;
+mod opening;
 mod passfile;
 mod plan;
 mod positions;

@@ -153,8 +153,8 @@ async fn attempt(info: &ConnInfo, host: &Host, way: Way) -> Result<Result<Line, 
     };
     let dial = async {
         match tls {
-            None => dial::plain(&mut config, host).await,
-            Some(tls) => dial::encrypted(&mut config, tls).await,
+            None => dial::plain(&mut config, host, info.replication).await,
+            Some(tls) => dial::encrypted(&mut config, tls, info.replication).await,
         }
     };
     // The library's own limit ends with the TCP connection; a server may accept that and say nothing.

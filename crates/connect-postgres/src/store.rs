@@ -6,7 +6,7 @@ use crate::session::{self, Session};
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, Positions, Result, Scan, ScanRequest, Store, StoreIdentity,
+    Beside, Context, Datasets, Description, Lineages, Positions, Result, Scan, ScanRequest, Store, StoreIdentity,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
@@ -93,6 +93,11 @@ impl Inner {
         }
     }
 
+    /// A connection that understands replication commands, beside SQL by the simple protocol.
+    pub(crate) async fn connect_for_replication(&self, cx: &Context) -> Result<Session> {
+        session::connect(&ConnInfo { replication: true, ..self.info.clone() }, cx).await
+    }
+
     /// A connection of its own, for a transaction that lasts.
     pub(crate) async fn connect(&self, cx: &Context) -> Result<Session> {
         session::connect(&self.info, cx).await
@@ -117,6 +122,10 @@ impl Store for PostgresStore {
     }
 
     fn positions(&self) -> Option<&dyn Positions> {
+        Some(&*self.inner)
+    }
+
+    fn lineages(&self) -> Option<&dyn Lineages> {
         Some(&*self.inner)
     }
 

@@ -15,6 +15,7 @@ mod redact;
 mod retry;
 mod secret;
 pub mod shown;
+mod standing;
 mod store;
 
 pub use arrow_rows::render_arrow;
@@ -27,6 +28,7 @@ pub use memory::{MemoryStore, MemoryTable};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
+pub use standing::{Lineages, Standing};
 pub use store::{
     Beside, BlockSink, ColumnPair, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
     FileManifest, Files, Lookup, Positions, ReplicaRole, Scan, ScanRequest, Split, SplitDone, Store, StoreIdentity,

@@ -25,6 +25,11 @@ pub trait Store: Debug + Send + Sync {
         None
     }
 
+    /// The history of the server, where copies of the store share one log with timelines.
+    fn lineages(&self) -> Option<&dyn crate::Lineages> {
+        None
+    }
+
     /// Datasets with rows, where the store has them.
     fn datasets(&self) -> Option<&dyn Datasets> {
         None

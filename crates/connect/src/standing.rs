@@ -1,0 +1,39 @@
+//! What a server says about its own history: where it came from, how far it is, whether it takes writes.
+
+use crate::{Context, Result};
+use async_trait::async_trait;
+use paritas_model::{Ancestry, Known, Lsn};
+use std::collections::BTreeMap;
+
+/// A server and its place in the history of its cluster, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its timeline and those before.
+    pub ancestry: Known<Ancestry>,
+    /// How far it has come on its timeline: written on a primary, received or replayed on a standby.
+    pub reached: Known<Lsn>,
+    /// Whether it still replays a log instead of writing one.
+    pub in_recovery: bool,
+    /// Whether sessions are read only unless they say otherwise (`default_transaction_read_only`).
+    pub read_only: bool,
+    /// When its timeline began, by its own clock, in microseconds since 1970; whole seconds.
+    pub promoted_at: Known<i64>,
+    /// Names of its databases by their identifiers, which all copies share.
+    pub databases: BTreeMap<u32, String>,
+    /// The running server: two names for one server are told by it.
+    pub instance: String,
+}
+
+impl Standing {
+    /// Whether it takes writes from anybody who does not ask for a read-only session.
+    pub fn takes_writes(&self) -> bool {
+        !self.in_recovery && !self.read_only
+    }
+}
+
+/// Stores whose copies share one log with timelines.
+#[async_trait]
+pub trait Lineages: std::fmt::Debug + Send + Sync {
+    /// Where the server stands now.
+    async fn standing(&self, cx: &Context) -> Result<Standing>;
+}
