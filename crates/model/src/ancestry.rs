@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 const SWITCHES_MAX: usize = 100_000;
 
 /// A timeline that was left, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Switch {
     /// The timeline.
     pub timeline: u32,

@@ -41,6 +41,8 @@ pub enum Why {
     },
     /// A whole record whose CRC-32C differs.
     Checksum,
+    /// The server itself left this timeline here.
+    Left,
 }
 
 /// The end of what can be read.
@@ -56,6 +58,10 @@ pub struct End {
     pub beyond: Option<Lsn>,
     /// Whether the last whole record is the checkpoint of a clean shutdown.
     pub shutdown: bool,
+    /// Where the last whole record begins, if one was read.
+    pub last: Option<Lsn>,
+    /// Whether this segment is there only as `.partial`: its server may have written more of it elsewhere.
+    pub partial: bool,
 }
 
 /// Why a list of commits may not be all.
@@ -124,6 +130,7 @@ impl fmt::Display for Why {
             Self::BadPage { what } => write!(f, "a page that does not belong there: {what}"),
             Self::BadRecord { what } => write!(f, "no record: {what}"),
             Self::Checksum => f.write_str("a record whose checksum differs"),
+            Self::Left => f.write_str("the server went on with its next timeline"),
         }
     }
 }

@@ -32,6 +32,38 @@ pub enum Error {
         /// The first two bytes of the first file, as a number.
         magic: Option<u16>,
     },
+    /// The control file of a data directory is not one that can be read.
+    BadControl {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A folder is of another cluster.
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// The system identifier there.
+        found: u64,
+        /// That of the new primary.
+        expected: u64,
+    },
+    /// A data directory has no timeline of its own: it follows the new primary, or was made from it.
+    Follows {
+        /// The directory.
+        folder: PathBuf,
+        /// Its timeline.
+        timeline: u32,
+    },
+    /// The history file of a timeline is not there, or not one.
+    BadHistory {
+        /// The data directory.
+        folder: PathBuf,
+        /// The timeline.
+        timeline: u32,
+        /// What is wrong.
+        what: String,
+    },
 }
 
 /// The crate's result.
@@ -48,6 +80,14 @@ impl Error {
             Self::NotALog { folder, .. } => {
                 format!("the segments in {} are not a log that can be read", folder.display())
             }
+            Self::BadControl { path, .. } => format!("the control file cannot be read: {}", path.display()),
+            Self::Foreign { folder, .. } => format!("{} is of another cluster than the new primary", folder.display()),
+            Self::Follows { folder, .. } => {
+                format!("{} has no history of its own beside the new primary's", folder.display())
+            }
+            Self::BadHistory { folder, timeline, .. } => {
+                format!("the history of timeline {timeline} is not in {}", folder.display())
+            }
         }
     }
 
@@ -56,6 +96,13 @@ impl Error {
         match self {
             Self::Io { source, .. } => Some(source.to_string()),
             Self::NoSegment { .. } => None,
+            Self::BadControl { what, .. } | Self::BadHistory { what, .. } => Some(what.clone()),
+            Self::Foreign { found, expected, .. } => {
+                Some(format!("its system identifier is {found}, that of the new primary {expected}"))
+            }
+            Self::Follows { timeline, .. } => {
+                Some(format!("it is on timeline {timeline} already: rewound, rebuilt, or never the old primary's"))
+            }
             Self::NotALog { magic, .. } => magic.map(|magic| format!("the first page begins with 0x{magic:04X}")),
         }
     }
@@ -65,6 +112,12 @@ impl Error {
         match self {
             Self::Io { .. } => "read as the user that the server ran as, or copy pg_wal somewhere readable",
             Self::NoSegment { .. } => "name the folder pg_wal of the data directory, or a folder of archived segments",
+            Self::BadControl { .. } => {
+                "name the data directory of a PostgreSQL server, version 14 to 18, not a folder in it"
+            }
+            Self::Foreign { .. } => "name the data directory or archive of the primary that was replaced",
+            Self::Follows { .. } => "name a copy of the old primary's directory from before it was rewound or rebuilt",
+            Self::BadHistory { .. } => "copy the .history file from an archive or another server into its pg_wal",
             Self::NotALog { .. } => "logs of PostgreSQL 14 to 18 from little-endian machines are read, not compressed",
         }
     }

@@ -1,6 +1,6 @@
-//! The segment files of one timeline in a folder, read page by page.
+//! The segment files of one timeline in one or several folders, read page by page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -44,6 +44,10 @@ pub(crate) struct Folder {
     timeline: u32,
     layout: Layout,
     files: BTreeMap<u64, PathBuf>,
+    /// Other files of the same numbers: only looked into for pages beyond the end.
+    spare: Vec<(u64, PathBuf)>,
+    /// Numbers of which there is no whole file.
+    partial: BTreeSet<u64>,
     open: Option<Open>,
     buffer: Vec<u8>,
     /// The position of the first byte of `buffer`.
@@ -51,8 +55,13 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    pub(crate) fn open(folder: &Path, timeline: u32) -> Result<Self> {
-        let found = list(folder, timeline)?;
+    /// Opens folders of one log: a `pg_wal` first, then archives of it.
+    pub(crate) fn open(folders: &[&Path], timeline: u32) -> Result<Self> {
+        let folder = folders.first().copied().unwrap_or(Path::new(""));
+        let mut found = Vec::new();
+        for folder in folders {
+            found.extend(list(folder, timeline)?);
+        }
         if found.is_empty() {
             return Err(Error::NoSegment { folder: folder.to_owned(), timeline });
         }
@@ -68,16 +77,28 @@ impl Folder {
             }
         }
         let layout = layout.ok_or_else(|| Error::NotALog { folder: folder.to_owned(), magic })?;
-        let mut files = BTreeMap::new();
+        let mut candidates: BTreeMap<u64, Vec<(bool, PathBuf)>> = BTreeMap::new();
         for (name, path) in found {
             if let Some((segment, partial)) = Segment::parse(&name, layout.segment) {
-                // The whole file, where it is there, holds at least as much as the partial one.
-                if !partial || !files.contains_key(&segment.number) {
-                    files.insert(segment.number, path);
+                candidates.entry(segment.number).or_default().push((partial, path));
+            }
+        }
+        let (mut files, mut spare, mut partial) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        for (number, several) in candidates {
+            let chosen = choose(number, several, layout, &mut spare)?;
+            if let Some((is_partial, path)) = chosen {
+                files.insert(number, path);
+                if is_partial {
+                    partial.insert(number);
                 }
             }
         }
-        Ok(Self { timeline, layout, files, open: None, buffer: Vec::new(), buffered: 0 })
+        Ok(Self { timeline, layout, files, spare, partial, open: None, buffer: Vec::new(), buffered: 0 })
+    }
+
+    /// Whether the segment that holds `at` is there only in part: its server may have written more elsewhere.
+    pub(crate) fn is_partial(&self, at: u64) -> bool {
+        self.partial.contains(&(at / self.layout.segment.bytes()))
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -191,7 +212,9 @@ impl Folder {
     pub(crate) fn beyond(&self, at: u64) -> Result<Option<u64>> {
         let (size, page) = (self.layout.segment.bytes(), self.page_bytes());
         let after = self.page_of(at).saturating_add(page);
-        for (number, path) in self.files.range(after / size..) {
+        let spare =
+            self.spare.iter().map(|(number, path)| (number, path)).filter(|(number, _)| **number >= after / size);
+        for (number, path) in self.files.range(after / size..).chain(spare) {
             let failed = |source| Error::Io { doing: "read the segment", path: path.clone(), source };
             let file = File::open(path).map_err(failed)?;
             let start = number.saturating_mul(size);
@@ -212,6 +235,30 @@ impl Folder {
         }
         Ok(None)
     }
+}
+
+/// The file to read of several with one number: whole ones before partial ones, those that begin as they should before
+/// recycled ones, and otherwise as the folders were named.
+fn choose(
+    number: u64,
+    mut several: Vec<(bool, PathBuf)>,
+    layout: Layout,
+    spare: &mut Vec<(u64, PathBuf)>,
+) -> Result<Option<(bool, PathBuf)>> {
+    several.sort_by_key(|(partial, _)| *partial);
+    let mut best = 0;
+    if several.len() > 1 {
+        for (index, (_, path)) in several.iter().enumerate() {
+            let begins = PageHeader::parse(&head(path)?);
+            if begins.is_some_and(|header| header.address == number.saturating_mul(layout.segment.bytes())) {
+                best = index;
+                break;
+            }
+        }
+    }
+    let chosen = (best < several.len()).then(|| several.remove(best));
+    spare.extend(several.into_iter().map(|(_, path)| (number, path)));
+    Ok(chosen)
 }
 
 /// Files named like segments of this timeline, in the order of their names; whole ones after partial ones.

@@ -42,6 +42,7 @@
 //! server itself would end there too. What was zeroed or cut off together with everything behind it cannot be told
 //! from what was never written: the proof is of what the folder holds.
 
+mod control;
 mod crc;
 #[cfg(test)]
 mod damage;
@@ -53,16 +54,21 @@ mod lost;
 mod page;
 mod reader;
 mod record;
+mod recover;
+mod running;
 mod segment;
 #[cfg(test)]
 mod synthetic;
 mod xact;
 
+pub use control::{Control, State};
 pub use end::{Doubt, End, Why};
 pub use error::{Error, Result};
 pub use lost::{Commit, Lost, lost_commits};
 pub use page::Version;
 pub use reader::{Next, Reader, Start};
 pub use record::{Block, Compression, Record, Relation};
+pub use recover::{Abandoned, Origin, Sources, Survivor, recover};
+pub use running::{Running, running};
 pub use segment::{Segment, SegmentSize};
 pub use xact::{Event, Finish, Prepare, Unparsed};

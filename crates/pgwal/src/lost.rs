@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use paritas_model::Lsn;
 
 use crate::Result;
-use crate::end::{Doubt, End};
+use crate::end::{Doubt, End, Why};
 use crate::page::Version;
 use crate::reader::{Next, Reader, Start};
 use crate::record::Record;
@@ -57,6 +57,8 @@ pub struct Lost {
     pub aborts: u64,
     /// Records after it, of whatever kind.
     pub records: u64,
+    /// The latest time that a commit, rollback or prepare record after it says: the server was alive then.
+    pub last_seen: Option<Timestamp>,
     /// Where the log ends, and why.
     pub end: End,
     /// Why `commits` may not be all, or not lost; a proof when empty.
@@ -82,13 +84,15 @@ struct Running {
     database: Option<u32>,
 }
 
+/// What was read so far; carried from one timeline of a server to its next one.
 #[derive(Debug, Default)]
-struct Tally {
+pub(crate) struct Tally {
     running: HashMap<u32, Running>,
     prepared: BTreeMap<u32, (Prepare, Lsn)>,
     commits: Vec<Commit>,
     aborts: u64,
     records: u64,
+    last_seen: Option<Timestamp>,
     doubts: Vec<Doubt>,
 }
 
@@ -101,32 +105,66 @@ struct Tally {
 /// # Errors
 /// When the folder cannot be read, has no segment of that timeline, or none of a known version.
 pub fn lost_commits(folder: &Path, timeline: u32, from: Lsn) -> Result<Lost> {
-    let mut reader = Reader::open(folder, timeline, from)?;
+    lost_between(&[folder], timeline, from, None, &mut Tally::default())
+}
+
+/// As [`lost_commits`], of several folders, up to the position where the server itself left this timeline.
+///
+/// Transactions that did not end there stay in the tally, and are undecided only if nothing more is read.
+pub(crate) fn lost_between(
+    folders: &[&Path],
+    timeline: u32,
+    from: Lsn,
+    until: Option<Lsn>,
+    tally: &mut Tally,
+) -> Result<Lost> {
+    let mut reader = Reader::open_all(folders, timeline, from)?;
     let version = reader.version();
-    let mut tally = Tally::default();
-    let end = loop {
+    let (mut end, mut reached) = (None, from);
+    while end.is_none() && until.is_none_or(|until| reached < until) {
         match reader.step()? {
-            Next::Record(record) => tally.add(&record, version),
-            Next::End(end) => break end,
+            Next::Record(record) => {
+                reached = record.end;
+                if until.is_none_or(|until| record.end <= until) {
+                    tally.add(&record, version);
+                }
+            }
+            Next::End(found) => end = Some(found),
         }
-    };
-    let mut doubts = tally.doubts;
+    }
+    let left = end.is_none() && until == Some(reached);
+    let end = end.unwrap_or(End {
+        lsn: reached,
+        at: reached,
+        why: Why::Left,
+        beyond: None,
+        shutdown: false,
+        last: None,
+        partial: false,
+    });
+    let mut doubts = std::mem::take(&mut tally.doubts);
     match reader.start() {
         Start::Boundary => {}
         Start::Inside(record) => doubts.push(Doubt::InsideRecord { record: Some(record) }),
         Start::Lost => doubts.push(Doubt::InsideRecord { record: None }),
+        Start::Unread if left => {}
         Start::Unread => doubts.push(Doubt::EndsBefore { end: end.lsn, from }),
     }
-    doubts.extend(end.doubt());
+    match (left, until, end.doubt()) {
+        (true, ..) => {}
+        (false, Some(until), None) => doubts.push(Doubt::EndsBefore { end: end.lsn, from: until }),
+        (false, _, doubt) => doubts.extend(doubt),
+    }
     Ok(Lost {
         version,
         system_identifier: reader.system_identifier(),
         timeline,
         from,
-        commits: tally.commits,
-        undecided: tally.prepared.into_values().collect(),
-        aborts: tally.aborts,
-        records: tally.records,
+        commits: std::mem::take(&mut tally.commits),
+        undecided: tally.prepared.values().cloned().collect(),
+        aborts: std::mem::take(&mut tally.aborts),
+        records: std::mem::take(&mut tally.records),
+        last_seen: tally.last_seen,
         end,
         doubts,
     })
@@ -146,12 +184,14 @@ impl Tally {
             Ok(Event::Commit(finish, prepared)) => self.commit(record, finish, prepared),
             Ok(Event::Abort(finish, _)) => {
                 self.aborts += 1;
+                self.seen(finish.time);
                 self.prepared.remove(&finish.xid);
                 for xid in finish.subxacts.iter().chain([&finish.xid]) {
                     self.running.remove(xid);
                 }
             }
             Ok(Event::Prepare(prepare)) => {
+                self.seen(prepare.time);
                 self.prepared.insert(prepare.xid, (prepare, record.end));
             }
             Ok(_) => {}
@@ -159,7 +199,12 @@ impl Tally {
         }
     }
 
+    fn seen(&mut self, time: Timestamp) {
+        self.last_seen = self.last_seen.max(Some(time));
+    }
+
     fn commit(&mut self, record: &Record, finish: Finish, prepared: bool) {
+        self.seen(finish.time);
         let (mut database, mut gid) = (finish.database.map(|(database, _)| database), finish.gid);
         // The name is logged again only when `wal_level` is `logical`.
         if let Some((prepare, _)) = self.prepared.remove(&finish.xid) {

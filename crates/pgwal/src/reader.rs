@@ -79,7 +79,15 @@ impl Reader {
     /// # Errors
     /// When the folder cannot be read, has no segment of that timeline, or none of a known version.
     pub fn open(folder: &Path, timeline: u32, start: Lsn) -> Result<Self> {
-        let folder = Folder::open(folder, timeline)?;
+        Self::open_all(&[folder], timeline, start)
+    }
+
+    /// As [`Reader::open`], of several folders that hold one log between them: a `pg_wal` first, then archives of it.
+    ///
+    /// # Errors
+    /// As [`Reader::open`]; also when one of the folders cannot be read.
+    pub fn open_all(folders: &[&Path], timeline: u32, start: Lsn) -> Result<Self> {
+        let folder = Folder::open(folders, timeline)?;
         let start = start.0;
         let mut reader = Self {
             folder,
@@ -174,7 +182,9 @@ impl Reader {
         if self.started == Start::Unread && (self.next >= self.start || head) {
             self.started = Start::Boundary;
         }
-        self.end = Some(End { lsn: Lsn(self.next), at: Lsn(at), why, beyond, shutdown: self.shutdown });
+        let partial = self.folder.is_partial(at) || self.folder.is_partial(self.next);
+        let last = self.before.map(Lsn);
+        self.end = Some(End { lsn: Lsn(self.next), at: Lsn(at), why, beyond, shutdown: self.shutdown, last, partial });
         Ok(())
     }
 
