@@ -76,6 +76,8 @@ pub enum ColorWhen {
 pub enum Command {
     /// Compare source and replica now: configured links, or two stores named by URL or path
     Verify(Box<VerifyArgs>),
+    /// After a promotion: lineage, what was lost, achieved RPO and RTO, GO or NO-GO (PostgreSQL)
+    Failover(FailoverArgs),
     /// Write a commented paritas.toml
     Init(InitArgs),
     /// Validate or show the configuration
@@ -147,6 +149,41 @@ pub struct VerifyArgs {
     /// Also write the source's digest into a file (with SOURCE and REPLICA only)
     #[arg(long, value_name = "FILE")]
     pub save_digest: Option<PathBuf>,
+}
+
+const FAILOVER_HELP: &str = "\
+The old primary may be gone. What it lost is read from its data directory, without starting it.
+
+Examples:
+  paritas failover                              every configured link
+  paritas failover trading --data-directory /mnt/old/main
+  paritas failover postgres://old/db postgres://new/db --data-directory /mnt/old/main --wal-archive /wal";
+
+/// Options of `failover`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = FAILOVER_HELP, override_usage = "paritas failover [OPTIONS] [LINK]...\n       paritas failover [OPTIONS] SOURCE REPLICA")]
+pub struct FailoverArgs {
+    /// Names of configured links (none: all of them), or the old primary and the new one
+    #[arg(value_name = "LINK|STORE")]
+    pub what: Vec<String>,
+    /// Data directory of a stopped old primary (repeatable: one for each server that was primary since)
+    #[arg(long, value_name = "DIR")]
+    pub data_directory: Vec<PathBuf>,
+    /// Folder with archived or received segments of its log (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub wal_archive: Vec<PathBuf>,
+    /// Make a warning count as a violation (exit code 1)
+    #[arg(long, value_name = "WHAT")]
+    pub deny: Option<Deny>,
+    /// Stop after a time: 10m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub budget: Option<Duration>,
+    /// List at most that many lost transactions per timeline [default: 1000, of which 20 as text]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=MAX_DIFFERENCES_LIMIT))]
+    pub max_differences: Option<u64>,
+    /// Whose exit codes and output to use
+    #[arg(long, value_name = "STYLE", conflicts_with = "json")]
+    pub exit_style: Option<ExitStyle>,
 }
 
 /// What to deny.

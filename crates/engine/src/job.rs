@@ -78,6 +78,7 @@ pub(crate) async fn verify_job(
         source: job.source.described.clone(),
         replica: job.replica.described.clone(),
         checks: Vec::new(),
+        recovery: None,
         not_checked: job.not_checked.clone(),
     };
     let mut work = Work { job: &job, sides: sides(cx, &job, options), options, monitor, keeper };

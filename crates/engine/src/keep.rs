@@ -15,6 +15,7 @@ use ulid::Ulid;
 #[derive(Debug)]
 pub(crate) struct Keeper {
     id: Ulid,
+    command: &'static str,
     started: Timestamp,
     state: Option<State>,
     save_digest: Option<PathBuf>,
@@ -36,6 +37,7 @@ impl Keeper {
         let save_digest = options.save_digest.clone();
         Self {
             id: Ulid::generate(),
+            command: "verify",
             started: Timestamp::now(),
             state,
             save_digest,
@@ -43,11 +45,16 @@ impl Keeper {
         }
     }
 
+    /// The same for another command.
+    pub(crate) fn of(self, command: &'static str) -> Self {
+        Self { command, ..self }
+    }
+
     /// The run's own part of a report that ends now.
     fn run(&self, config: Option<String>) -> Run {
         Run {
             id: self.id.to_string(),
-            command: "verify".to_owned(),
+            command: self.command.to_owned(),
             started_at: self.started.to_string(),
             ended_at: Timestamp::now().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -5,6 +5,7 @@
 
 mod datasets;
 mod error;
+mod failover;
 mod job;
 mod keep;
 mod links;
@@ -17,6 +18,7 @@ mod tables;
 mod target;
 
 pub use error::{Error, Result};
+pub use failover::{Failover, failover_links, failover_pair};
 pub use links::{StoreCheck, check_stores, verify_links, with_secrets};
 pub use options::{Budget, Monitor, Options, Phase, SideProgress};
 pub use pair::verify_pair;

@@ -48,7 +48,7 @@ pub async fn verify_links(
     Ok(report)
 }
 
-fn chosen_links<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a LinkConfig>> {
+pub(crate) fn chosen_links<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a LinkConfig>> {
     if names.is_empty() {
         if config.links.is_empty() {
             let hint = "add a [[link]] with source and replica";
@@ -176,6 +176,7 @@ fn not_reached(job: &Job, problem: &Problem) -> LinkReport {
         source: job.source.described.clone(),
         replica: job.replica.described.clone(),
         checks: Vec::new(),
+        recovery: None,
         not_checked: vec![NotChecked { what: format!("link {}", job.name), why: problem.message.clone() }],
     }
 }

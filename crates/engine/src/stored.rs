@@ -109,6 +109,7 @@ pub(crate) async fn verify(
         source: described(&format!("digest:{path}"), StoreKind::Digest, None),
         replica: opened.described,
         checks,
+        recovery: None,
         not_checked,
     })
 }

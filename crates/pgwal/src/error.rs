@@ -70,6 +70,19 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Stable word for the failure.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "recovery.io",
+            Self::NoSegment { .. } => "recovery.no_segment",
+            Self::NotALog { .. } => "recovery.not_a_log",
+            Self::BadControl { .. } => "recovery.control",
+            Self::Foreign { .. } => "recovery.foreign",
+            Self::Follows { .. } => "recovery.follows",
+            Self::BadHistory { .. } => "recovery.history",
+        }
+    }
+
     /// What failed: lower case, without a full stop.
     pub fn primary(&self) -> String {
         match self {

@@ -55,6 +55,9 @@ pub struct LinkReport {
     pub replica: Store,
     /// Checks in the order in which they were made.
     pub checks: Vec<Check>,
+    /// What a failover cost; only `failover` looks.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recovery: Option<crate::Recovery>,
     /// What was left out, each with its reason.
     pub not_checked: Vec<NotChecked>,
 }
@@ -80,6 +83,8 @@ pub enum Check {
     Parity(ParityCheck),
     /// Do the two stores hold the same files?
     Files(FilesCheck),
+    /// Do the two servers share one history, and does one at most take writes?
+    Lineage(crate::LineageCheck),
 }
 
 impl Check {
@@ -89,6 +94,7 @@ impl Check {
             Self::Schema(check) => check.verdict,
             Self::Parity(check) => check.verdict,
             Self::Files(check) => check.verdict,
+            Self::Lineage(check) => check.verdict,
         }
     }
 }

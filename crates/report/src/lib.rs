@@ -10,6 +10,7 @@ mod human;
 mod json;
 mod nagios;
 mod privacy;
+mod recovery;
 mod summary;
 mod text;
 
@@ -22,5 +23,9 @@ pub use human::{Called, Human, write_problem};
 pub use json::Json;
 pub use nagios::{Nagios, nagios_code, nagios_error};
 pub use privacy::{Privacy, apply_privacy};
+pub use recovery::{
+    Bounds, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
+    UndecidedTransaction,
+};
 pub use summary::{Totals, elapsed_seconds};
 pub use text::{counted, escape, grouped, shell_word};

@@ -2,8 +2,9 @@
 //!
 //! Source: Monitoring Plugins Development Guidelines, sections on output and performance data.
 
+use crate::human::recovery;
 use crate::summary::{elapsed_seconds, report_line};
-use crate::{Format, RenderOptions, Report, Totals};
+use crate::{Format, Recovery, RenderOptions, Report, Totals};
 use paritas_model::Verdict;
 use std::io::{self, Write};
 
@@ -41,6 +42,9 @@ impl Format for Nagios {
             2 => "CRITICAL",
             _ => "UNKNOWN",
         };
+        if report.links.iter().any(|link| link.recovery.is_some()) {
+            return failover(report, status, out);
+        }
         let totals = Totals::of(&report.links);
         let rows = &totals.row_differences;
         let files = &totals.file_differences;
@@ -53,6 +57,30 @@ impl Format for Nagios {
         write!(out, " rows={} files={} bytes={}B", totals.rows, totals.files, totals.bytes)?;
         writeln!(out, " time={:.3}s", elapsed_seconds(report).unwrap_or(totals.seconds))
     }
+}
+
+/// A failover: GO or NO-GO, and what was lost. Unknown numbers are left out.
+fn failover(report: &Report, status: &str, out: &mut dyn Write) -> io::Result<()> {
+    let lines = report.links.iter().map(|link| {
+        let word = recovery::decision(link.recovery.as_ref());
+        format!("{word} {}", harmless(&recovery::line(link)))
+    });
+    write!(out, "PARITAS {status} - {} |", lines.collect::<Vec<_>>().join("; "))?;
+    let recoveries = || report.links.iter().filter_map(|link| link.recovery.as_ref());
+    let lost: Option<u64> = recoveries().map(|recovery| recovery.rpo.transactions).sum();
+    if let Some(lost) = lost {
+        write!(out, " lost_transactions={lost};;0")?;
+    }
+    let worst = |pick: &dyn Fn(&Recovery) -> Option<f64>| {
+        recoveries().map(pick).collect::<Option<Vec<f64>>>().and_then(|all| all.into_iter().reduce(f64::max))
+    };
+    if let Some(seconds) = worst(&|recovery| recovery.rpo.seconds.high) {
+        write!(out, " rpo={seconds:.3}s")?;
+    }
+    if let Some(seconds) = worst(&|recovery| recovery.rto.seconds) {
+        write!(out, " rto={seconds:.3}s")?;
+    }
+    writeln!(out, " time={:.3}s", elapsed_seconds(report).unwrap_or_default())
 }
 
 /// The bar separates performance data, so it may not occur in the text.

@@ -1,6 +1,6 @@
 //! Hiding values: `[privacy] values = "mask" | "hash"`.
 
-use crate::{Check, Problem, Report};
+use crate::{Check, Problem, Recovery, Report};
 use paritas_model::{Difference, Value};
 
 /// What happens to keys and values of rows before a report leaves the run.
@@ -43,10 +43,14 @@ pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
     if privacy == Privacy::Show {
         return;
     }
+    for recovery in report.links.iter_mut().filter_map(|link| link.recovery.as_mut()) {
+        hide_names(recovery, privacy);
+    }
     for check in report.links.iter_mut().flat_map(|link| &mut link.checks) {
         match check {
             Check::Schema(check) => hide_detail(&mut check.problem),
             Check::Files(check) => hide_detail(&mut check.problem),
+            Check::Lineage(check) => hide_detail(&mut check.problem),
             Check::Parity(check) => {
                 hide_detail(&mut check.problem);
                 check.items.iter_mut().for_each(|item| hide(item, privacy));
@@ -66,12 +70,26 @@ fn hide_detail(problem: &mut Option<Problem>) {
     }
 }
 
+/// Names of prepared transactions are chosen by applications.
+fn hide_names(recovery: &mut Recovery, privacy: Privacy) {
+    for timeline in &mut recovery.timelines {
+        let lost = timeline.lost.iter_mut().filter_map(|lost| lost.gid.as_mut());
+        for gid in lost.chain(timeline.undecided.iter_mut().map(|undecided| &mut undecided.gid)) {
+            *gid = hidden(&Value::Text(std::mem::take(gid)), privacy);
+        }
+    }
+}
+
+fn hidden(value: &Value, privacy: Privacy) -> String {
+    match privacy {
+        Privacy::Hash { key } => hash(&key, value),
+        Privacy::Mask | Privacy::Show => MASK.to_owned(),
+    }
+}
+
 fn hide(item: &mut Difference, privacy: Privacy) {
     for (_, value) in item.key.iter_mut().chain(&mut item.source).chain(&mut item.replica) {
-        *value = Value::Text(match privacy {
-            Privacy::Hash { key } => hash(&key, value),
-            Privacy::Mask | Privacy::Show => MASK.to_owned(),
-        });
+        *value = Value::Text(hidden(value, privacy));
     }
 }
 

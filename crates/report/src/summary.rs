@@ -19,6 +19,7 @@ fn dataset(check: &Check) -> &str {
         Check::Schema(check) => &check.dataset,
         Check::Parity(check) => &check.dataset,
         Check::Files(check) => &check.dataset,
+        Check::Lineage(_) => "lineage",
     }
 }
 
@@ -96,6 +97,7 @@ impl Totals {
 
     fn add(&mut self, check: &Check) {
         match check {
+            Check::Lineage(_) => {}
             Check::Schema(check) => self.schemas_failed += u64::from(check.verdict == Verdict::Fail),
             Check::Parity(check) => {
                 self.rows += check.rows.source.unwrap_or(0).max(check.rows.replica.unwrap_or(0));

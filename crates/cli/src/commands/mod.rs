@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod config;
 mod demo;
+mod failover;
 mod init;
 mod man;
 mod verify;
@@ -22,6 +23,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Verify(arguments) => verify::run(session, &arguments),
+        Command::Failover(arguments) => failover::run(session, &arguments),
         Command::Init(arguments) => init::run(session, &arguments),
         Command::Config(ConfigCommand::Check { connect }) => config::check(session, connect),
         Command::Config(ConfigCommand::Show) => config::show(session),

@@ -102,6 +102,7 @@ fn problems(report: &Report) -> Vec<String> {
         Check::Schema(check) => check.problem.clone(),
         Check::Parity(check) => check.problem.clone(),
         Check::Files(check) => check.problem.clone(),
+        Check::Lineage(check) => check.problem.clone(),
     };
     let text = |problem: paritas_report::Problem| match problem.detail {
         Some(detail) => format!("{} ({detail})", problem.message),
@@ -145,6 +146,7 @@ fn flatten(link: &'static str, report: &Report) -> Vec<Finding> {
                 let columns = difference.what.strip_prefix("column ").map(str::to_owned).into_iter().collect();
                 Finding { link, dataset: schema.dataset.clone(), class: "schema", values: Vec::new(), columns, text }
             })),
+            Check::Lineage(_) => {}
             Check::Files(files) => findings.extend(files.items.iter().map(|item| {
                 let why = item.why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
                 let text = format!("{}: {}{why}", item.class, item.path);

@@ -18,6 +18,7 @@ pub(super) fn write(page: &mut Page<'_>, view: &DatasetView<'_>) -> io::Result<(
             Check::Schema(check) => schema(page, check)?,
             Check::Parity(check) => parity(page, check)?,
             Check::Files(check) => files::write(page, check)?,
+            Check::Lineage(check) => page.wrapped(2, &check.summary)?,
         }
     }
     Ok(())
@@ -28,7 +29,7 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
     let mut facts = Vec::new();
     for check in &view.checks {
         match check {
-            Check::Schema(_) => {}
+            Check::Schema(_) | Check::Lineage(_) => {}
             Check::Parity(check) => {
                 facts.push(counted(check.rows.source.unwrap_or(0), "row"));
                 facts.push(format_size(check.bytes_read.source.saturating_add(check.bytes_read.replica)));

@@ -5,6 +5,7 @@ mod dataset;
 mod files;
 mod next;
 mod page;
+pub(crate) mod recovery;
 mod rows;
 
 use crate::summary::{DatasetView, datasets, link_line, report_line};
@@ -43,6 +44,9 @@ impl Format for Human {
 
     fn write(&self, report: &Report, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let mut page = Page::new(out, *options);
+        if report.links.iter().any(|link| link.recovery.is_some()) {
+            return recovery::write(&mut page, report, &self.called);
+        }
         headline(&mut page, report.verdict, &report_line(report))?;
         match report.links.as_slice() {
             [only] => link(&mut page, only)?,
@@ -57,11 +61,14 @@ impl Format for Human {
 
 /// `FAIL  trading: …`, wrapped under its own beginning.
 fn headline(page: &mut Page<'_>, verdict: Verdict, text: &str) -> io::Result<()> {
-    let word = verdict.as_str().to_uppercase();
-    let indent = width(&word) + 2;
+    headline_word(page, &verdict.as_str().to_uppercase(), Paint::of(verdict), text)
+}
+
+fn headline_word(page: &mut Page<'_>, word: &str, paint: Paint, text: &str) -> io::Result<()> {
+    let indent = width(word) + 2;
     let mut lines = wrap(text, page.width().saturating_sub(indent)).into_iter();
     let first = lines.next().unwrap_or_default();
-    page.line(0, &format!("{}  {first}", page.paint(Paint::of(verdict), &word)))?;
+    page.line(0, &format!("{}  {first}", page.paint(paint, word)))?;
     lines.try_for_each(|line| page.line(indent, &line))
 }
 
@@ -88,8 +95,7 @@ fn links(page: &mut Page<'_>, links: &[LinkReport]) -> io::Result<()> {
 /// The body of one link.
 fn link(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
     if link.verdict != Verdict::Pass || page.verbose() {
-        store(page, "source ", &link.source)?;
-        store(page, "replica", &link.replica)?;
+        link_places(page, link)?;
     }
     let (passing, others): (Vec<_>, Vec<_>) =
         datasets(link).into_iter().partition(|view| view.verdict == Verdict::Pass);
@@ -99,6 +105,11 @@ fn link(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
     }
     passing_datasets(page, &passing, !others.is_empty())?;
     not_checked(page, link)
+}
+
+fn link_places(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
+    store(page, "source ", &link.source)?;
+    store(page, "replica", &link.replica)
 }
 
 fn store(page: &mut Page<'_>, side: &str, store: &Store) -> io::Result<()> {

@@ -54,12 +54,13 @@ fn problem(check: &Check) -> Option<&Problem> {
         Check::Schema(check) => check.problem.as_ref(),
         Check::Parity(check) => check.problem.as_ref(),
         Check::Files(check) => check.problem.as_ref(),
+        Check::Lineage(check) => check.problem.as_ref(),
     }
 }
 
 fn counts(check: &Check) -> Option<&DifferenceCounts> {
     match check {
-        Check::Schema(_) => None,
+        Check::Schema(_) | Check::Lineage(_) => None,
         Check::Parity(check) => Some(&check.differences),
         Check::Files(check) => Some(&check.differences),
     }
@@ -68,7 +69,7 @@ fn counts(check: &Check) -> Option<&DifferenceCounts> {
 /// How many rows or files there are in all, where not all of them are shown.
 fn hidden(check: &Check, options: &RenderOptions) -> Option<u64> {
     let (items, truncated) = match check {
-        Check::Schema(_) => return None,
+        Check::Schema(_) | Check::Lineage(_) => return None,
         Check::Parity(check) => (check.items.len(), check.items_truncated),
         Check::Files(check) => (check.items.len(), check.items_truncated),
     };

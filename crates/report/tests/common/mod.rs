@@ -19,6 +19,7 @@ pub fn link(name: &str, checks: Vec<Check>) -> LinkReport {
         source: store("pg-east", StoreKind::Postgres, Some("us-east-1")),
         replica: store("pg-west", StoreKind::Postgres, Some("us-west-2")),
         checks,
+        recovery: None,
         not_checked: Vec::new(),
     }
 }

@@ -1,0 +1,176 @@
+//! GO or NO-GO: every finding with what it means and what to do.
+
+use super::{Evidence, Job, loss};
+use paritas_connect::Standing;
+use paritas_model::{Known, Verdict};
+use paritas_pgwal::{Abandoned, Origin};
+use paritas_report::{Bounds, LineageCheck, NotChecked, Reason, Recovery, Rpo, Rto, counted};
+
+/// Puts all findings together.
+pub(super) fn decide(job: &Job, evidence: &Evidence, lineage: &LineageCheck, max: usize) -> Recovery {
+    let mut reasons = vec![reason(lineage.verdict, lineage.summary.clone(), lineage_hint(lineage))];
+    reasons.push(writable(job, evidence));
+    let promoted = evidence.replica.as_ref().is_ok_and(|standing| !standing.in_recovery);
+    let rpo = if promoted { loss::rpo(&evidence.abandoned, job.objective.rpo) } else { not_promoted(job) };
+    reasons.push(lost(job, evidence, &rpo));
+    for problem in &evidence.problems {
+        let detail = problem.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        reasons.push(reason(Verdict::Unknown, format!("{}{detail}", problem.message), problem.hint.clone()));
+    }
+    let undecided: usize = evidence.abandoned.iter().map(|abandoned| abandoned.undecided().len()).sum();
+    if promoted && undecided > 0 {
+        let text = format!("{} not decided on the old primary", counted(undecided as u64, "prepared transaction"));
+        let hint = "ask their coordinators: the new primary does not know those prepared after the switchpoint";
+        reasons.push(reason(Verdict::Warn, text, Some(hint.to_owned())));
+    }
+    let rto = rto(job);
+    if let Some(verdict) = rto.verdict {
+        let text = rto.why.clone().unwrap_or_else(|| "the recovery time objective is kept".to_owned());
+        let hint = "measure it with a write of your own, or leave `rto` out of the objectives";
+        let hint = (verdict > Verdict::Warn).then(|| hint.to_owned());
+        reasons.push(reason(verdict, format!("RTO: {text}"), hint));
+    }
+    // The worst first; findings of one verdict in the order of the checks.
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
+    let go = promoted && reasons.iter().all(|reason| reason.verdict <= Verdict::Warn);
+    let timelines = match &evidence.replica {
+        Ok(replica) if promoted => {
+            evidence.abandoned.iter().map(|abandoned| loss::timeline(abandoned, replica, max)).collect()
+        }
+        _ => Vec::new(),
+    };
+    Recovery { decision: if go { "go" } else { "no-go" }.to_owned(), reasons, rpo, rto, timelines }
+}
+
+fn reason(verdict: Verdict, text: String, hint: Option<String>) -> Reason {
+    Reason { verdict, text, hint }
+}
+
+fn lineage_hint(lineage: &LineageCheck) -> Option<String> {
+    let hint = match (lineage.verdict, lineage.relation.as_str()) {
+        (Verdict::Pass | Verdict::Warn, _) => return None,
+        (_, "split_brain") => "fence the old primary now: stop it, then name its directory with --data-directory",
+        (_, "stranger") => "name the servers of one cluster, the old primary first",
+        (_, "forked") => {
+            "stop the old server and keep a copy of its directory; then pg_rewind (CHECKPOINT on the new primary first), or \
+             rebuild it"
+        }
+        (_, "promoted") => "make sure that the old primary is down, and name its directory with --data-directory",
+        _ => return lineage.problem.as_ref().and_then(|problem| problem.hint.clone()),
+    };
+    Some(hint.to_owned())
+}
+
+/// Whether the new primary is one: replay ended, and sessions may write.
+fn writable(job: &Job, evidence: &Evidence) -> Reason {
+    let name = &job.replica.described.name;
+    let standing = match &evidence.replica {
+        Ok(standing) => standing,
+        Err(error) => {
+            let text = format!("{name} does not answer: {}", error.message());
+            return reason(Verdict::Unknown, text, error.hint_text().map(str::to_owned));
+        }
+    };
+    if standing.in_recovery {
+        let hint = "promote it (pg_promote), and ask again".to_owned();
+        return reason(Verdict::Fail, format!("{name} is still a standby and takes no writes"), Some(hint));
+    }
+    if standing.read_only {
+        let hint = "set default_transaction_read_only = off for the server, the database and the role".to_owned();
+        return reason(Verdict::Fail, format!("sessions on {name} are read only by default"), Some(hint));
+    }
+    reason(Verdict::Pass, format!("{name} takes writes{}", replayed(standing)), None)
+}
+
+fn replayed(standing: &Standing) -> String {
+    match &standing.ancestry {
+        Known::Known(ancestry) => ancestry.switches.last().map_or_else(String::new, |switch| {
+            format!("; replay of timeline {} is complete up to {}", switch.timeline, switch.at)
+        }),
+        Known::Unknown { .. } => String::new(),
+    }
+}
+
+/// Nothing was left behind by a server that was never promoted.
+fn not_promoted(job: &Job) -> Rpo {
+    Rpo {
+        verdict: Verdict::Unknown,
+        objective: job.objective.rpo.map(|limit| limit.as_secs_f64()),
+        seconds: Bounds::default(),
+        transactions: None,
+        transactions_at_least: 0,
+        records: None,
+        bytes: None,
+        method: "none".to_owned(),
+        why: Some("the replica does not answer, or was not promoted".to_owned()),
+    }
+}
+
+fn lost(job: &Job, evidence: &Evidence, rpo: &Rpo) -> Reason {
+    let count = counted(rpo.transactions_at_least, "committed transaction");
+    let text = match (rpo.transactions, rpo.transactions_at_least) {
+        (Some(0), _) => "no committed transaction is lost".to_owned(),
+        (Some(_), _) if rpo.objective.is_none() => format!("{count} lost, and no objective says that any may be"),
+        (Some(_), _) => format!("exactly {count} lost{}", against(rpo)),
+        (None, 0) => format!("how much is lost is not known: {}", rpo.why.as_deref().unwrap_or("nothing was read")),
+        (None, _) => format!("at least {count} lost: {}", rpo.why.as_deref().unwrap_or("the log has no proven end")),
+    };
+    let hint = if rpo.transactions.is_some() { None } else { loss_hint(job, evidence) };
+    reason(rpo.verdict, text, hint)
+}
+
+fn against(rpo: &Rpo) -> String {
+    let Some(limit) = rpo.objective else { return String::new() };
+    let word = match rpo.verdict {
+        Verdict::Pass => "within",
+        Verdict::Fail => "beyond",
+        Verdict::Warn | Verdict::Unknown => "not proven to be within",
+    };
+    format!(", {word} the objective of {limit} s")
+}
+
+fn loss_hint(job: &Job, evidence: &Evidence) -> Option<String> {
+    let from_directory = |one: &Abandoned| matches!(one.origin, Origin::Directory { .. });
+    if evidence.abandoned.is_empty() {
+        return None;
+    }
+    Some(if evidence.abandoned.iter().all(from_directory) {
+        "stop the old server, and give its whole, unchanged directory; add --wal-archive for segments it removed"
+            .to_owned()
+    } else if job.left.data_directories.is_empty() {
+        "name the stopped old primary's data directory with --data-directory (mounted read-only, or a copy)".to_owned()
+    } else {
+        "name the directory of each server that was primary in between: --data-directory can be repeated".to_owned()
+    })
+}
+
+/// The recovery time; no log tells it.
+fn rto(job: &Job) -> Rto {
+    Rto {
+        verdict: job.objective.rto.map(|_| Verdict::Unknown),
+        objective: job.objective.rto.map(|limit| limit.as_secs_f64()),
+        seconds: None,
+        method: None,
+        why: Some("no probe measured the first write that the new primary acknowledged".to_owned()),
+    }
+}
+
+/// What nobody looked at.
+pub(super) fn not_checked(job: &Job, evidence: &Evidence) -> Vec<NotChecked> {
+    let replica = &job.replica.described.name;
+    let mut list = vec![NotChecked {
+        what: format!("rows of {replica} against the last healthy snapshot"),
+        why: "a failover compares histories, not rows: run `paritas verify digest:FILE …` with a digest that was kept"
+            .to_owned(),
+    }];
+    for abandoned in evidence.abandoned.iter().filter(|abandoned| abandoned.is_proven()) {
+        if let Origin::Directory { path, .. } = &abandoned.origin {
+            list.push(NotChecked {
+                what: format!("whether {} is the old primary's directory as it is now", path.display()),
+                why: "a copy, or a directory in use on another machine, looks the same: its server must be down"
+                    .to_owned(),
+            });
+        }
+    }
+    list
+}

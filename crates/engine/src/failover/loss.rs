@@ -1,0 +1,204 @@
+//! What was lost, from abandoned timelines to the report: transactions, durations, the verdict on the objective.
+
+use jiff::Timestamp;
+use paritas_connect::Standing;
+use paritas_model::{Known, Verdict};
+use paritas_pgwal::{Abandoned, Commit, Origin, Running};
+use paritas_report::{Bounds, LeftTimeline, LostTransaction, Rpo, UndecidedTransaction};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One timeline that was left behind, for the report.
+pub(crate) fn timeline(abandoned: &Abandoned, replica: &Standing, max: usize) -> LeftTimeline {
+    let names = &replica.databases;
+    let times = Times::of(abandoned);
+    let transactions = abandoned.commits().count();
+    let survivor = abandoned.survivor.map(|survivor| survivor.time);
+    LeftTimeline {
+        timeline: abandoned.switch.timeline,
+        switchpoint: abandoned.switch.at.to_string(),
+        end: abandoned.stretches.last().map(|stretch| stretch.end.lsn.to_string()),
+        read_from: read_from(&abandoned.origin),
+        exact: abandoned.is_proven(),
+        doubts: abandoned.doubts.clone(),
+        transactions: transactions as u64,
+        bytes: abandoned.bytes(),
+        rolled_back: abandoned.aborts(),
+        last_surviving: survivor.map(|time| time.to_string()),
+        surviving_to_failure: failure(abandoned, replica, survivor),
+        surviving_to_last_lost: times.since_survivor,
+        first_to_last_lost: times.between,
+        lost: abandoned.commits().take(max).map(|commit| lost(commit, names)).collect(),
+        lost_truncated: transactions > max,
+        undecided: abandoned
+            .undecided()
+            .iter()
+            .map(|(prepare, _)| UndecidedTransaction {
+                xid: prepare.xid,
+                gid: prepare.gid.clone(),
+                prepared_at: prepare.time.to_string(),
+                database: Some(database(prepare.database, names)),
+            })
+            .collect(),
+    }
+}
+
+fn read_from(origin: &Origin) -> String {
+    match origin {
+        Origin::Directory { path, control, running } => {
+            let process = match running {
+                Running::No => String::new(),
+                Running::Stale(process) => format!(", process {process} is gone"),
+                Running::Yes(process) => format!(", process {process} runs"),
+            };
+            format!("{} ({}{process})", path.display(), control.state)
+        }
+        Origin::Archives => "archived segments".to_owned(),
+        Origin::Nothing => "nothing".to_owned(),
+    }
+}
+
+fn lost(commit: &Commit, names: &BTreeMap<u32, String>) -> LostTransaction {
+    LostTransaction {
+        xid: commit.xid,
+        lsn: commit.lsn.to_string(),
+        committed_at: commit.time.to_string(),
+        database: commit.database.map(|oid| database(oid, names)),
+        bytes: commit.bytes,
+        subtransactions: commit.subxacts.clone(),
+        prepared: commit.prepared,
+        gid: commit.gid.clone(),
+    }
+}
+
+/// The name on the new primary; one that was created after the switchpoint has none there.
+fn database(oid: u32, names: &BTreeMap<u32, String>) -> String {
+    names.get(&oid).cloned().unwrap_or_else(|| format!("oid {oid}"))
+}
+
+/// Seconds between commits. Times are taken before records are written, so their order is nearly that of the log.
+struct Times {
+    /// From the first lost commit to the last one.
+    between: Option<f64>,
+    /// From the last surviving commit to the last lost one.
+    since_survivor: Option<f64>,
+}
+
+impl Times {
+    fn of(abandoned: &Abandoned) -> Self {
+        let times = || abandoned.commits().map(|commit| commit.time);
+        let (Some(first), Some(last)) = (times().min(), times().max()) else {
+            return Self { between: None, since_survivor: None };
+        };
+        let between = seconds(first, last);
+        // A clock that was set back must not make the loss look smaller than what is lost.
+        let since_survivor = abandoned.survivor.map(|survivor| seconds(survivor.time, last).max(between));
+        Self { between: Some(between), since_survivor }
+    }
+}
+
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64().max(0.0)
+}
+
+/// The failure lies between the last sign of life in the log and the promotion, where that followed this timeline.
+fn failure(abandoned: &Abandoned, replica: &Standing, survivor: Option<Timestamp>) -> Bounds {
+    let Some(survivor) = survivor else { return Bounds::default() };
+    let seen = abandoned.stretches.iter().filter_map(|stretch| stretch.last_seen).max();
+    let control = match &abandoned.origin {
+        Origin::Directory { control, .. } => Some(control.time),
+        Origin::Archives | Origin::Nothing => None,
+    };
+    let low = seen.into_iter().chain(control).max().map(|alive| seconds(survivor, alive));
+    let newest = replica.ancestry.value().and_then(|ancestry| ancestry.switches.last());
+    let promoted = match replica.promoted_at {
+        Known::Known(at) if newest == Some(&abandoned.switch) => Timestamp::from_microsecond(at).ok(),
+        _ => None,
+    };
+    // Two clocks: an upper bound below the lower one says nothing.
+    let high = promoted.map(|promoted| seconds(survivor, promoted)).filter(|high| low.is_none_or(|low| *high >= low));
+    Bounds { low, high }
+}
+
+/// The recovery point over all timelines that were left behind.
+pub(crate) fn rpo(found: &[Abandoned], objective: Option<Duration>) -> Rpo {
+    let objective = objective.map(|limit| limit.as_secs_f64());
+    let least: usize = found.iter().map(|abandoned| abandoned.commits().count()).sum();
+    let exact = !found.is_empty() && found.iter().all(Abandoned::is_proven);
+    let read = found.iter().any(|abandoned| !abandoned.stretches.is_empty());
+    let doubt = found.iter().find_map(|abandoned| abandoned.doubts.first().cloned());
+    let why = match (found, doubt) {
+        ([], _) => Some("no timeline was left behind that could be read".to_owned()),
+        (_, doubt) => doubt,
+    };
+    let times: Vec<Times> = found.iter().map(Times::of).collect();
+    let low = times.iter().filter_map(|times| times.between).reduce(f64::max);
+    let high = if exact && least == 0 {
+        Some(0.0)
+    } else if exact {
+        let bounds = found.iter().zip(&times).filter(|(abandoned, _)| abandoned.commits().next().is_some());
+        bounds
+            .map(|(_, times)| times.since_survivor)
+            .collect::<Option<Vec<f64>>>()
+            .and_then(|all| all.into_iter().reduce(f64::max))
+    } else {
+        None
+    };
+    let seconds = Bounds { low: Some(low.unwrap_or(0.0)), high };
+    Rpo {
+        verdict: verdict(exact, least, seconds, objective),
+        objective,
+        seconds,
+        transactions: exact.then_some(least as u64),
+        transactions_at_least: least as u64,
+        records: None,
+        bytes: exact.then(|| found.iter().map(Abandoned::bytes).sum()),
+        method: if read { "wal" } else { "interval" }.to_owned(),
+        why: if exact { high.is_none().then(|| SURVIVOR_UNKNOWN.to_owned()) } else { why },
+    }
+}
+
+const SURVIVOR_UNKNOWN: &str = "the last surviving commit lies too far back in the log, or its segment is gone";
+
+fn verdict(exact: bool, lost: usize, seconds: Bounds, objective: Option<f64>) -> Verdict {
+    match (objective, seconds.low, seconds.high) {
+        // Nobody said that anything may be lost.
+        (None, ..) | (Some(0.0), ..) if lost > 0 => Verdict::Fail,
+        (Some(limit), Some(low), _) if low > limit => Verdict::Fail,
+        _ if !exact => Verdict::Unknown,
+        (_, ..) if lost == 0 => Verdict::Pass,
+        (Some(limit), _, Some(high)) if high <= limit => Verdict::Pass,
+        _ => Verdict::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing_lost(true, 0, 0.0, Some(0.0), None, Verdict::Pass)]
+    #[case::nothing_lost_and_none_allowed(true, 0, 0.0, Some(0.0), Some(0.0), Verdict::Pass)]
+    #[case::nothing_found(false, 0, 0.0, None, None, Verdict::Unknown)]
+    #[case::nothing_found_with_an_objective(false, 0, 0.0, None, Some(60.0), Verdict::Unknown)]
+    #[case::lost_and_nobody_allows_it(true, 1, 0.0, Some(0.5), None, Verdict::Fail)]
+    #[case::at_least_one_and_nobody_allows_it(false, 1, 0.0, None, None, Verdict::Fail)]
+    #[case::one_lost_and_none_allowed(true, 1, 0.0, Some(0.5), Some(0.0), Verdict::Fail)]
+    #[case::within(true, 9, 0.1, Some(60.0), Some(60.0), Verdict::Pass)]
+    #[case::between_the_bounds(true, 9, 0.1, Some(60.1), Some(60.0), Verdict::Unknown)]
+    #[case::beyond(true, 9, 60.1, Some(70.0), Some(60.0), Verdict::Fail)]
+    #[case::found_beyond(false, 9, 60.1, None, Some(60.0), Verdict::Fail)]
+    #[case::found_within(false, 9, 0.1, None, Some(60.0), Verdict::Unknown)]
+    #[case::no_survivor(true, 9, 0.1, None, Some(60.0), Verdict::Unknown)]
+    fn an_objective_is_kept_only_by_what_is_proven(
+        #[case] exact: bool,
+        #[case] lost: usize,
+        #[case] low: f64,
+        #[case] high: Option<f64>,
+        #[case] objective: Option<f64>,
+        #[case] expected: Verdict,
+    ) {
+        assert_eq!(verdict(exact, lost, Bounds { low: Some(low), high }, objective), expected);
+    }
+}

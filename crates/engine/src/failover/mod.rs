@@ -1,0 +1,233 @@
+//! After a promotion: lineage, what was lost, achieved RPO and RTO, GO or NO-GO.
+//!
+//! Nothing is written and nothing is started. The new primary says where it left the old history; what the old primary
+//! wrote after that is read from its files. Everything that was asked must be proven, or the answer is NO-GO.
+
+mod decide;
+mod lineage;
+mod loss;
+
+use crate::error::problem_of;
+use crate::keep::Keeper;
+use crate::links::{chosen_links, hide, open, with_secrets};
+use crate::registry::{self, Opened, Secrets};
+use crate::{Error, Options, Result, Target};
+use paritas_config::{Config, LinkConfig};
+use paritas_connect::{Context, Standing};
+use paritas_model::{Objective, StoreKind, Tier, Verdict};
+use paritas_pgwal::{Abandoned, Origin, Sources, recover};
+use paritas_report::{Check, LinkReport, NotChecked, Problem, Report, apply_privacy};
+use std::path::PathBuf;
+
+/// What is left of old primaries, beside what the configuration says.
+#[derive(Debug, Clone, Default)]
+pub struct Failover {
+    /// Data directories.
+    pub data_directories: Vec<PathBuf>,
+    /// Folders of archived segments.
+    pub wal_archives: Vec<PathBuf>,
+}
+
+/// One link to look at.
+#[derive(Debug)]
+struct Job {
+    name: String,
+    tier: Option<Tier>,
+    source: Opened,
+    replica: Opened,
+    left: Failover,
+    objective: Objective,
+    not_checked: Vec<NotChecked>,
+}
+
+/// What was found out about one link.
+#[derive(Debug)]
+struct Evidence {
+    source: paritas_connect::Result<Standing>,
+    replica: paritas_connect::Result<Standing>,
+    abandoned: Vec<Abandoned>,
+    /// What could not be read of the old primaries.
+    problems: Vec<Problem>,
+}
+
+/// Looks at the links of these names, or at all of them, after a failover.
+///
+/// # Errors
+/// Unknown names, unusable stores, secrets that cannot be had (exit code 2).
+pub async fn failover_links(
+    cx: &Context,
+    config: &Config,
+    names: &[String],
+    options: &Options,
+    left: &Failover,
+) -> Result<Report> {
+    let keeper = Keeper::begin(options, config.state.as_deref()).of("failover");
+    let chosen = chosen_links(config, names)?;
+    let options = &with_secrets(config, options)?;
+    hide(options);
+    let mut jobs = Vec::new();
+    for link in chosen {
+        jobs.push(job(config, link, left)?);
+    }
+    let mut links = Vec::new();
+    for job in jobs {
+        links.push(examine(cx, job, options).await);
+    }
+    let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
+    let mut report = keeper.finish(Some(checksum), links, options.deny_warnings);
+    apply_privacy(&mut report, options.privacy);
+    keeper.report(cx, &report);
+    Ok(report)
+}
+
+/// Looks at two servers named by URL after a failover; the source may be gone.
+///
+/// # Errors
+/// Usage errors (exit code 2). Everything after that is part of the report.
+pub async fn failover_pair(
+    cx: &Context,
+    source: &str,
+    replica: &str,
+    options: &Options,
+    left: &Failover,
+) -> Result<Report> {
+    let (ours, theirs) = (Target::parse(source)?, Target::parse(replica)?);
+    hide(options);
+    if ours == theirs {
+        let hint = "name the old primary first and the new one second";
+        return Err(Error::usage("usage.same", "source and replica are the same", hint));
+    }
+    let source = registry::open(&ours, Secrets::default(), None)?;
+    let replica = registry::open(&theirs, Secrets::default(), None)?;
+    let name = format!("{} -> {}", source.store.name(), replica.store.name());
+    let (left, objective) = (left.clone(), Objective::default());
+    let job = Job { name, tier: None, source, replica, left, objective, not_checked: Vec::new() };
+    only_postgres(&job)?;
+    let keeper = Keeper::begin(options, None).of("failover");
+    let link = examine(cx, job, options).await;
+    let mut report = keeper.finish(None, vec![link], options.deny_warnings);
+    apply_privacy(&mut report, options.privacy);
+    keeper.report(cx, &report);
+    Ok(report)
+}
+
+fn job(config: &Config, link: &LinkConfig, given: &Failover) -> Result<Job> {
+    let store = |name: &str| {
+        config.store(name).ok_or_else(|| {
+            let message = format!("link {:?} names a store {name:?} that does not exist", link.name);
+            Error::usage("config.reference", message, "declare it as a [store.NAME] section")
+        })
+    };
+    let old = store(&link.source)?;
+    let (mut left, mut not_checked) = (given.clone(), Vec::new());
+    if let Some(recovery) = &old.recovery {
+        left.data_directories.extend(recovery.data_directory.iter().map(PathBuf::from));
+        match &recovery.wal_archive {
+            Some(url) if url.contains("://") => not_checked.push(NotChecked {
+                what: format!("wal_archive {url}"),
+                why: "only folders are read: copy the segments into one and name it with --wal-archive".to_owned(),
+            }),
+            folder => left.wal_archives.extend(folder.iter().map(PathBuf::from)),
+        }
+    }
+    let job = Job {
+        name: link.name.clone(),
+        tier: link.tier,
+        source: open(old)?,
+        replica: open(store(&link.replica)?)?,
+        left,
+        objective: link.objectives.limits(),
+        not_checked,
+    };
+    only_postgres(&job)?;
+    Ok(job)
+}
+
+fn only_postgres(job: &Job) -> Result<()> {
+    let kinds = [job.source.target.kind, job.replica.target.kind];
+    match kinds.into_iter().find(|kind| *kind != StoreKind::Postgres) {
+        None => Ok(()),
+        Some(kind) => {
+            let hint = "verify other stores with `paritas verify`, against a stored digest when the source is gone";
+            let message = format!("{:?}: a failover of {kind} stores is not examined", job.name);
+            Err(Error::usage("usage.kinds", message, hint))
+        }
+    }
+}
+
+async fn examine(cx: &Context, job: Job, options: &Options) -> LinkReport {
+    let evidence = gather(cx, &job, options).await;
+    let servers = lineage::Servers {
+        source: &evidence.source,
+        replica: &evidence.replica,
+        source_name: &job.source.described.name,
+        replica_name: &job.replica.described.name,
+        stopped: stopped(&evidence.abandoned),
+    };
+    let lineage = lineage::judge(&servers);
+    let recovery = decide::decide(&job, &evidence, &lineage, options.max_differences);
+    let mut not_checked = job.not_checked.clone();
+    not_checked.extend(decide::not_checked(&job, &evidence));
+    LinkReport {
+        name: job.name.clone(),
+        tier: job.tier,
+        verdict: Verdict::combine([lineage.verdict, recovery.verdict()]),
+        source: job.source.described.clone(),
+        replica: job.replica.described.clone(),
+        checks: vec![Check::Lineage(lineage)],
+        recovery: Some(recovery),
+        not_checked,
+    }
+}
+
+/// Whether a directory shows that the server that was replaced has ended.
+fn stopped(abandoned: &[Abandoned]) -> bool {
+    let proven = |one: &Abandoned| one.is_proven() && matches!(one.origin, Origin::Directory { .. });
+    abandoned.last().is_some_and(proven)
+}
+
+async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
+    let (cx, _) = crate::job::limited(cx, options);
+    let ask = |opened: &Opened| {
+        let (store, cx) = (std::sync::Arc::clone(&opened.store), cx.clone());
+        async move {
+            let lineages = store.lineages().ok_or_else(|| paritas_connect::Error::unsupported("lineage"))?;
+            cx.bound(lineages.standing(&cx)).await
+        }
+    };
+    let (source, replica) = tokio::join!(ask(&job.source), ask(&job.replica));
+    let mut evidence = Evidence { source, replica, abandoned: Vec::new(), problems: Vec::new() };
+    let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value().cloned());
+    let Some(ancestry) = ancestry else { return evidence };
+    let timeline = evidence.source.as_ref().ok().and_then(|old| old.ancestry.value().map(|old| old.timeline));
+    // The address of the old primary may lead to the new one by now.
+    let timeline = timeline.filter(|timeline| ancestry.left(*timeline).is_some());
+    let Failover { data_directories, wal_archives } = job.left.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let (directories, archives) = (data_directories.as_slice(), wal_archives.as_slice());
+        recover(&Sources { directories, archives, ancestry: &ancestry, timeline })
+    });
+    match cx.bound(async { Ok(read.await) }).await {
+        Ok(Ok((abandoned, errors))) => {
+            evidence.abandoned = abandoned;
+            evidence.problems = errors.iter().map(problem).collect();
+        }
+        Ok(Err(error)) => evidence.problems.push(Problem {
+            code: "internal".to_owned(),
+            message: "reading the old primary's log failed".to_owned(),
+            detail: Some(error.to_string()),
+            hint: Some("report this as a defect".to_owned()),
+        }),
+        Err(error) => evidence.problems.push(problem_of(&error)),
+    }
+    evidence
+}
+
+fn problem(error: &paritas_pgwal::Error) -> Problem {
+    Problem {
+        code: error.code().to_owned(),
+        message: error.primary(),
+        detail: error.detail(),
+        hint: Some(error.hint().to_owned()),
+    }
+}

@@ -1,0 +1,236 @@
+//! A failover as text: GO or NO-GO and why, then lineage, losses and times, then the next command.
+
+use super::page::{Page, Paint};
+use super::{Called, link_places, not_checked};
+use crate::recovery::{Bounds, LeftTimeline, LostTransaction, Reason, Recovery, ServerLineage};
+use crate::text::{counted, escape, grouped, pad, shell_word, width};
+use crate::{Check, LinkReport, Report};
+use paritas_model::{Verdict, format_duration, format_size};
+use std::io;
+use std::time::Duration;
+
+/// Subtransactions listed with a lost transaction; more are counted.
+const SUBTRANSACTIONS_MAX: usize = 5;
+
+/// The whole report of a failover.
+pub(super) fn write(page: &mut Page<'_>, report: &Report, called: &Called) -> io::Result<()> {
+    for (number, link) in report.links.iter().enumerate() {
+        if number > 0 {
+            page.blank()?;
+        }
+        one(page, link)?;
+    }
+    if let Some(command) = next(report, called) {
+        page.line(0, &format!("{} {command}", page.paint(Paint::Dim, "next:")))?;
+    }
+    Ok(())
+}
+
+/// `NO-GO`, and what to call the findings.
+pub(crate) fn decision(recovery: Option<&Recovery>) -> &'static str {
+    if recovery.is_some_and(Recovery::goes) { "GO" } else { "NO-GO" }
+}
+
+/// One line: the worst finding, or what was proven.
+pub(crate) fn line(link: &LinkReport) -> String {
+    let name = escape(&link.name);
+    let Some(recovery) = &link.recovery else { return format!("{name}: nothing was found out") };
+    let against: Vec<&Reason> = recovery.reasons.iter().filter(|reason| reason.verdict > Verdict::Warn).collect();
+    match against.as_slice() {
+        [] => format!("{name}: {}", loss(recovery)),
+        [only] => format!("{name}: {}", escape(&only.text)),
+        [first, rest @ ..] => format!("{name}: {}, and {} more against it", escape(&first.text), rest.len()),
+    }
+}
+
+fn loss(recovery: &Recovery) -> String {
+    match (recovery.rpo.transactions, recovery.rpo.transactions_at_least) {
+        (Some(0), _) => "no committed transaction is lost".to_owned(),
+        (Some(lost), _) => format!("exactly {} lost", counted(lost, "committed transaction")),
+        (None, 0) => "how many transactions are lost is not known".to_owned(),
+        (None, least) => format!("at least {} lost", counted(least, "committed transaction")),
+    }
+}
+
+fn one(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
+    super::headline_word(page, decision(link.recovery.as_ref()), Paint::of(paint(link)), &line(link))?;
+    link_places(page, link)?;
+    for check in &link.checks {
+        if let Check::Lineage(check) = check {
+            page.labelled(2, Paint::of(check.verdict), "lineage:", &escape(&check.summary))?;
+            for (side, server) in [("source", &check.source), ("replica", &check.replica)] {
+                if let Some(server) = server {
+                    page.wrapped(4, &format!("{side} {}", place(server)))?;
+                }
+            }
+            if let Some(problem) = &check.problem {
+                page.labelled(4, Paint::Dim, "detail:", &escape(&problem.message))?;
+                page.advice(4, problem)?;
+            }
+        }
+    }
+    if let Some(recovery) = &link.recovery {
+        losses(page, recovery)?;
+        reasons(page, recovery)?;
+    }
+    not_checked(page, link)
+}
+
+fn paint(link: &LinkReport) -> Verdict {
+    if link.recovery.as_ref().is_some_and(Recovery::goes) { link.verdict } else { link.verdict.max(Verdict::Unknown) }
+}
+
+fn place(server: &ServerLineage) -> String {
+    let timeline = server.timeline.map_or_else(|| "on an unknown timeline".to_owned(), |n| format!("on timeline {n}"));
+    let position = server.position.as_ref().map(|position| format!(" at {position}")).unwrap_or_default();
+    let role = match (server.in_recovery, server.read_only) {
+        (true, _) => "a standby",
+        (false, true) => "a primary, read only by default",
+        (false, false) => "a primary, takes writes",
+    };
+    let why = server.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("{timeline}{position}, {role}{why}")
+}
+
+fn losses(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
+    let rpo = &recovery.rpo;
+    let objective = rpo.objective.map(|limit| format!(", objective {}", seconds(limit))).unwrap_or_default();
+    let text = format!("{}; RPO {}{objective}", loss(recovery), bounds(&rpo.seconds));
+    page.labelled(2, Paint::of(rpo.verdict), "lost:", &text)?;
+    for timeline in &recovery.timelines {
+        left(page, timeline)?;
+    }
+    let rto = &recovery.rto;
+    let objective = rto.objective.map(|limit| format!(", objective {}", seconds(limit))).unwrap_or_default();
+    let text = match (rto.seconds, &rto.why) {
+        (Some(measured), _) => format!("{}{objective}", seconds(measured)),
+        (None, Some(why)) => format!("not known{objective}: {}", escape(why)),
+        (None, None) => format!("not known{objective}"),
+    };
+    page.labelled(2, rto.verdict.map_or(Paint::Dim, Paint::of), "RTO:", &text)
+}
+
+fn left(page: &mut Page<'_>, timeline: &LeftTimeline) -> io::Result<()> {
+    let count = match (timeline.exact, timeline.transactions) {
+        (true, lost) => counted(lost, "commit"),
+        (false, lost) => format!("at least {}", counted(lost, "commit")),
+    };
+    let end = timeline.end.as_ref().map_or_else(|| "an unknown end".to_owned(), Clone::clone);
+    let text = format!(
+        "timeline {}: {count} in {} of log, from {} to {end}; {} rolled back; read from {}",
+        timeline.timeline,
+        format_size(timeline.bytes),
+        timeline.switchpoint,
+        grouped(timeline.rolled_back),
+        timeline.read_from
+    );
+    page.wrapped(4, &text)?;
+    let mut times = Vec::new();
+    if let Some(at) = &timeline.last_surviving {
+        times.push(format!("last surviving commit {at}"));
+    }
+    if timeline.surviving_to_failure != Bounds::default() {
+        times.push(format!("to the failure {}", bounds(&timeline.surviving_to_failure)));
+    }
+    times.extend(timeline.surviving_to_last_lost.map(|n| format!("to the last lost commit {}", seconds(n))));
+    times.extend(timeline.first_to_last_lost.map(|n| format!("first to last lost commit {}", seconds(n))));
+    if !times.is_empty() {
+        page.wrapped(6, &times.join("; "))?;
+    }
+    transactions(page, timeline)?;
+    for undecided in &timeline.undecided {
+        let database = undecided.database.as_deref().unwrap_or("-");
+        let text = format!(
+            "prepared, not decided: xid {} {:?} in {database}, prepared at {}",
+            undecided.xid, undecided.gid, undecided.prepared_at
+        );
+        page.wrapped(6, &text)?;
+    }
+    timeline.doubts.iter().try_for_each(|doubt| page.wrapped(6, &format!("! {doubt}")))
+}
+
+fn transactions(page: &mut Page<'_>, timeline: &LeftTimeline) -> io::Result<()> {
+    let shown = timeline.lost.len().min(page.max_items());
+    if shown > 0 {
+        let rows: Vec<[String; 5]> = timeline.lost.iter().take(shown).map(cells).collect();
+        let head = ["xid", "committed at", "database", "bytes", ""].map(str::to_owned);
+        let widths: Vec<usize> = (0..4)
+            .map(|column| {
+                rows.iter().chain([&head]).filter_map(|row| row.get(column)).map(|c| width(c)).max().unwrap_or(0)
+            })
+            .collect();
+        for (number, row) in [&head].into_iter().chain(&rows).enumerate() {
+            let cells = row.iter().zip(widths.iter().chain([&0])).map(|(cell, width)| pad(cell, *width));
+            let line = cells.collect::<Vec<_>>().join("  ");
+            page.line(6, &if number == 0 { page.paint(Paint::Dim, &line) } else { line })?;
+        }
+    }
+    let hidden = timeline.transactions.saturating_sub(shown as u64);
+    if hidden > 0 {
+        let all = timeline.transactions;
+        let text = format!("… {} more; see them with --max-differences {all}, as text or with --json", grouped(hidden));
+        page.line(6, &page.paint(Paint::Dim, &text))?;
+    }
+    Ok(())
+}
+
+fn cells(lost: &LostTransaction) -> [String; 5] {
+    let mut more = Vec::new();
+    if !lost.subtransactions.is_empty() {
+        let some: Vec<String> =
+            lost.subtransactions.iter().take(SUBTRANSACTIONS_MAX).map(ToString::to_string).collect();
+        let rest = lost.subtransactions.len().saturating_sub(SUBTRANSACTIONS_MAX);
+        let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+        more.push(format!("with subtransactions {}{rest}", some.join(", ")));
+    }
+    match (&lost.gid, lost.prepared) {
+        (Some(gid), _) => more.push(format!("prepared as {:?}", escape(gid))),
+        (None, true) => more.push("prepared before".to_owned()),
+        (None, false) => {}
+    }
+    let database = lost.database.as_deref().map_or_else(|| "-".to_owned(), escape);
+    [lost.xid.to_string(), escape(&lost.committed_at), database, grouped(lost.bytes), more.join(", ")]
+}
+
+fn reasons(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
+    page.line(2, &page.paint(Paint::Strong, &format!("{} because:", decision(Some(recovery)))))?;
+    for reason in &recovery.reasons {
+        let word = reason.verdict.as_str();
+        page.labelled(4, Paint::of(reason.verdict), &pad(word, "unknown".len()), &escape(&reason.text))?;
+        if let Some(hint) = &reason.hint {
+            page.labelled(6, Paint::Strong, "hint:", &escape(hint))?;
+        }
+    }
+    Ok(())
+}
+
+fn seconds(seconds: f64) -> String {
+    Duration::try_from_secs_f64(seconds).map_or_else(|_| "?".to_owned(), format_duration)
+}
+
+fn bounds(bounds: &Bounds) -> String {
+    match (bounds.low, bounds.high) {
+        (Some(low), Some(high)) if low >= high => seconds(high),
+        (Some(low), Some(high)) => format!("{} to {}", seconds(low), seconds(high)),
+        (Some(low), None) if low > 0.0 => format!("at least {}", seconds(low)),
+        (None, Some(high)) => format!("at most {}", seconds(high)),
+        (_, None) => "not known".to_owned(),
+    }
+}
+
+/// The same again for what is not decided; nothing when all go.
+fn next(report: &Report, called: &Called) -> Option<String> {
+    let open = |link: &&LinkReport| !link.recovery.as_ref().is_some_and(Recovery::goes);
+    let links: Vec<&LinkReport> = report.links.iter().filter(open).collect();
+    if links.is_empty() {
+        return None;
+    }
+    let mut words = vec!["paritas failover".to_owned()];
+    words.extend(called.options.iter().cloned());
+    if report.run.config.is_none() {
+        words.extend(called.stores.iter().cloned());
+    } else {
+        words.extend(links.iter().map(|link| shell_word(&link.name).unwrap_or_else(|| "…".to_owned())));
+    }
+    Some(format!("{}   (after what the reasons ask for)", words.join(" ")))
+}
