@@ -63,7 +63,7 @@ fn lineage_hint(lineage: &LineageCheck) -> Option<String> {
 
 /// Whether the new primary is one: replay ended, and sessions may write.
 fn writable(job: &Job, evidence: &Evidence) -> Reason {
-    let name = &job.replica.described.name;
+    let name = job.replica_name();
     let standing = match &evidence.replica {
         Ok(standing) => standing,
         Err(error) => {
@@ -115,7 +115,14 @@ fn lost(job: &Job, evidence: &Evidence, rpo: &Rpo) -> Reason {
         (None, 0) => format!("how much is lost is not known: {}", rpo.why.as_deref().unwrap_or("nothing was read")),
         (None, _) => format!("at least {count} lost: {}", rpo.why.as_deref().unwrap_or("the log has no proven end")),
     };
-    let hint = if rpo.transactions.is_some() { None } else { loss_hint(job, evidence) };
+    let hint = match (rpo.transactions, rpo.verdict) {
+        (None, _) => loss_hint(job, evidence),
+        (Some(_), Verdict::Fail) => Some(
+            "read what is lost from the old server, started where nobody else reaches it: rows whose xmin is listed"
+                .to_owned(),
+        ),
+        (Some(_), _) => None,
+    };
     reason(rpo.verdict, text, hint)
 }
 
@@ -157,7 +164,7 @@ fn rto(job: &Job) -> Rto {
 
 /// What nobody looked at.
 pub(super) fn not_checked(job: &Job, evidence: &Evidence) -> Vec<NotChecked> {
-    let replica = &job.replica.described.name;
+    let replica = job.replica_name();
     let mut list = vec![NotChecked {
         what: format!("rows of {replica} against the last healthy snapshot"),
         why: "a failover compares histories, not rows: run `paritas verify digest:FILE …` with a digest that was kept"

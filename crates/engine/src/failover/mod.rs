@@ -32,12 +32,26 @@ pub struct Failover {
 #[derive(Debug)]
 struct Job {
     name: String,
+    /// Whether its servers were named by URL.
+    ad_hoc: bool,
     tier: Option<Tier>,
     source: Opened,
     replica: Opened,
     left: Failover,
     objective: Objective,
     not_checked: Vec<NotChecked>,
+}
+
+impl Job {
+    /// What to call the source in sentences: URLs make them unreadable.
+    fn source_name(&self) -> &str {
+        if self.ad_hoc { "the old primary" } else { &self.source.described.name }
+    }
+
+    /// What to call the replica.
+    fn replica_name(&self) -> &str {
+        if self.ad_hoc { "the new primary" } else { &self.replica.described.name }
+    }
 }
 
 /// What was found out about one link.
@@ -101,7 +115,7 @@ pub async fn failover_pair(
     let replica = registry::open(&theirs, Secrets::default(), None)?;
     let name = format!("{} -> {}", source.store.name(), replica.store.name());
     let (left, objective) = (left.clone(), Objective::default());
-    let job = Job { name, tier: None, source, replica, left, objective, not_checked: Vec::new() };
+    let job = Job { name, ad_hoc: true, tier: None, source, replica, left, objective, not_checked: Vec::new() };
     only_postgres(&job)?;
     let keeper = Keeper::begin(options, None).of("failover");
     let link = examine(cx, job, options).await;
@@ -132,6 +146,7 @@ fn job(config: &Config, link: &LinkConfig, given: &Failover) -> Result<Job> {
     }
     let job = Job {
         name: link.name.clone(),
+        ad_hoc: false,
         tier: link.tier,
         source: open(old)?,
         replica: open(store(&link.replica)?)?,
@@ -160,8 +175,8 @@ async fn examine(cx: &Context, job: Job, options: &Options) -> LinkReport {
     let servers = lineage::Servers {
         source: &evidence.source,
         replica: &evidence.replica,
-        source_name: &job.source.described.name,
-        replica_name: &job.replica.described.name,
+        source_name: job.source_name(),
+        replica_name: job.replica_name(),
         stopped: stopped(&evidence.abandoned),
     };
     let lineage = lineage::judge(&servers);

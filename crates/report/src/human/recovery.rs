@@ -55,9 +55,14 @@ fn loss(recovery: &Recovery) -> String {
 fn one(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
     super::headline_word(page, decision(link.recovery.as_ref()), Paint::of(paint(link)), &line(link))?;
     link_places(page, link)?;
+    if let Some(recovery) = &link.recovery {
+        reasons(page, recovery)?;
+    }
     for check in &link.checks {
         if let Check::Lineage(check) = check {
-            page.labelled(2, Paint::of(check.verdict), "lineage:", &escape(&check.summary))?;
+            let fork = check.forked_at.as_ref().map(|at| format!(", parted at {at}")).unwrap_or_default();
+            let text = format!("{}{fork}", check.relation.replace('_', " "));
+            page.labelled(2, Paint::of(check.verdict), "lineage:", &escape(&text))?;
             for (side, server) in [("source", &check.source), ("replica", &check.replica)] {
                 if let Some(server) = server {
                     page.wrapped(4, &format!("{side} {}", place(server)))?;
@@ -71,7 +76,6 @@ fn one(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
     }
     if let Some(recovery) = &link.recovery {
         losses(page, recovery)?;
-        reasons(page, recovery)?;
     }
     not_checked(page, link)
 }
@@ -111,11 +115,18 @@ fn losses(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
 }
 
 fn left(page: &mut Page<'_>, timeline: &LeftTimeline) -> io::Result<()> {
+    let Some(end) = &timeline.end else {
+        let text = format!(
+            "timeline {}: left at {}; read from {}",
+            timeline.timeline, timeline.switchpoint, timeline.read_from
+        );
+        page.wrapped(4, &text)?;
+        return doubts(page, timeline);
+    };
     let count = match (timeline.exact, timeline.transactions) {
         (true, lost) => counted(lost, "commit"),
         (false, lost) => format!("at least {}", counted(lost, "commit")),
     };
-    let end = timeline.end.as_ref().map_or_else(|| "an unknown end".to_owned(), Clone::clone);
     let text = format!(
         "timeline {}: {count} in {} of log, from {} to {end}; {} rolled back; read from {}",
         timeline.timeline,
@@ -146,6 +157,10 @@ fn left(page: &mut Page<'_>, timeline: &LeftTimeline) -> io::Result<()> {
         );
         page.wrapped(6, &text)?;
     }
+    doubts(page, timeline)
+}
+
+fn doubts(page: &mut Page<'_>, timeline: &LeftTimeline) -> io::Result<()> {
     timeline.doubts.iter().try_for_each(|doubt| page.wrapped(6, &format!("! {doubt}")))
 }
 
@@ -218,9 +233,10 @@ fn bounds(bounds: &Bounds) -> String {
     }
 }
 
-/// The same again for what is not decided; nothing when all go.
+/// The same again for what is unknown; nothing when all is known.
 fn next(report: &Report, called: &Called) -> Option<String> {
-    let open = |link: &&LinkReport| !link.recovery.as_ref().is_some_and(Recovery::goes);
+    let unknown = |reason: &Reason| reason.verdict == Verdict::Unknown;
+    let open = |link: &&LinkReport| link.recovery.as_ref().is_none_or(|recovery| recovery.reasons.iter().any(unknown));
     let links: Vec<&LinkReport> = report.links.iter().filter(open).collect();
     if links.is_empty() {
         return None;
