@@ -125,6 +125,7 @@ fn both(servers: &Servers<'_>, source: &Standing, replica: &Standing) -> Found {
     related(Sides { old, new, source, replica, writers }, &ours, reached, &theirs, other)
 }
 
+#[derive(Clone, Copy)]
 struct Sides<'a> {
     old: &'a str,
     new: &'a str,
@@ -215,30 +216,26 @@ mod tests {
     const STANDBY: (bool, bool) = (true, false);
 
     #[rstest]
-    #[case::healthy(first(), 60, PRIMARY, first(), 55, STANDBY, Verdict::Pass, "same")]
-    #[case::follows(first(), 50, STANDBY, second(), 90, PRIMARY, Verdict::Pass, "follows")]
-    #[case::rebuilt(second(), 80, STANDBY, second(), 90, PRIMARY, Verdict::Pass, "same")]
-    #[case::never_streams(first(), 51, STANDBY, second(), 90, PRIMARY, Verdict::Fail, "forked")]
-    #[case::both_write(first(), 51, PRIMARY, second(), 90, PRIMARY, Verdict::Fail, "split_brain")]
-    #[case::both_write_at_the_fork(first(), 50, PRIMARY, second(), 90, PRIMARY, Verdict::Fail, "split_brain")]
-    #[case::both_write_on_one_timeline(first(), 60, PRIMARY, first(), 60, PRIMARY, Verdict::Fail, "split_brain")]
-    #[case::fenced_at_the_fork(first(), 50, FENCED, second(), 90, PRIMARY, Verdict::Unknown, "forked")]
-    #[case::fenced_beyond(first(), 51, FENCED, second(), 90, PRIMARY, Verdict::Fail, "forked")]
-    #[case::copy(first(), 60, FENCED, first(), 70, PRIMARY, Verdict::Unknown, "unknown")]
-    #[case::another(Ancestry::first(8), 60, PRIMARY, first(), 60, STANDBY, Verdict::Fail, "stranger")]
+    #[case::healthy((first(), 60, PRIMARY), (first(), 55, STANDBY), Verdict::Pass, "same")]
+    #[case::follows((first(), 50, STANDBY), (second(), 90, PRIMARY), Verdict::Pass, "follows")]
+    #[case::rebuilt((second(), 80, STANDBY), (second(), 90, PRIMARY), Verdict::Pass, "same")]
+    #[case::never_streams((first(), 51, STANDBY), (second(), 90, PRIMARY), Verdict::Fail, "forked")]
+    #[case::both_write((first(), 51, PRIMARY), (second(), 90, PRIMARY), Verdict::Fail, "split_brain")]
+    #[case::both_write_at_the_fork((first(), 50, PRIMARY), (second(), 90, PRIMARY), Verdict::Fail, "split_brain")]
+    #[case::both_write_on_one_timeline((first(), 60, PRIMARY), (first(), 60, PRIMARY), Verdict::Fail, "split_brain")]
+    #[case::fenced_at_the_fork((first(), 50, FENCED), (second(), 90, PRIMARY), Verdict::Unknown, "forked")]
+    #[case::fenced_beyond((first(), 51, FENCED), (second(), 90, PRIMARY), Verdict::Fail, "forked")]
+    #[case::copy((first(), 60, FENCED), (first(), 70, PRIMARY), Verdict::Unknown, "unknown")]
+    #[case::another((Ancestry::first(8), 60, PRIMARY), (first(), 60, STANDBY), Verdict::Fail, "stranger")]
     fn two_servers_pass_only_with_one_history_and_one_writer(
-        #[case] ours: Ancestry,
-        #[case] reached: u64,
-        #[case] our_role: (bool, bool),
-        #[case] theirs: Ancestry,
-        #[case] other: u64,
-        #[case] their_role: (bool, bool),
+        #[case] ours: (Ancestry, u64, (bool, bool)),
+        #[case] theirs: (Ancestry, u64, (bool, bool)),
         #[case] verdict: Verdict,
         #[case] relation: &str,
     ) {
-        let mut source = standing(ours, reached, our_role.0, our_role.1);
+        let of = |(ancestry, reached, (in_recovery, read_only))| standing(ancestry, reached, in_recovery, read_only);
+        let (mut source, replica) = (of(ours), of(theirs));
         source.instance.push_str("source");
-        let replica = standing(theirs, other, their_role.0, their_role.1);
         let servers = Servers {
             source: &Ok(source),
             replica: &Ok(replica),

@@ -166,7 +166,7 @@ fn verdict(exact: bool, lost: usize, seconds: Bounds, objective: Option<f64>) ->
         (None, ..) | (Some(0.0), ..) if lost > 0 => Verdict::Fail,
         (Some(limit), Some(low), _) if low > limit => Verdict::Fail,
         _ if !exact => Verdict::Unknown,
-        (_, ..) if lost == 0 => Verdict::Pass,
+        _ if lost == 0 => Verdict::Pass,
         (Some(limit), _, Some(high)) if high <= limit => Verdict::Pass,
         _ => Verdict::Unknown,
     }
