@@ -290,7 +290,8 @@ impl Config {
             if link.objectives != Objectives::default() {
                 list.push(NotExecuted {
                     what: format!("objectives of link {:?}", link.name),
-                    why: "a verification measures neither lag nor RPO nor RTO; `paritas failover` measures RPO".to_owned(),
+                    why: "a verification measures neither lag nor RPO nor RTO; `paritas failover` measures RPO"
+                        .to_owned(),
                     place: link.place.clone(),
                 });
             }
