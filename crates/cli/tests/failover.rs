@@ -374,6 +374,8 @@ fn two_failovers_in_a_row_need_the_directory_of_each_old_primary() {
     // The second failover alone.
     let run = failover(&second, &third, &[&second.data()], &["--json"]);
     assert_eq!(run.parts().1["rpo"]["transactions"], 2);
+    let not_checked = run.json()["links"][0]["not_checked"].to_string();
+    assert!(not_checked.contains("when timeline 1 was left"), "{not_checked}");
     // A cascading standby follows; its primary is alive.
     let fourth = standby(&third, "fourth");
     let run = failover(&third, &fourth, &[], &["--json"]);

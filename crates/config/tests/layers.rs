@@ -97,10 +97,9 @@ fn what_is_not_executed_is_listed() {
         ["ledger \"balance by account\" of link \"trading\"", "objectives of link \"trading\""]
     );
     let all = list(None);
-    assert!(
-        all.contains(&"[schedule]".to_owned()) && all.contains(&"recovery of store \"pg-east\"".to_owned()),
-        "{all:?}"
-    );
+    assert!(all.contains(&"[schedule]".to_owned()), "{all:?}");
+    // A failover reads what is left of a store.
+    assert!(!all.iter().any(|what| what.contains("recovery")), "{all:?}");
     assert_eq!(list(Some("other")), ["objectives of link \"other\""]);
 }
 

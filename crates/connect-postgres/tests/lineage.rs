@@ -10,6 +10,7 @@ use paritas_connect_postgres::PostgresStore;
 use paritas_model::{Ancestry, Kinship, Known};
 use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{self, Mode, promote, standby, wait_replayed};
+use paritas_testbed::tls::Authority;
 
 async fn standing(store: &PostgresStore) -> Standing {
     store.lineages().unwrap().standing(&cx()).await.unwrap()
@@ -112,4 +113,22 @@ async fn servers_of_two_clusters_are_strangers() {
     let other = start(&scratch, "p2", postgres::Options::default()).await;
     let (one, other) = (standing(&store(&one.url("postgres"))).await, standing(&store(&other.url("postgres"))).await);
     assert_eq!(kinship(&one, &other), Kinship::Strangers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_is_read_over_tls_and_with_a_password_as_well() {
+    let scratch = Scratch::new().unwrap();
+    let pair = Authority::new(&scratch, "ca").unwrap().server("server").unwrap();
+    let options = postgres::Options::default().tls(pair.for_postgres(None)).set("password_encryption", "scram-sha-256");
+    // A line for replication does not hold for this kind of session.
+    let options = options.hba("hostssl all app 127.0.0.1/32 scram-sha-256").hba("host all postgres 127.0.0.1/32 trust");
+    let primary = start(&scratch, "p1", options).await;
+    primary.batch("postgres", "CREATE ROLE app LOGIN REPLICATION PASSWORD 'secret'").await.unwrap();
+    let second = standby(&primary, "p2").await.unwrap();
+    wait_replayed(&primary, &second).await.unwrap();
+    promote(&second).await.unwrap();
+    let url = second.url("postgres").replace("postgres@", "app:secret@");
+    let encrypted = standing(&store(&format!("{url}?sslmode=require"))).await;
+    assert_eq!(ancestry(&encrypted).switches.len(), 1);
+    assert_eq!(encrypted.ancestry, standing(&store(&second.url("postgres"))).await.ancestry);
 }

@@ -194,8 +194,11 @@ mod tests {
         assert!(Ancestry::parse(7, 3, text).is_err());
     }
 
+    /// Servers with how far they came, and what each of them holds.
+    type Family = (Vec<(Ancestry, u64)>, Vec<Vec<(u32, u64)>>);
+
     /// A tree of promotions: each new server leaves an existing one somewhere on its own timeline.
-    fn family() -> impl Strategy<Value = (Vec<(Ancestry, u64)>, Vec<Vec<(u32, u64)>>)> {
+    fn family() -> impl Strategy<Value = Family> {
         let steps = proptest::collection::vec((any::<prop::sample::Index>(), 0_u64..10, 0_u64..10), 1..8);
         steps.prop_map(|steps| {
             let mut servers = vec![(Ancestry::first(7), 100_u64)];

@@ -9,6 +9,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`recover`] puts that together for a failover: which timelines a new primary left behind, what the data directories
+//! and archives of the old ones hold of them, and whether that is all.
+//!
 //! # The format, and where it is written down
 //!
 //! All integers are those of the server's machine; only little-endian ones are read. Names of PostgreSQL's source
@@ -33,6 +36,7 @@
 //!   statistics to commits and to prepare records, 18 made these four bytes longer each. Plain commits name their
 //!   database only when `wal_level` is `logical` or caches were invalidated; else it is taken from the pages changed.
 //! - **Timelines** (`catalog/pg_control.h`): checkpoints and the end-of-recovery record name the timeline.
+//! - **The control file** (`catalog/pg_control.h`): see [`Control`].
 //!
 //! # What the end proves
 //!

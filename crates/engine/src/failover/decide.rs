@@ -170,6 +170,16 @@ pub(super) fn not_checked(job: &Job, evidence: &Evidence) -> Vec<NotChecked> {
         why: "a failover compares histories, not rows: run `paritas verify digest:FILE …` with a digest that was kept"
             .to_owned(),
     }];
+    // Earlier promotions are of interest only where their servers are.
+    let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value());
+    for switch in ancestry.iter().flat_map(|ancestry| &ancestry.switches) {
+        if !evidence.abandoned.iter().any(|abandoned| abandoned.switch.timeline == switch.timeline) {
+            list.push(NotChecked {
+                what: format!("what was lost when timeline {} was left at {}", switch.timeline, switch.at),
+                why: "it is an earlier promotion than that of the servers looked at".to_owned(),
+            });
+        }
+    }
     for abandoned in evidence.abandoned.iter().filter(|abandoned| abandoned.is_proven()) {
         if let Origin::Directory { path, .. } = &abandoned.origin {
             list.push(NotChecked {
