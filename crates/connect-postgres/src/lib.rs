@@ -21,6 +21,7 @@ pub mod fuzzing;
 mod keys;
 mod lookup;
 mod numeric;
+mod pages;
 mod passfile;
 mod plan;
 mod positions;

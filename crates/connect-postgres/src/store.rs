@@ -6,7 +6,7 @@ use crate::session::{self, Session};
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, Positions, Result, Scan, ScanRequest, Store, StoreIdentity,
+    Beside, Context, Datasets, Description, Pages, Positions, Result, Scan, ScanRequest, Store, StoreIdentity,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
@@ -70,6 +70,12 @@ impl PostgresStore {
     }
 }
 
+impl PostgresStore {
+    pub(crate) fn shared(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+}
+
 impl Inner {
     /// A session with time-outs for this call: the idle one, or a new connection.
     pub(crate) async fn session(&self, cx: &Context) -> Result<Session> {
@@ -121,6 +127,10 @@ impl Store for PostgresStore {
     }
 
     fn datasets(&self) -> Option<&dyn Datasets> {
+        Some(self)
+    }
+
+    fn pages(&self) -> Option<&dyn Pages> {
         Some(self)
     }
 }

@@ -11,11 +11,13 @@ mod context;
 mod error;
 mod faulty;
 mod memory;
+mod pages;
 mod redact;
 mod retry;
 mod secret;
 pub mod shown;
 mod store;
+mod transactions;
 
 pub use arrow_rows::render_arrow;
 pub use arrow_types::{logical_type, schema_of};
@@ -24,6 +26,7 @@ pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
 pub use memory::{MemoryStore, MemoryTable};
+pub use pages::{Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, PageTerms, Pages};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
@@ -31,3 +34,4 @@ pub use store::{
     Beside, BlockSink, ColumnPair, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
     FileManifest, Files, Lookup, Positions, ReplicaRole, Scan, ScanRequest, Split, SplitDone, Store, StoreIdentity,
 };
+pub use transactions::{Hint, Spot, TransactionEnd, Transactions};

@@ -1,0 +1,194 @@
+//! The transactions that pages depend on: rows in a page are visible or not by how the transactions
+//! ended that wrote and deleted them, and that is not in the page.
+//!
+//! A page may say how a transaction ended (a hint), which saves readers a look into the store's own
+//! list. Where only one side has such a hint, it must agree with the list of both.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Numbers in one piece of the set.
+const PIECE: u32 = 1024;
+/// Pieces at most: 64 MiB, for 65,536 to 67 million transactions, by how close together they are.
+const PIECES_MAX: usize = 65_536;
+/// Groups at most.
+const GROUPS_MAX: usize = 65_536;
+/// Places of hints that are remembered at most.
+const PLACES_MAX: usize = 100_000;
+
+const SEEN: u8 = 1;
+
+/// How a transaction ended, as a store says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransactionEnd {
+    /// Its changes are in force.
+    Committed,
+    /// They never were.
+    Aborted,
+    /// It has not ended.
+    Running,
+    /// The store does not remember.
+    Forgotten,
+}
+
+/// Where something in a page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spot {
+    /// Which relation, by the caller's number.
+    pub relation: usize,
+    /// Which page.
+    pub block: u64,
+    /// Which item in it, from 1.
+    pub item: u16,
+}
+
+/// A hint of one side that the other side does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hint {
+    /// The transaction, or the group of transactions.
+    pub number: u32,
+    /// Whether it is a group.
+    pub group: bool,
+    /// Whether it is said to have committed.
+    pub committed: bool,
+}
+
+/// A set of transactions (32 bits, as in pages) with what pages say about them. Its size is limited;
+/// once that is reached, it says so and takes no more.
+#[derive(Debug, Default)]
+pub struct Transactions {
+    pieces: HashMap<u32, Box<[u8]>>,
+    groups: BTreeSet<u32>,
+    hints: BTreeMap<Hint, Spot>,
+    last: Option<u32>,
+    overflowed: bool,
+}
+
+impl Transactions {
+    /// Adds a transaction that a row depends on.
+    #[inline]
+    pub fn add(&mut self, number: u32) {
+        if self.last != Some(number) {
+            self.insert(number);
+        }
+    }
+
+    fn insert(&mut self, number: u32) {
+        let (piece, index) = (number / PIECE, (number % PIECE) as usize);
+        if !self.pieces.contains_key(&piece) && self.pieces.len() >= PIECES_MAX {
+            self.overflowed = true;
+            return;
+        }
+        let piece = self.pieces.entry(piece).or_insert_with(|| vec![0; PIECE as usize].into_boxed_slice());
+        if let Some(slot) = piece.get_mut(index) {
+            *slot |= SEEN;
+        }
+        self.last = Some(number);
+    }
+
+    /// Adds a group of transactions that a row depends on.
+    pub fn add_group(&mut self, number: u32) {
+        if self.groups.len() < GROUPS_MAX || self.groups.contains(&number) {
+            self.groups.insert(number);
+        } else {
+            self.overflowed = true;
+        }
+    }
+
+    /// Adds a hint that only one side has, with the first place where it was seen.
+    pub fn doubt(&mut self, hint: Hint, spot: Spot) {
+        if self.hints.len() < PLACES_MAX || self.hints.contains_key(&hint) {
+            self.hints.entry(hint).or_insert(spot);
+        } else {
+            self.overflowed = true;
+        }
+    }
+
+    /// Adds everything of another set.
+    pub fn merge(&mut self, other: Self) {
+        for (number, piece) in other.pieces {
+            if let Some(own) = self.pieces.get_mut(&number) {
+                own.iter_mut().zip(&piece).for_each(|(own, other)| *own |= other);
+            } else if self.pieces.len() < PIECES_MAX {
+                self.pieces.insert(number, piece);
+            } else {
+                self.overflowed = true;
+            }
+        }
+        other.groups.into_iter().for_each(|group| self.add_group(group));
+        other.hints.into_iter().for_each(|(hint, spot)| self.doubt(hint, spot));
+        self.overflowed |= other.overflowed;
+    }
+
+    /// Whether there was more than fits: then nothing is complete.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// All transactions, ascending.
+    pub fn numbers(&self) -> Vec<u32> {
+        let mut pieces: Vec<(&u32, &Box<[u8]>)> = self.pieces.iter().collect();
+        pieces.sort_unstable_by_key(|(number, _)| **number);
+        let in_piece = |(number, piece): (&u32, &Box<[u8]>)| {
+            let first = number.saturating_mul(PIECE);
+            let seen = piece.iter().zip(first..).filter(|(flags, _)| **flags & SEEN != 0);
+            seen.map(|(_, number)| number).collect::<Vec<u32>>()
+        };
+        pieces.into_iter().flat_map(in_piece).collect()
+    }
+
+    /// All groups, ascending.
+    pub fn groups(&self) -> Vec<u32> {
+        self.groups.iter().copied().collect()
+    }
+
+    /// Hints of one side, each with the first place.
+    pub fn hints(&self) -> impl Iterator<Item = (&Hint, &Spot)> {
+        self.hints.iter()
+    }
+
+    /// The full number of one that was given out before `next`: numbers in pages are cut to 32 bits and
+    /// never more than 2^31 older.
+    pub fn full(number: u32, next: u64) -> u64 {
+        let behind = (next as u32).wrapping_sub(number);
+        next.saturating_sub(if behind == 0 { 1 << 32 } else { u64::from(behind) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_set_holds_exactly_what_was_added(a in prop::collection::btree_set(any::<u32>(), 0..200), b in prop::collection::btree_set(0_u32..5000, 0..200)) {
+            let (mut first, mut second) = (Transactions::default(), Transactions::default());
+            a.iter().for_each(|number| first.add(*number));
+            b.iter().for_each(|number| { second.add(*number); second.add_group(*number) });
+            first.merge(second);
+            let all: Vec<u32> = a.union(&b).copied().collect();
+            prop_assert_eq!(first.numbers(), all);
+            prop_assert_eq!(first.groups(), b.into_iter().collect::<Vec<u32>>());
+            prop_assert!(!first.overflowed());
+        }
+
+        #[test]
+        fn a_number_is_completed_to_the_one_before_the_next(next in (1_u64 << 32)..(1 << 50), behind in 1_u64..(1 << 31)) {
+            prop_assert_eq!(Transactions::full((next - behind) as u32, next), next - behind);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_never_forgotten_silently() {
+        let mut set = Transactions::default();
+        (0..=PIECES_MAX as u32).for_each(|piece| set.add(piece * PIECE));
+        assert!(set.overflowed());
+        assert_eq!(set.numbers().len(), PIECES_MAX);
+        let mut groups = Transactions::default();
+        (0..=GROUPS_MAX as u32).for_each(|group| groups.add_group(group));
+        assert!(groups.overflowed());
+        let mut both = Transactions::default();
+        both.merge(set);
+        assert!(both.overflowed());
+    }
+}
