@@ -8,6 +8,7 @@ mod error;
 mod job;
 mod keep;
 mod links;
+mod method;
 mod options;
 mod pair;
 mod record;
@@ -18,6 +19,7 @@ mod target;
 
 pub use error::{Error, Result};
 pub use links::{StoreCheck, check_stores, verify_links, with_secrets};
+pub use method::Method;
 pub use options::{Budget, Monitor, Options, Phase, SideProgress};
 pub use pair::verify_pair;
 pub use target::{Target, looks_like_target};

@@ -33,6 +33,8 @@ pub struct Options {
     pub settle: Duration,
     /// What of values may be shown and kept.
     pub privacy: Privacy,
+    /// What to compare where there is a choice.
+    pub method: crate::Method,
     /// A file to write the source's digest into (`verify --save-digest`), ad-hoc runs only.
     pub save_digest: Option<PathBuf>,
 }
@@ -50,6 +52,7 @@ impl Default for Options {
             policies: Policies::default(),
             settle: Duration::from_secs(30),
             privacy: Privacy::Show,
+            method: crate::Method::default(),
             save_digest: None,
         }
     }

@@ -3,6 +3,7 @@
 use crate::datasets::{self, Facing, Facings, Listed};
 use crate::error::problem_of;
 use crate::job::{Failure, Job, Sides, Work, watched};
+use crate::method;
 use crate::record::{self, Compared};
 use crate::registry::Opened;
 use paritas_connect::{Description, Error, FACT_UNLOGGED, Progress};
@@ -230,7 +231,7 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
         progress.expect(known(&description.rows_estimate), known(&description.bytes_estimate));
         watched(side, progress)
     };
-    let outcome = rows::verify(&rows::Request {
+    let request = rows::Request {
         dataset: &facing.source.0,
         source: &ready(source, &counters.source, &ours),
         replica: &ready(replica, &counters.replica, &theirs),
@@ -243,8 +244,12 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
         items_max: work.options.max_differences,
         settle: work.options.settle,
         watch: &|phase| work.monitor.enter(phase),
-    })
-    .await;
+    };
+    let outcome = method::compare(work, &choice, &plan, &request).await;
+    if let Some(pages) = &outcome.pages {
+        let left_out = pages.left_out.iter().map(|(what, why)| NotChecked { what: what.clone(), why: why.clone() });
+        link.not_checked.extend(left_out);
+    }
     if let Some(digest) = &outcome.digest {
         work.keeper.digest(&link.name, &facing.source.0, digest, &mut link.not_checked);
     }

@@ -100,6 +100,11 @@ fn called(session: &Session, arguments: &VerifyArgs, report: &Report) -> Called 
     if let Some(capacity) = arguments.capacity {
         options.push(format!("--capacity {capacity}"));
     }
+    match arguments.method {
+        None | Some(runs::Method::Auto) => {}
+        Some(runs::Method::Rows) => options.push("--method rows".to_owned()),
+        Some(runs::Method::Pages) => options.push("--method pages".to_owned()),
+    }
     let ad_hoc = report.run.config.is_none();
     Called { options, stores: arguments.what.iter().filter(|_| ad_hoc).map(|store| word(store)).collect() }
 }
@@ -120,6 +125,7 @@ fn options(session: &Session, arguments: &VerifyArgs, chosen: &Chosen) -> Option
         deny_warnings: arguments.deny == Some(Deny::Warnings),
         policies: arguments::policies(&arguments.policy),
         settle: arguments.settle.unwrap_or(defaults.settle),
+        method: arguments.method.unwrap_or_default(),
         save_digest: arguments.save_digest.clone(),
         ..defaults
     }

@@ -48,6 +48,8 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// What kept the comparison from finishing.
     pub problem: Option<(Origin, Error)>,
+    /// What was compared in pages, where pages were compared instead of rows.
+    pub pages: Option<crate::pages::PageCounts>,
     /// The source's digest, for storing.
     pub digest: Option<Digest>,
 }

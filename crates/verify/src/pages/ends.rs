@@ -1,0 +1,182 @@
+//! How transactions ended, held against each other through fences.
+//!
+//! The source is asked first, then the replica once it has replayed everything up to a fence. What
+//! has ended on the source by then must have ended in the same way on the replica. What still runs
+//! on the source and has ended on the replica is asked again: a commit may reach the replica before
+//! the source shows it.
+
+use super::Pair;
+use crate::fence::{Fence, fence};
+use crate::rows::{Failure, Origin};
+use paritas_connect::{Hint, Spot, TransactionEnd, Transactions};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+/// Rounds, at most.
+const ROUNDS_MAX: u32 = 10;
+const ROUNDS_MIN: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Contradictions that are named.
+const NAMED_MAX: usize = 10;
+
+/// What comparing ends came to.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// Transactions that both sides agree on.
+    pub(super) agreed: u64,
+    /// Transactions that ended in different ways: sentences, and how many there are.
+    pub(super) contradicting: Vec<String>,
+    /// How many contradictions there are.
+    pub(super) contradictions: u64,
+    /// Places where a page says of a transaction what is not so.
+    pub(super) wrong_hints: Vec<Spot>,
+    /// Why some could not be compared.
+    pub(super) open: Option<String>,
+}
+
+impl Ends {
+    fn contradict(&mut self, text: String) {
+        self.contradictions += 1;
+        if self.contradicting.len() < NAMED_MAX {
+            self.contradicting.push(text);
+        }
+    }
+}
+
+/// Compares the ends of all these transactions.
+pub(super) async fn compare(pair: &Pair<'_>, transactions: &Transactions) -> Result<Ends, Failure> {
+    let mut ends = Ends::default();
+    if transactions.overflowed() {
+        ends.open = Some("there are more transactions than can be compared at once".to_owned());
+    }
+    let at_source = |error| (Origin::Source, error);
+    let source = pair.request.source;
+    // Groups first: their members are transactions like others.
+    let members = groups(pair, transactions, &mut ends).await?;
+    let next =
+        source.again("read transactions", || pair.source.next_transaction(&source.cx)).await.map_err(at_source)?;
+    let mut numbers = transactions.numbers();
+    numbers.extend(members.values().flatten());
+    numbers.sort_unstable();
+    numbers.dedup();
+    let doubted: HashSet<u32> = doubted(transactions, &members).collect();
+    let full: Vec<u64> = numbers.iter().map(|number| Transactions::full(*number, next)).collect();
+    let ended = rounds(pair, full, &doubted, &mut ends).await?;
+    hints(transactions, &members, &ended, &mut ends);
+    Ok(ends)
+}
+
+type Members = BTreeMap<u32, Vec<u32>>;
+
+/// Numbers whose end decides about a hint.
+fn doubted<'a>(transactions: &'a Transactions, members: &'a Members) -> impl Iterator<Item = u32> + 'a {
+    transactions.hints().flat_map(|(hint, _)| match hint.group {
+        true => members.get(&hint.number).cloned().unwrap_or_default(),
+        false => vec![hint.number],
+    })
+}
+
+/// The members of groups that change rows; those of both sides must be the same.
+async fn groups(pair: &Pair<'_>, transactions: &Transactions, ends: &mut Ends) -> Result<Members, Failure> {
+    let asked = transactions.groups();
+    if asked.is_empty() {
+        return Ok(Members::new());
+    }
+    let (source, replica) = (pair.request.source, pair.request.replica);
+    let ours = source.again("read groups", || pair.source.members(&source.cx, &asked)).await;
+    let ours = ours.map_err(|error| (Origin::Source, error))?;
+    if let Fence::Missed(why) = fence(source, replica, pair.request.settle).await? {
+        ends.open = Some(why);
+        return Ok(Members::new());
+    }
+    let theirs = replica.again("read groups", || pair.replica.members(&replica.cx, &asked)).await;
+    let theirs = theirs.map_err(|error| (Origin::Replica, error))?;
+    let mut members = Members::new();
+    for (group, (ours, theirs)) in asked.iter().zip(ours.into_iter().zip(theirs)) {
+        if ours.0 != theirs.0 {
+            ends.contradict(format!("group of transactions {group} has other members on the replica"));
+        }
+        members.insert(*group, ours.1);
+    }
+    Ok(members)
+}
+
+/// Asks both sides until they agree, contradict each other, or the time is over. How those ended that
+/// are doubted.
+async fn rounds(
+    pair: &Pair<'_>,
+    mut open: Vec<u64>,
+    doubted: &HashSet<u32>,
+    ends: &mut Ends,
+) -> Result<HashMap<u32, bool>, Failure> {
+    let (source, replica) = (pair.request.source, pair.request.replica);
+    let mut ended = HashMap::new();
+    let started = Instant::now();
+    let mut pause = PAUSE;
+    for round in 1..=ROUNDS_MAX {
+        if open.is_empty() {
+            return Ok(ended);
+        }
+        let ours = source.again("ask for transactions", || pair.source.ends(&source.cx, &open)).await;
+        let ours = ours.map_err(|error| (Origin::Source, error))?;
+        if let Fence::Missed(why) = fence(source, replica, pair.request.settle).await? {
+            ends.open = Some(why);
+            return Ok(ended);
+        }
+        let theirs = replica.again("ask for transactions", || pair.replica.ends(&replica.cx, &open)).await;
+        let theirs = theirs.map_err(|error| (Origin::Replica, error))?;
+        let mut left = Vec::new();
+        for (number, (ours, theirs)) in open.iter().zip(ours.into_iter().zip(theirs)) {
+            use TransactionEnd::{Aborted, Committed, Running};
+            let in_doubt = doubted.contains(&(*number as u32));
+            match (ours, theirs) {
+                (Committed | Aborted, _) if ours == theirs => {
+                    ends.agreed += 1;
+                    if in_doubt {
+                        ended.insert(*number as u32, ours == Committed);
+                    }
+                }
+                // A hint says that it has ended, so both must come to say it.
+                (Running, Running) if !in_doubt => ends.agreed += 1,
+                (Committed, Aborted) | (Aborted, Committed) => {
+                    let word = |end| if end == Committed { "committed" } else { "aborted" };
+                    let (ours, theirs) = (word(ours), word(theirs));
+                    ends.contradict(format!("transaction {number} {ours} on the source and {theirs} on the replica"));
+                }
+                _ => left.push(*number),
+            }
+        }
+        open = left;
+        if round >= ROUNDS_MIN && started.elapsed() >= pair.request.settle {
+            break;
+        }
+        if !open.is_empty() && round < ROUNDS_MAX {
+            source.pause(pause).await.map_err(|error| (Origin::Comparison, error))?;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+    if !open.is_empty() {
+        ends.open = Some(format!("{} transactions could not be seen to end in the same way on both sides", open.len()));
+    }
+    Ok(ended)
+}
+
+/// Holds hints against how the transactions ended.
+fn hints(transactions: &Transactions, members: &Members, ended: &HashMap<u32, bool>, ends: &mut Ends) {
+    for (hint, spot) in transactions.hints() {
+        let Hint { number, group, committed } = *hint;
+        let really = match group {
+            false => ended.get(&number).copied(),
+            // Of a group, at most one changes the row.
+            true => {
+                let all: Option<Vec<bool>> =
+                    members.get(&number).and_then(|all| all.iter().map(|one| ended.get(one).copied()).collect());
+                all.map(|all| all.contains(&true))
+            }
+        };
+        if really.is_some_and(|really| really != committed) {
+            ends.wrong_hints.push(*spot);
+        }
+    }
+}
