@@ -179,10 +179,10 @@ pub trait PageReader: Debug + Send + Sync {
     /// Compares two pages, and collects the transactions that a page depends on when they are equal.
     fn compare(&self, pair: &PagePair<'_>, transactions: &mut Transactions) -> Likeness;
 
-    /// The number that the next transaction gets, in full (64 bits).
-    async fn next_transaction(&self, cx: &Context) -> Result<u64>;
+    /// The full number (64 bits) of some transaction of now, for [`Transactions::full`].
+    async fn recent_transaction(&self, cx: &Context) -> Result<u64>;
 
-    /// How these transactions (full numbers, below the next) ended, one answer for each.
+    /// How these transactions (full numbers) ended, one answer for each.
     async fn ends(&self, cx: &Context, transactions: &[u64]) -> Result<Vec<TransactionEnd>>;
 
     /// The members of these groups of transactions: full texts that are equal exactly when the members

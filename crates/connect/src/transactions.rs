@@ -146,11 +146,11 @@ impl Transactions {
         self.hints.iter()
     }
 
-    /// The full number of one that was given out before `next`: numbers in pages are cut to 32 bits and
-    /// never more than 2^31 older.
-    pub fn full(number: u32, next: u64) -> u64 {
-        let behind = (next as u32).wrapping_sub(number);
-        next.saturating_sub(if behind == 0 { 1 << 32 } else { u64::from(behind) })
+    /// The full number of one that is known to be about as old as `near`: numbers in pages are cut to 32
+    /// bits, and lie within 2^31 of each other. 0 where there is no such number.
+    pub fn full(number: u32, near: u64) -> u64 {
+        let apart = number.wrapping_sub(near as u32).cast_signed();
+        near.saturating_add_signed(apart.into())
     }
 }
 
@@ -173,8 +173,9 @@ mod tests {
         }
 
         #[test]
-        fn a_number_is_completed_to_the_one_before_the_next(next in (1_u64 << 32)..(1 << 50), behind in 1_u64..(1 << 31)) {
-            prop_assert_eq!(Transactions::full((next - behind) as u32, next), next - behind);
+        fn a_number_is_completed_to_the_nearest(near in (1_u64 << 32)..(1 << 50), apart in -(1_i64 << 31)..(1 << 31)) {
+            let full = near.saturating_add_signed(apart);
+            prop_assert_eq!(Transactions::full(full as u32, near), full);
         }
     }
 

@@ -57,7 +57,8 @@ impl Stage {
 
     /// Verifies one table with further options.
     pub fn verify(&self, table: &str, more: &[&str]) -> Run {
-        verify(&format!("{}?table={table}", self.primary.url("postgres")), &self.standby.url("postgres"), more)
+        let url = |server: &Server| format!("{}?table={table}", server.url("postgres"));
+        verify(&url(&self.primary), &url(&self.standby), more)
     }
 
     /// Everything that the standby has replayed is in its files, and nothing of it is replayed again

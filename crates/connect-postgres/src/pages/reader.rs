@@ -232,11 +232,11 @@ impl PageReader for PgPages {
         }
     }
 
-    async fn next_transaction(&self, cx: &Context) -> Result<u64> {
+    async fn recent_transaction(&self, cx: &Context) -> Result<u64> {
         let session = self.session(cx).await?;
-        let next = transactions::next(&session, cx).await;
+        let recent = transactions::recent(&session, cx).await;
         self.give_back(session);
-        next
+        recent
     }
 
     async fn ends(&self, cx: &Context, numbers: &[u64]) -> Result<Vec<TransactionEnd>> {

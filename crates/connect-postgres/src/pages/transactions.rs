@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 /// Transactions in one statement.
 const ASKED_MAX: usize = 50_000;
 
-/// The number that the next transaction gets, in full.
-pub(super) async fn next(session: &Session, cx: &Context) -> Result<u64> {
+/// The full number of a transaction of now: the one after the newest that has ended. Those that run may
+/// have higher ones.
+pub(super) async fn recent(session: &Session, cx: &Context) -> Result<u64> {
     let sql = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text";
-    let row = session.query_one(cx, "read the next transaction", sql, &[]).await?;
+    let row = session.query_one(cx, "read the newest transaction", sql, &[]).await?;
     get::<&str>(&row, 0)?.parse().map_err(|_| malformed("no number for a transaction"))
 }
 

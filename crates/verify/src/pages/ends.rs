@@ -54,14 +54,14 @@ pub(super) async fn compare(pair: &Pair<'_>, transactions: &Transactions) -> Res
     let source = pair.request.source;
     // Groups first: their members are transactions like others.
     let members = groups(pair, transactions, &mut ends).await?;
-    let next =
-        source.again("read transactions", || pair.source.next_transaction(&source.cx)).await.map_err(at_source)?;
+    let recent =
+        source.again("read transactions", || pair.source.recent_transaction(&source.cx)).await.map_err(at_source)?;
     let mut numbers = transactions.numbers();
     numbers.extend(members.values().flatten());
     numbers.sort_unstable();
     numbers.dedup();
     let doubted: HashSet<u32> = doubted(transactions, &members).collect();
-    let full: Vec<u64> = numbers.iter().map(|number| Transactions::full(*number, next)).collect();
+    let full: Vec<u64> = numbers.iter().map(|number| Transactions::full(*number, recent)).collect();
     let ended = rounds(pair, full, &doubted, &mut ends).await?;
     hints(transactions, &members, &ended, &mut ends);
     Ok(ends)
@@ -112,6 +112,7 @@ async fn rounds(
 ) -> Result<HashMap<u32, bool>, Failure> {
     let (source, replica) = (pair.request.source, pair.request.replica);
     let mut ended = HashMap::new();
+    let mut example = String::new();
     let started = Instant::now();
     let mut pause = PAUSE;
     for round in 1..=ROUNDS_MAX {
@@ -144,7 +145,12 @@ async fn rounds(
                     let (ours, theirs) = (word(ours), word(theirs));
                     ends.contradict(format!("transaction {number} {ours} on the source and {theirs} on the replica"));
                 }
-                _ => left.push(*number),
+                _ => {
+                    if left.is_empty() {
+                        example = format!("transaction {number}: {ours:?} on the source, {theirs:?} on the replica");
+                    }
+                    left.push(*number);
+                }
             }
         }
         open = left;
@@ -157,7 +163,9 @@ async fn rounds(
         }
     }
     if !open.is_empty() {
-        ends.open = Some(format!("{} transactions could not be seen to end in the same way on both sides", open.len()));
+        let count = open.len();
+        ends.open =
+            Some(format!("{count} transactions were not seen to end in the same way on both sides ({example})"));
     }
     Ok(ended)
 }

@@ -12,6 +12,7 @@ mod judge;
 mod pass;
 mod report;
 mod slice;
+mod still;
 
 use crate::Side;
 use crate::fence::{Fence, fence};

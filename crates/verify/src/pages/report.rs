@@ -3,7 +3,8 @@
 use super::confirm::Confirmed;
 use super::ends::Ends;
 use super::pass::Passed;
-use super::{Differing, Pair, Place, slice};
+use super::{Differing, Pair, Place, slice, still};
+use crate::matching::Mismatch;
 use crate::naming::difference;
 use crate::rows::{self, Failure, Origin, Outcome, Phase};
 use paritas_connect::{Error, FailureKind, PageKind};
@@ -118,9 +119,7 @@ async fn locate(pair: &Pair<'_>, differing: &[Differing], ends: &Ends, outcome: 
             .push(format!("only the first {TRANSLATED_MAX} of {} differing pages are shown as rows", wanted.len()));
     }
     for (relation, blocks) in by_relation {
-        for blocks in blocks.chunks(TOGETHER) {
-            translate(pair, relation, blocks, outcome).await?;
-        }
+        translate(pair, relation, &blocks, outcome).await?;
     }
     let hidden = differing.iter().filter(|one| kind(one.place) != Some(PageKind::Rows));
     hidden.for_each(|one| push(pair, page_item(pair, one), outcome));
@@ -153,27 +152,28 @@ fn note_differing(pair: &Pair<'_>, differing: &[Differing], outcome: &mut Outcom
 /// Shows differing pages of a table as rows.
 async fn translate(pair: &Pair<'_>, relation: usize, blocks: &[u64], outcome: &mut Outcome) -> Result<(), Failure> {
     let Some(read) = pair.relations.get(relation) else { return Ok(()) };
-    let mut found = slice::of_blocks(pair, read, blocks).await?;
-    if found.unread.is_some() && blocks.len() > 1 {
-        // One unreadable page hides the rows of its neighbours.
-        found = slice::Found::default();
-        for block in blocks {
-            let one = slice::of_blocks(pair, read, std::slice::from_ref(block)).await?;
-            found.rows.extend(one.rows);
-            found.unread = found.unread.or(one.unread);
-        }
+    let still = still::of_blocks(pair, relation, blocks).await?;
+    let mut rows: Vec<(Mismatch, Proof)> = still.rows.into_iter().map(|row| (row, Proof::Proven)).collect();
+    let mut unread: Vec<String> = Vec::new();
+    for (block, why) in &still.unread {
+        unread.push(format!("rows of {}, block {block}, could not be read on the replica: {why}", read.name));
+    }
+    // Rows that are written can only be read again, one by one.
+    for blocks in still.moving.chunks(TOGETHER) {
+        let found = slice::of_blocks(pair, read, blocks).await?;
+        rows.extend(found.rows);
+        unread.extend(found.unread);
     }
     let canon = &pair.request.plan.canon;
-    for (mismatch, proof) in &found.rows {
+    for (mismatch, proof) in &rows {
         outcome.counts.add(mismatch.class, *proof, mismatch.copies);
         push(pair, difference(canon, mismatch, *proof), outcome);
     }
-    if let Some(why) = found.unread {
-        outcome.complete = false;
-        outcome.notes.push(format!("rows of {} could not be read on the replica: {why}", read.name));
-    } else if found.rows.is_empty() {
+    if rows.is_empty() && unread.is_empty() {
         outcome.notes.push(format!("no visible row differs in these pages of {}", read.name));
     }
+    outcome.complete &= unread.is_empty();
+    outcome.notes.extend(unread.into_iter().take(NAMED_MAX));
     Ok(())
 }
 
