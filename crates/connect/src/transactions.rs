@@ -12,10 +12,17 @@ const PIECE: u32 = 1024;
 const PIECES_MAX: usize = 65_536;
 /// Groups at most.
 const GROUPS_MAX: usize = 65_536;
-/// Places of hints that are remembered at most.
+/// Places of hints that are remembered at most. Further hints are known, and not where they stand.
 const PLACES_MAX: usize = 100_000;
 
+/// A row depends on it.
 const SEEN: u8 = 1;
+/// Some row depends on it of which not both sides say how it ended.
+const UNDECIDED: u8 = 2;
+/// One side alone says somewhere that it committed.
+const COMMITTED: u8 = 4;
+/// One side alone says somewhere that it aborted.
+const ABORTED: u8 = 8;
 
 /// How a transaction ended, as a store says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,21 +65,28 @@ pub struct Hint {
 pub struct Transactions {
     pieces: HashMap<u32, Box<[u8]>>,
     groups: BTreeSet<u32>,
-    hints: BTreeMap<Hint, Spot>,
-    last: Option<u32>,
+    group_hints: BTreeMap<Hint, Spot>,
+    places: BTreeMap<Hint, Spot>,
+    last: Option<(u32, u8)>,
     overflowed: bool,
 }
 
 impl Transactions {
-    /// Adds a transaction that a row depends on.
+    /// Adds a transaction that a row depends on; `decided` where both sides' pages say the same about
+    /// how it ended.
     #[inline]
-    pub fn add(&mut self, number: u32) {
-        if self.last != Some(number) {
-            self.insert(number);
+    pub fn add(&mut self, number: u32, decided: bool) {
+        self.mark(number, if decided { SEEN } else { SEEN | UNDECIDED });
+    }
+
+    #[inline]
+    fn mark(&mut self, number: u32, flags: u8) {
+        if self.last != Some((number, flags)) {
+            self.insert(number, flags);
         }
     }
 
-    fn insert(&mut self, number: u32) {
+    fn insert(&mut self, number: u32, flags: u8) {
         let (piece, index) = (number / PIECE, (number % PIECE) as usize);
         if !self.pieces.contains_key(&piece) && self.pieces.len() >= PIECES_MAX {
             self.overflowed = true;
@@ -80,9 +94,9 @@ impl Transactions {
         }
         let piece = self.pieces.entry(piece).or_insert_with(|| vec![0; PIECE as usize].into_boxed_slice());
         if let Some(slot) = piece.get_mut(index) {
-            *slot |= SEEN;
+            *slot |= flags;
         }
-        self.last = Some(number);
+        self.last = Some((number, flags));
     }
 
     /// Adds a group of transactions that a row depends on.
@@ -94,12 +108,16 @@ impl Transactions {
         }
     }
 
-    /// Adds a hint that only one side has, with the first place where it was seen.
+    /// Adds a hint that only one side has, and where it was seen.
     pub fn doubt(&mut self, hint: Hint, spot: Spot) {
-        if self.hints.len() < PLACES_MAX || self.hints.contains_key(&hint) {
-            self.hints.entry(hint).or_insert(spot);
-        } else {
-            self.overflowed = true;
+        if hint.group {
+            // No more than two for each group.
+            self.group_hints.entry(hint).or_insert(spot);
+            return;
+        }
+        self.mark(hint.number, SEEN | UNDECIDED | if hint.committed { COMMITTED } else { ABORTED });
+        if self.places.len() < PLACES_MAX {
+            self.places.entry(hint).or_insert(spot);
         }
     }
 
@@ -115,7 +133,7 @@ impl Transactions {
             }
         }
         other.groups.into_iter().for_each(|group| self.add_group(group));
-        other.hints.into_iter().for_each(|(hint, spot)| self.doubt(hint, spot));
+        other.places.into_iter().chain(other.group_hints).for_each(|(hint, spot)| self.doubt(hint, spot));
         self.overflowed |= other.overflowed;
     }
 
@@ -124,13 +142,15 @@ impl Transactions {
         self.overflowed
     }
 
-    /// All transactions, ascending.
-    pub fn numbers(&self) -> Vec<u32> {
+    /// All transactions, ascending; with `undecided`, only those of which not both sides' pages say how
+    /// they ended.
+    pub fn numbers(&self, undecided: bool) -> Vec<u32> {
+        let wanted = if undecided { UNDECIDED } else { SEEN };
         let mut pieces: Vec<(&u32, &Box<[u8]>)> = self.pieces.iter().collect();
         pieces.sort_unstable_by_key(|(number, _)| **number);
         let in_piece = |(number, piece): (&u32, &Box<[u8]>)| {
             let first = number.saturating_mul(PIECE);
-            let seen = piece.iter().zip(first..).filter(|(flags, _)| **flags & SEEN != 0);
+            let seen = piece.iter().zip(first..).filter(|(flags, _)| **flags & wanted != 0);
             seen.map(|(_, number)| number).collect::<Vec<u32>>()
         };
         pieces.into_iter().flat_map(in_piece).collect()
@@ -141,9 +161,21 @@ impl Transactions {
         self.groups.iter().copied().collect()
     }
 
-    /// Hints of one side, each with the first place.
-    pub fn hints(&self) -> impl Iterator<Item = (&Hint, &Spot)> {
-        self.hints.iter()
+    /// Whether one side alone says of a transaction that it committed, and that it aborted.
+    pub fn said(&self, number: u32) -> (bool, bool) {
+        let flags = self.pieces.get(&(number / PIECE)).and_then(|piece| piece.get((number % PIECE) as usize));
+        let flags = flags.copied().unwrap_or(0);
+        (flags & COMMITTED != 0, flags & ABORTED != 0)
+    }
+
+    /// The first place of a hint, where it is remembered.
+    pub fn place(&self, hint: &Hint) -> Option<Spot> {
+        self.places.get(hint).or_else(|| self.group_hints.get(hint)).copied()
+    }
+
+    /// Hints of one side about groups.
+    pub fn group_hints(&self) -> impl Iterator<Item = &Hint> {
+        self.group_hints.keys()
     }
 
     /// The full number of one that is known to be about as old as `near`: numbers in pages are cut to 32
@@ -163,11 +195,12 @@ mod tests {
         #[test]
         fn a_set_holds_exactly_what_was_added(a in prop::collection::btree_set(any::<u32>(), 0..200), b in prop::collection::btree_set(0_u32..5000, 0..200)) {
             let (mut first, mut second) = (Transactions::default(), Transactions::default());
-            a.iter().for_each(|number| first.add(*number));
-            b.iter().for_each(|number| { second.add(*number); second.add_group(*number) });
+            a.iter().for_each(|number| first.add(*number, true));
+            b.iter().for_each(|number| { second.add(*number, false); second.add_group(*number) });
             first.merge(second);
             let all: Vec<u32> = a.union(&b).copied().collect();
-            prop_assert_eq!(first.numbers(), all);
+            prop_assert_eq!(first.numbers(false), all);
+            prop_assert_eq!(first.numbers(true), b.iter().copied().collect::<Vec<u32>>());
             prop_assert_eq!(first.groups(), b.into_iter().collect::<Vec<u32>>());
             prop_assert!(!first.overflowed());
         }
@@ -182,9 +215,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_never_forgotten_silently() {
         let mut set = Transactions::default();
-        (0..=PIECES_MAX as u32).for_each(|piece| set.add(piece * PIECE));
+        (0..=PIECES_MAX as u32).for_each(|piece| set.add(piece * PIECE, true));
         assert!(set.overflowed());
-        assert_eq!(set.numbers().len(), PIECES_MAX);
+        assert_eq!(set.numbers(false).len(), PIECES_MAX);
         let mut groups = Transactions::default();
         (0..=GROUPS_MAX as u32).for_each(|group| groups.add_group(group));
         assert!(groups.overflowed());

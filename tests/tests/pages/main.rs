@@ -5,3 +5,4 @@ mod choice;
 mod damage;
 mod load;
 mod stage;
+mod versions;

@@ -99,7 +99,7 @@ fn agree(number: u32, group: bool, sides: [Said; 2], spot: Spot, transactions: &
     if group {
         transactions.add_group(number);
     } else if number >= FIRST_NORMAL {
-        transactions.add(number);
+        transactions.add(number, sides.iter().all(Option::is_some));
     } else {
         // Number 0 is nobody, and 1 and 2 have always committed.
         return hint.is_none_or(|committed| committed == (number != 0));

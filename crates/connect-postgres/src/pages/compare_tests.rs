@@ -104,14 +104,14 @@ fn hints_of_one_side_are_doubted_and_contradictions_differ(
     let mut transactions = Transactions::default();
     assert_eq!(compare(Layout::Heap, &pair(&source, &replica), &mut transactions), expected);
     if expected != Likeness::Different {
-        let found: Vec<_> = transactions.hints().map(|(hint, spot)| (*hint, *spot)).collect();
         let spot = Spot { relation: 1, block: BLOCK, item: 2 };
-        let hint = |(number, group, committed): &(u32, bool, bool)| Hint {
-            number: *number,
-            group: *group,
-            committed: *committed,
-        };
-        assert_eq!(found, doubts.iter().map(|one| (hint(one), spot)).collect::<Vec<_>>());
+        for (number, group, committed) in doubts {
+            let hint = Hint { number: *number, group: *group, committed: *committed };
+            assert_eq!(transactions.place(&hint), Some(spot), "{hint:?}");
+        }
+        let said = transactions.numbers(false).into_iter().map(|number| transactions.said(number));
+        let count = said.map(|(committed, aborted)| usize::from(committed) + usize::from(aborted)).sum::<usize>();
+        assert_eq!(count + transactions.group_hints().count(), doubts.len());
     }
 }
 
@@ -132,7 +132,7 @@ fn the_transactions_that_decide_about_rows_are_collected(
     let page = heap_page(bits);
     let mut transactions = Transactions::default();
     assert_eq!(compare(Layout::Heap, &pair(&page, &page), &mut transactions), Likeness::Equal);
-    assert_eq!((transactions.numbers().as_slice(), transactions.groups().as_slice()), (numbers, groups));
+    assert_eq!((transactions.numbers(false).as_slice(), transactions.groups().as_slice()), (numbers, groups));
 }
 
 #[test]

@@ -17,6 +17,9 @@ const ROUNDS_MAX: u32 = 10;
 const ROUNDS_MIN: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Transactions that are asked for although both sides' pages say the same about them: a million
+/// takes about two seconds.
+const ASKED_MAX: usize = 1 << 20;
 /// Contradictions that are named.
 const NAMED_MAX: usize = 10;
 
@@ -29,8 +32,12 @@ pub(super) struct Ends {
     pub(super) contradicting: Vec<String>,
     /// How many contradictions there are.
     pub(super) contradictions: u64,
-    /// Places where a page says of a transaction what is not so.
+    /// How many times only one side's page says of a transaction what is not so.
+    pub(super) wrong: u64,
+    /// Places of those, as far as they are known.
     pub(super) wrong_hints: Vec<Spot>,
+    /// Transactions that were not asked for, because the pages of both sides say the same about them.
+    pub(super) taken_from_pages: u64,
     /// Why some could not be compared.
     pub(super) open: Option<String>,
 }
@@ -41,6 +48,11 @@ impl Ends {
         if self.contradicting.len() < NAMED_MAX {
             self.contradicting.push(text);
         }
+    }
+
+    fn wrong(&mut self, transactions: &Transactions, hint: &Hint) {
+        self.wrong += 1;
+        self.wrong_hints.extend(transactions.place(hint));
     }
 }
 
@@ -56,26 +68,22 @@ pub(super) async fn compare(pair: &Pair<'_>, transactions: &Transactions) -> Res
     let members = groups(pair, transactions, &mut ends).await?;
     let recent =
         source.again("read transactions", || pair.source.recent_transaction(&source.cx)).await.map_err(at_source)?;
-    let mut numbers = transactions.numbers();
+    let mut numbers = transactions.numbers(false);
+    if numbers.len() > ASKED_MAX {
+        let undecided = transactions.numbers(true);
+        ends.taken_from_pages = (numbers.len() - undecided.len()) as u64;
+        numbers = undecided;
+    }
     numbers.extend(members.values().flatten());
     numbers.sort_unstable();
     numbers.dedup();
-    let doubted: HashSet<u32> = doubted(transactions, &members).collect();
     let full: Vec<u64> = numbers.iter().map(|number| Transactions::full(*number, recent)).collect();
-    let ended = rounds(pair, full, &doubted, &mut ends).await?;
-    hints(transactions, &members, &ended, &mut ends);
+    let ended = rounds(pair, full, transactions, &members, &mut ends).await?;
+    groups_said(transactions, &members, &ended, &mut ends);
     Ok(ends)
 }
 
 type Members = BTreeMap<u32, Vec<u32>>;
-
-/// Numbers whose end decides about a hint.
-fn doubted<'a>(transactions: &'a Transactions, members: &'a Members) -> impl Iterator<Item = u32> + 'a {
-    transactions.hints().flat_map(|(hint, _)| match hint.group {
-        true => members.get(&hint.number).cloned().unwrap_or_default(),
-        false => vec![hint.number],
-    })
-}
 
 /// The members of groups that change rows; those of both sides must be the same.
 async fn groups(pair: &Pair<'_>, transactions: &Transactions, ends: &mut Ends) -> Result<Members, Failure> {
@@ -102,15 +110,17 @@ async fn groups(pair: &Pair<'_>, transactions: &Transactions, ends: &mut Ends) -
     Ok(members)
 }
 
-/// Asks both sides until they agree, contradict each other, or the time is over. How those ended that
-/// are doubted.
+/// Asks both sides until they agree, contradict each other, or the time is over, and holds against it
+/// what only one side's pages say. How the members of groups ended.
 async fn rounds(
     pair: &Pair<'_>,
     mut open: Vec<u64>,
-    doubted: &HashSet<u32>,
+    transactions: &Transactions,
+    members: &Members,
     ends: &mut Ends,
 ) -> Result<HashMap<u32, bool>, Failure> {
     let (source, replica) = (pair.request.source, pair.request.replica);
+    let of_groups: HashSet<u32> = members.values().flatten().copied().collect();
     let mut ended = HashMap::new();
     let mut example = String::new();
     let started = Instant::now();
@@ -130,16 +140,21 @@ async fn rounds(
         let mut left = Vec::new();
         for (number, (ours, theirs)) in open.iter().zip(ours.into_iter().zip(theirs)) {
             use TransactionEnd::{Aborted, Committed, Running};
-            let in_doubt = doubted.contains(&(*number as u32));
+            let short = *number as u32;
+            let (said_committed, said_aborted) = transactions.said(short);
             match (ours, theirs) {
                 (Committed | Aborted, _) if ours == theirs => {
                     ends.agreed += 1;
-                    if in_doubt {
-                        ended.insert(*number as u32, ours == Committed);
+                    let committed = ours == Committed;
+                    if (said_committed && !committed) || (said_aborted && committed) {
+                        ends.wrong(transactions, &Hint { number: short, group: false, committed: !committed });
+                    }
+                    if of_groups.contains(&short) {
+                        ended.insert(short, committed);
                     }
                 }
-                // A hint says that it has ended, so both must come to say it.
-                (Running, Running) if !in_doubt => ends.agreed += 1,
+                // Where a page says that it has ended, both must come to say it.
+                (Running, Running) if !said_committed && !said_aborted => ends.agreed += 1,
                 (Committed, Aborted) | (Aborted, Committed) => {
                     let word = |end| if end == Committed { "committed" } else { "aborted" };
                     let (ours, theirs) = (word(ours), word(theirs));
@@ -170,21 +185,14 @@ async fn rounds(
     Ok(ended)
 }
 
-/// Holds hints against how the transactions ended.
-fn hints(transactions: &Transactions, members: &Members, ended: &HashMap<u32, bool>, ends: &mut Ends) {
-    for (hint, spot) in transactions.hints() {
-        let Hint { number, group, committed } = *hint;
-        let really = match group {
-            false => ended.get(&number).copied(),
-            // Of a group, at most one changes the row.
-            true => {
-                let all: Option<Vec<bool>> =
-                    members.get(&number).and_then(|all| all.iter().map(|one| ended.get(one).copied()).collect());
-                all.map(|all| all.contains(&true))
-            }
-        };
-        if really.is_some_and(|really| really != committed) {
-            ends.wrong_hints.push(*spot);
+/// Holds hints about groups against how their members ended: at most one of them changes the row.
+fn groups_said(transactions: &Transactions, members: &Members, ended: &HashMap<u32, bool>, ends: &mut Ends) {
+    for hint in transactions.group_hints() {
+        let all: Option<Vec<bool>> = members
+            .get(&hint.number)
+            .and_then(|members| members.iter().map(|member| ended.get(member).copied()).collect());
+        if all.is_some_and(|all| all.contains(&true) != hint.committed) {
+            ends.wrong(transactions, hint);
         }
     }
 }

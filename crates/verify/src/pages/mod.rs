@@ -87,8 +87,9 @@ pub async fn verify(request: &Request<'_>) -> Result<Outcome, String> {
         };
         let pair = Pair { request, source: Arc::clone(&source), replica: Arc::clone(&replica), relations };
         match run(&pair, &mut outcome).await {
-            Ok(true) => return Ok(outcome),
-            Ok(false) => tracing::info!(attempt, "a relation was rewritten while its pages were compared"),
+            Ok(Run::Done) => return Ok(outcome),
+            Ok(Run::Void) => tracing::info!(attempt, "a relation was rewritten while its pages were compared"),
+            Ok(Run::TooMany) => return Err("its rows depend on too many transactions".to_owned()),
             Err(failure) => return Ok(failed(outcome, failure)),
         }
     }
@@ -203,9 +204,21 @@ fn choose(
     }
 }
 
-/// One comparison. False when a relation was rewritten meanwhile, so that all of it is void.
-async fn run(pair: &Pair<'_>, outcome: &mut Outcome) -> Result<bool, Failure> {
+/// How a comparison ended.
+enum Run {
+    Done,
+    /// A relation was rewritten meanwhile, so that all of it says nothing.
+    Void,
+    /// There are more transactions than can be compared.
+    TooMany,
+}
+
+/// One comparison.
+async fn run(pair: &Pair<'_>, outcome: &mut Outcome) -> Result<Run, Failure> {
     let mut passed = pass::first(pair, outcome).await?;
+    if passed.transactions.overflowed() {
+        return Ok(Run::TooMany);
+    }
     (pair.request.watch)(Phase::Confirming);
     let confirmed = confirm::rounds(pair, std::mem::take(&mut passed.suspects), &mut passed.transactions).await;
     let ended = match confirmed.failure {
@@ -214,10 +227,10 @@ async fn run(pair: &Pair<'_>, outcome: &mut Outcome) -> Result<bool, Failure> {
         Some(_) => Ok(ends::Ends::default()),
     };
     if !unchanged(pair).await? {
-        return Ok(false);
+        return Ok(Run::Void);
     }
     report::write(pair, &passed, confirmed, ended, outcome).await?;
-    Ok(true)
+    Ok(Run::Done)
 }
 
 /// Whether both sides still consist of the files that were read.

@@ -40,10 +40,14 @@ pub(super) async fn write(
     counts.differing = differing.len() as u64;
     counts.unproven = open;
     counts.transactions = ends.agreed + ends.contradictions;
-    outcome.proven_unequal = !differing.is_empty() || ends.contradictions > 0 || !ends.wrong_hints.is_empty();
+    outcome.proven_unequal = !differing.is_empty() || ends.contradictions > 0 || ends.wrong > 0;
     outcome.complete = open == 0 && ends.open.is_none() && failure.is_none() && late.is_none();
     outcome.notes.push(summary(outcome));
     note_open(pair, &unproven, why, outcome);
+    if ends.taken_from_pages > 0 {
+        let count = ends.taken_from_pages;
+        outcome.notes.push(format!("{count} more transactions were taken as both sides' pages say that they ended"));
+    }
     if let Some(open) = &ends.open {
         outcome.notes.push(format!("how transactions ended could not be compared: {open}"));
     }
@@ -99,6 +103,10 @@ fn name(pair: &Pair<'_>, place: Place) -> String {
 /// Names what differs: rows where pages hold rows, pages otherwise.
 async fn locate(pair: &Pair<'_>, differing: &[Differing], ends: &Ends, outcome: &mut Outcome) -> Result<(), Failure> {
     outcome.notes.extend(ends.contradicting.iter().cloned());
+    if ends.wrong > 0 {
+        let count = ends.wrong;
+        outcome.notes.push(format!("pages of one side say of {count} transactions that they ended as they did not"));
+    }
     note_differing(pair, differing, outcome);
     let kind = |place: Place| pair.relations.get(place.relation).map(|relation| relation.kind);
     let hinted = ends.wrong_hints.iter().map(|spot| Place { relation: spot.relation, block: spot.block });
@@ -124,7 +132,7 @@ async fn locate(pair: &Pair<'_>, differing: &[Differing], ends: &Ends, outcome: 
     let hidden = differing.iter().filter(|one| kind(one.place) != Some(PageKind::Rows));
     hidden.for_each(|one| push(pair, page_item(pair, one), outcome));
     let out_of_line = differing.iter().any(|one| kind(one.place) == Some(PageKind::Overflow));
-    if outcome.counts.proven() == 0 && (out_of_line || ends.contradictions > 0) {
+    if outcome.counts.proven() == 0 && (out_of_line || ends.contradictions > 0 || ends.wrong > 0) {
         // Which rows that means, only the rows themselves say.
         let by_rows = rows::verify(pair.request).await;
         outcome.counts = by_rows.counts;

@@ -99,7 +99,7 @@ async fn all_ended(
         let mut transactions = Transactions::default();
         let own = PagePair { relation, method, block: *block, source: bytes, replica: bytes };
         reader.compare(&own, &mut transactions);
-        let numbers = transactions.numbers().into_iter().map(|number| Transactions::full(number, recent));
+        let numbers = transactions.numbers(false).into_iter().map(|number| Transactions::full(number, recent));
         let numbers: Vec<u64> = numbers.collect();
         let ends = source.again("ask for transactions", || reader.ends(&source.cx, &numbers)).await?;
         let over = |end: &TransactionEnd| matches!(end, TransactionEnd::Committed | TransactionEnd::Aborted);
