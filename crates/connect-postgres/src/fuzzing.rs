@@ -108,6 +108,7 @@ fn plan(columns: Vec<(Target, Rewrite)>) -> Plan {
             sql_type: "text".to_owned(),
             equals: "=".to_owned(),
             by_text: false,
+            ordered: false,
             target: Some(target),
         });
     }

@@ -146,9 +146,9 @@ impl Transactions {
     /// they ended.
     pub fn numbers(&self, undecided: bool) -> Vec<u32> {
         let wanted = if undecided { UNDECIDED } else { SEEN };
-        let mut pieces: Vec<(&u32, &Box<[u8]>)> = self.pieces.iter().collect();
-        pieces.sort_unstable_by_key(|(number, _)| **number);
-        let in_piece = |(number, piece): (&u32, &Box<[u8]>)| {
+        let mut pieces: Vec<(u32, &[u8])> = self.pieces.iter().map(|(number, piece)| (*number, &**piece)).collect();
+        pieces.sort_unstable_by_key(|(number, _)| *number);
+        let in_piece = |(number, piece): (u32, &[u8])| {
             let first = number.saturating_mul(PIECE);
             let seen = piece.iter().zip(first..).filter(|(flags, _)| **flags & wanted != 0);
             seen.map(|(_, number)| number).collect::<Vec<u32>>()

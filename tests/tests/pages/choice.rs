@@ -1,8 +1,9 @@
 //! When pages are compared, and when rows.
 
 use crate::stage::{Stage, TABLE, by_pages, notes, quiet};
-use paritas_testbed::postgres::Options;
+use paritas_testbed::postgres::{Mode, Server};
 use rstest::rstest;
+use std::io::Write as _;
 
 #[rstest]
 #[case::asked_for(&["--method", "rows"], "", "")]
@@ -63,11 +64,33 @@ async fn partitions_are_compared_as_one_table_and_unknown_indexes_are_named() {
     assert!(relations.contains("public.p1") && relations.contains("P 2"), "{relations}");
 }
 
+/// Switches data checksums off on a stopped server: beside them, `wal_log_hints` makes no difference.
+fn without_checksums(server: &mut Server, hints: &str) {
+    let data = server.data_dir();
+    let program = server.install().program("pg_checksums");
+    let ended = std::process::Command::new(program).arg("--disable").arg("-D").arg(&data).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let mut file = std::fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+    writeln!(file, "wal_log_hints = {hints}").unwrap();
+}
+
+#[rstest]
+#[case::unlike("on", "off", "rows")]
+#[case::both("off", "off", "pages")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_that_logs_hints_in_another_way_is_compared_by_rows() {
-    let options: Options = quiet();
-    let stage = Stage::new(options, TABLE).await;
-    // Checksums log hints by themselves, so the setting makes no difference beside them.
-    stage.run("ALTER SYSTEM SET wal_log_hints = off").await;
-    by_pages(stage.verify("t", &[]), 0);
+async fn hints_must_be_logged_in_one_way_on_both_sides(#[case] ours: &str, #[case] theirs: &str, #[case] method: &str) {
+    let mut stage = Stage::new(quiet(), TABLE).await;
+    stage.stopped().await;
+    stage.primary.stop(Mode::Fast).await.unwrap();
+    without_checksums(&mut stage.primary, ours);
+    without_checksums(&mut stage.standby, theirs);
+    stage.primary.start_again().await.unwrap();
+    stage.started().await;
+    for sql in ["UPDATE t SET amount = 1 WHERE id < 2000", "VACUUM t", "SELECT count(*) FROM t"] {
+        stage.run(sql).await;
+    }
+    stage.replayed().await;
+    let check = stage.verify("t", &[]).expect_code(0).parity();
+    assert_eq!(check["method"], method, "{check:#}");
+    assert_eq!(notes(&check).contains("logging of hints"), method == "rows", "{check:#}");
 }

@@ -130,15 +130,13 @@ pub async fn everything_is_written(install: &Install) {
     let stage = Stage::with(install, Options::default(), TABLES).await;
     let load = Load::start(&stage.primary, 4, mixed).await;
     let mut passed = 0;
-    let begun = Instant::now();
     for _ in 0..PASSES {
         passed += u32::from(no_false_finding(&stage, "t"));
         no_false_finding(&stage, "child");
     }
-    let seconds = begun.elapsed().as_secs_f64();
     let done = load.end().await;
-    println!("{passed} of {PASSES} passed, {:.0} transactions/s", done as f64 / seconds);
     assert!(done > 500, "{done} transactions");
+    assert!(passed > 0, "every single page kept changing");
     // At rest, all of it is proven.
     stage.replayed().await;
     by_pages(stage.verify("t", &[]), 0);

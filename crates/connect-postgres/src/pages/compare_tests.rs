@@ -1,3 +1,7 @@
+//! What of two pages may differ, bit by bit.
+
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 use crate::pages::layout::{self, CHECKSUM, HEADER, PRUNE_XID, btree, put};
 use proptest::prelude::*;

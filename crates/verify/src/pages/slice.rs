@@ -57,7 +57,7 @@ pub(super) async fn of_blocks(pair: &Pair<'_>, relation: &PageRelation, blocks: 
         };
         let after = read(request.source, &*pair.source, relation, &request.plan.source, blocks).await;
         let after = after.map_err(|error| (Origin::Source, error))?;
-        open = Some(judged(&before, &replica, &after, open, &mut found));
+        open = Some(judged(&before, &replica, &after, open.as_ref(), &mut found));
         if round == ROUNDS_MAX || open.as_ref().is_none_or(BTreeMap::is_empty) {
             break;
         }
@@ -68,8 +68,8 @@ pub(super) async fn of_blocks(pair: &Pair<'_>, relation: &PageRelation, blocks: 
 }
 
 /// Judges every place in the first round, and those left open in later ones.
-fn judged(before: &Rows, replica: &Rows, after: &Rows, last: Option<Open>, found: &mut Found) -> Open {
-    let places: BTreeSet<&String> = match &last {
+fn judged(before: &Rows, replica: &Rows, after: &Rows, last: Option<&Open>, found: &mut Found) -> Open {
+    let places: BTreeSet<&String> = match last {
         Some(open) => open.keys().collect(),
         None => before.keys().chain(replica.keys()).chain(after.keys()).collect(),
     };
@@ -77,7 +77,7 @@ fn judged(before: &Rows, replica: &Rows, after: &Rows, last: Option<Open>, found
     for place in places {
         let rows = |all: &Rows| all.get(place).cloned().unwrap_or_default();
         let (before, on_replica, after) = (rows(before), rows(replica), rows(after));
-        let earlier = last.as_ref().and_then(|open| open.get(place)).map(|(_, rows)| rows.as_slice());
+        let earlier = last.and_then(|open| open.get(place)).map(|(_, rows)| rows.as_slice());
         let readings = Readings { before: &before, replica: &on_replica, after: &after, last: earlier };
         match judge(&readings) {
             Judgement::Arrived => found.compared += 1,
