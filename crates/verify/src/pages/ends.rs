@@ -138,30 +138,16 @@ async fn rounds(
         let theirs = replica.again("ask for transactions", || pair.replica.ends(&replica.cx, &open)).await;
         let theirs = theirs.map_err(|error| (Origin::Replica, error))?;
         let mut left = Vec::new();
-        for (number, (ours, theirs)) in open.iter().zip(ours.into_iter().zip(theirs)) {
-            use TransactionEnd::{Aborted, Committed, Running};
-            let short = *number as u32;
-            let (said_committed, said_aborted) = transactions.said(short);
-            match (ours, theirs) {
-                (Committed | Aborted, _) if ours == theirs => {
-                    ends.agreed += 1;
-                    let committed = ours == Committed;
-                    if (said_committed && !committed) || (said_aborted && committed) {
-                        ends.wrong(transactions, &Hint { number: short, group: false, committed: !committed });
-                    }
-                    if of_groups.contains(&short) {
-                        ended.insert(short, committed);
+        for (number, both) in open.iter().zip(ours.into_iter().zip(theirs)) {
+            match agreed(*number, both, transactions, ends) {
+                Some(committed) => {
+                    if let Some(committed) = committed.filter(|_| of_groups.contains(&(*number as u32))) {
+                        ended.insert(*number as u32, committed);
                     }
                 }
-                // Where a page says that it has ended, both must come to say it.
-                (Running, Running) if !said_committed && !said_aborted => ends.agreed += 1,
-                (Committed, Aborted) | (Aborted, Committed) => {
-                    let word = |end| if end == Committed { "committed" } else { "aborted" };
-                    let (ours, theirs) = (word(ours), word(theirs));
-                    ends.contradict(format!("transaction {number} {ours} on the source and {theirs} on the replica"));
-                }
-                _ => {
+                None => {
                     if left.is_empty() {
+                        let (ours, theirs) = both;
                         example = format!("transaction {number}: {ours:?} on the source, {theirs:?} on the replica");
                     }
                     left.push(*number);
@@ -183,6 +169,41 @@ async fn rounds(
             Some(format!("{count} transactions were not seen to end in the same way on both sides ({example})"));
     }
     Ok(ended)
+}
+
+/// What both sides say about a transaction, once that is settled; the inner value is how it ended. What
+/// contradicts is noted.
+fn agreed(
+    number: u64,
+    (ours, theirs): (TransactionEnd, TransactionEnd),
+    transactions: &Transactions,
+    ends: &mut Ends,
+) -> Option<Option<bool>> {
+    use TransactionEnd::{Aborted, Committed, Running};
+    let short = number as u32;
+    let (said_committed, said_aborted) = transactions.said(short);
+    match (ours, theirs) {
+        (Committed | Aborted, _) if ours == theirs => {
+            ends.agreed += 1;
+            let committed = ours == Committed;
+            if (said_committed && !committed) || (said_aborted && committed) {
+                ends.wrong(transactions, &Hint { number: short, group: false, committed: !committed });
+            }
+            Some(Some(committed))
+        }
+        // Where a page says that it has ended, both must come to say it.
+        (Running, Running) if !said_committed && !said_aborted => {
+            ends.agreed += 1;
+            Some(None)
+        }
+        (Committed, Aborted) | (Aborted, Committed) => {
+            let word = |end| if end == Committed { "committed" } else { "aborted" };
+            let (ours, theirs) = (word(ours), word(theirs));
+            ends.contradict(format!("transaction {number} {ours} on the source and {theirs} on the replica"));
+            Some(None)
+        }
+        _ => None,
+    }
 }
 
 /// Holds hints about groups against how their members ended: at most one of them changes the row.

@@ -9,8 +9,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
-/// Pages of one range: 4 MiB of the usual size, read in about 10 ms.
-pub(super) const RANGE: u64 = 512;
+/// Pages of one range: 2 MiB of the usual size, read in about 5 ms.
+pub(super) const RANGE: u64 = 256;
+/// Ranges that are read at a time, however many processors there are: each is in memory twice.
+const TASKS_MAX: usize = 8;
 /// Suspects that are remembered; a replica far behind makes every page one.
 const SUSPECTS_MAX: usize = 1 << 20;
 
@@ -65,7 +67,7 @@ pub(super) async fn first(pair: &Pair<'_>, outcome: &mut Outcome) -> Result<Pass
         async move { compare(part, sides).await }
     };
     let mut tasks = JoinSet::new();
-    for part in waiting.by_ref().take(request.source.cx.parallel()) {
+    for part in waiting.by_ref().take(request.source.cx.parallel().min(TASKS_MAX)) {
         tasks.spawn(work(part));
     }
     let mut passed = Passed::default();
