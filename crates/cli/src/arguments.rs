@@ -1,6 +1,6 @@
 //! The table of commands and options. Help, completions and manual pages are made from it.
 
-use crate::runs::{Budget, Rate, Which};
+use crate::runs::{Budget, Method, Rate, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
 use paritas_model::{ParseQuantityError, parse_duration};
@@ -144,6 +144,10 @@ pub struct VerifyArgs {
     /// How long to wait for a replica to catch up, and for rows in flight to settle [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub settle: Option<Duration>,
+    /// What to compare between a primary and its physical standby: auto (pages where possible), rows,
+    /// pages [default: auto]
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<Method>,
     /// How to compare (repeatable): decimal=value, float=canonical, json=canonical, zone=assume-utc,
     /// image=wide
     #[arg(long, value_name = "KEY=VALUE", value_parser = policy)]

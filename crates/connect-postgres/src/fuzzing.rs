@@ -2,11 +2,12 @@
 
 use crate::copy::CopyReader;
 use crate::decode::{Decoder, Target};
+use crate::pages::{Layout, compare};
 use crate::plan::{Plan, PlanColumn, Shown};
 use crate::relation::Relation;
 use crate::rewrite::Rewrite;
 use crate::rows::{canonical_image, key_of};
-use paritas_connect::Result;
+use paritas_connect::{Likeness, PagePair, Result, Transactions};
 use paritas_digest::{Canon, CanonColumn, CanonKind, KeyForm, Policies, Slot};
 use std::sync::Arc;
 
@@ -52,6 +53,20 @@ pub fn copy(data: &[u8]) -> Result<()> {
     decoder.finish().map(drop)
 }
 
+/// Compares two pages, the halves of what follows the first byte, which says how they are laid out.
+///
+/// Returns whether a page is like itself, and whether two pages are alike in both directions.
+pub fn pages(data: &[u8]) -> (bool, bool) {
+    let Some((kind, rest)) = data.split_first() else { return (true, true) };
+    let layout = if kind % 2 == 0 { Layout::Heap } else { Layout::Btree };
+    let (ours, theirs) = rest.split_at(rest.len() / 2);
+    let alike = |source: &[u8], replica: &[u8]| {
+        let pair = PagePair { relation: 0, method: "", block: u64::from(*kind), source, replica };
+        compare(layout, &pair, &mut Transactions::default()) != Likeness::Different
+    };
+    (alike(ours, ours), alike(ours, theirs) == alike(theirs, ours))
+}
+
 fn columns(shape: u8) -> Vec<(Target, Rewrite)> {
     let text = || Target::Text { skip: 0 };
     let keep = || Box::new(Rewrite::Keep);
@@ -93,6 +108,7 @@ fn plan(columns: Vec<(Target, Rewrite)>) -> Plan {
             sql_type: "text".to_owned(),
             equals: "=".to_owned(),
             by_text: false,
+            ordered: false,
             target: Some(target),
         });
     }

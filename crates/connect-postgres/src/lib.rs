@@ -27,6 +27,7 @@ mod lookup;
 mod numeric;
 mod observe;
 mod opening;
+mod pages;
 mod passfile;
 mod plan;
 mod positions;

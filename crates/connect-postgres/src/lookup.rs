@@ -88,6 +88,11 @@ impl PgLookup {
             conditions.push(matches(&filled, keys));
         }
         conditions.extend(self.plan.condition());
+        self.select(&self.plan.relation.sql(), &conditions)
+    }
+
+    /// The statement for all rows of `from` that meet the conditions.
+    pub(crate) fn select(&self, from: &str, conditions: &[String]) -> String {
         let texts = self.plan.columns.iter().filter(|column| needs_text(column));
         let mut selected: Vec<String> = self.plan.columns.iter().map(|column| column.expression.clone()).collect();
         let texts: Vec<String> = texts.map(|column| text_of(&column.expression, &column.sql_type)).collect();
@@ -101,11 +106,15 @@ impl PgLookup {
             ("NULL::int8, NULL::text, NULL::int8".to_owned(), String::new())
         };
         format!(
-            "SELECT {place}, {} FROM {} AS {ALIAS}{snapshot} WHERE {}",
+            "SELECT {place}, {} FROM {from} AS {ALIAS}{snapshot} WHERE {}",
             quote::list(selected),
-            self.plan.relation.sql(),
             conditions.join(" AND ")
         )
+    }
+
+    /// Rows of such a statement, each with its place in the table.
+    pub(crate) fn placed(&self, rows: &[Row]) -> Result<Vec<(FetchedRow, String)>> {
+        rows.iter().map(|row| Ok((self.versioned(row)?, get::<Option<String>>(row, 1)?.unwrap_or_default()))).collect()
     }
 
     fn collect(&self, rows: &[Row], seen: &mut HashSet<(i64, String)>, found: &mut Vec<FetchedRow>) -> Result<()> {
@@ -116,12 +125,16 @@ impl PgLookup {
             {
                 continue;
             }
-            let version: Option<i64> = get(row, 2)?;
-            let mut fetched = self.row(row)?;
-            fetched.version = version.and_then(|version| u64::try_from(version).ok());
-            found.push(fetched);
+            found.push(self.versioned(row)?);
         }
         Ok(())
+    }
+
+    fn versioned(&self, row: &Row) -> Result<FetchedRow> {
+        let version: Option<i64> = get(row, 2)?;
+        let mut fetched = self.row(row)?;
+        fetched.version = version.and_then(|version| u64::try_from(version).ok());
+        Ok(fetched)
     }
 
     fn row(&self, row: &Row) -> Result<FetchedRow> {

@@ -7,8 +7,8 @@ use crate::session::{self, Session};
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, Lineages, Positions, QuickPart, QuickSum, Result, Scan, ScanRequest, Store,
-    StoreIdentity, Surrounding,
+    Beside, Context, Datasets, Description, Lineages, Pages, Positions, QuickPart, QuickSum, Result, Scan, ScanRequest,
+    Store, StoreIdentity, Surrounding,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
@@ -71,6 +71,12 @@ impl PostgresStore {
         let Options { materialized_views, split_by_key, .. } = options;
         let (idle, watch) = (Mutex::new(None), Mutex::new(None));
         Ok(Self { inner: Arc::new(Inner { info, name, materialized_views, split_by_key, idle, watch }) })
+    }
+}
+
+impl PostgresStore {
+    pub(crate) fn shared(&self) -> &Arc<Inner> {
+        &self.inner
     }
 }
 
@@ -144,6 +150,10 @@ impl Store for PostgresStore {
     }
 
     fn datasets(&self) -> Option<&dyn Datasets> {
+        Some(self)
+    }
+
+    fn pages(&self) -> Option<&dyn Pages> {
         Some(self)
     }
 }

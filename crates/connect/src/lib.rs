@@ -13,12 +13,14 @@ mod faulty;
 mod memory;
 mod observe;
 mod pace;
+mod pages;
 mod redact;
 mod retry;
 mod secret;
 pub mod shown;
 mod standing;
 mod store;
+mod transactions;
 
 pub use arrow_rows::render_arrow;
 pub use arrow_types::{logical_type, schema_of};
@@ -32,6 +34,7 @@ pub use observe::{
     Take,
 };
 pub use pace::{Pace, Rate};
+pub use pages::{Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, PageTerms, Pages};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
@@ -41,3 +44,4 @@ pub use store::{
     FileManifest, Files, KeyRange, Lookup, Positions, QuickPart, QuickSum, ReplicaRole, Scan, ScanRequest, Split,
     SplitDone, Store, StoreIdentity, Surrounding,
 };
+pub use transactions::{Hint, Spot, TransactionEnd, Transactions};

@@ -36,6 +36,11 @@ pub trait Store: Debug + Send + Sync {
         None
     }
 
+    /// Pages, where the store has them.
+    fn pages(&self) -> Option<&dyn crate::Pages> {
+        None
+    }
+
     /// Files, where the store has them.
     fn files(&self) -> Option<&dyn Files> {
         None

@@ -34,6 +34,8 @@ pub struct Options {
     pub settle: Duration,
     /// What of values may be shown and kept.
     pub privacy: Privacy,
+    /// What to compare where there is a choice.
+    pub method: crate::Method,
     /// A file to write the source's digest into (`verify --save-digest`), ad-hoc runs only.
     pub save_digest: Option<PathBuf>,
     /// Whether the stores may be asked for sums first; equal ones are no proof, and end as unknown.
@@ -59,6 +61,7 @@ impl Default for Options {
             policies: Policies::default(),
             settle: Duration::from_secs(30),
             privacy: Privacy::Show,
+            method: crate::Method::default(),
             save_digest: None,
             quick: false,
             view_max: Duration::from_secs(60),

@@ -4,9 +4,10 @@ use crate::error::problem_of;
 use paritas_connect::{Error, FailureKind, FileEntry};
 use paritas_model::{Class, Known, Position, Region, Store, StoreKind, Verdict};
 use paritas_report::{
-    BothSides, FileDifference, FileFacts, FilesCheck, ParityCheck, Positions, Problem, RowCounts, SchemaCheck,
-    SchemaDifference,
+    BothSides, FileDifference, FileFacts, FilesCheck, PageCheck, ParityCheck, Positions, Problem, RowCounts,
+    SchemaCheck, SchemaDifference,
 };
+use paritas_verify::pages::PageCounts;
 use paritas_verify::rows::Origin;
 use paritas_verify::{Plan, SchemaDelta, files, rows};
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub(crate) fn not_begun(dataset: &str, problem: Problem) -> ParityCheck {
         positions: Positions::default(),
         fence: None,
         bytes_read: BothSides::default(),
+        method: None,
+        pages: None,
         seconds: 0.0,
         notes: Vec::new(),
         problem: Some(problem),
@@ -91,6 +94,7 @@ pub(crate) fn parity(compared: &Compared<'_>, plan: &Plan, outcome: rows::Outcom
         replica: outcome.replica_rows,
         why: match (outcome.source_rows, outcome.replica_rows) {
             (Some(_), Some(_)) => None,
+            _ if outcome.pages.is_some() => Some("pages were compared, and rows are not counted".to_owned()),
             _ => Some(problem.as_ref().map_or_else(|| "not read to the end".to_owned(), |p| p.message.clone())),
         },
     };
@@ -120,9 +124,22 @@ pub(crate) fn parity(compared: &Compared<'_>, plan: &Plan, outcome: rows::Outcom
         positions: positions(outcome.source_position.as_ref(), outcome.replica_position.as_ref()),
         fence: outcome.fence.map(|fence| fence.text),
         bytes_read: BothSides { source: outcome.source_bytes, replica: outcome.replica_bytes },
+        method: Some(if outcome.pages.is_some() { "pages" } else { "rows" }.to_owned()),
+        pages: outcome.pages.as_ref().map(pages),
         seconds: took.as_secs_f64(),
         notes,
         problem,
+    }
+}
+
+fn pages(counts: &PageCounts) -> PageCheck {
+    PageCheck {
+        compared: counts.compared,
+        arrived: counts.arrived,
+        differing: counts.differing,
+        unproven: counts.unproven,
+        transactions: counts.transactions,
+        relations: counts.relations.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::datasets::{self, Facing, Facings, Listed};
 use crate::error::problem_of;
 use crate::job::{Failure, Job, Sides, Work, watched};
+use crate::method;
 use crate::quick;
 use crate::record::{self, Compared};
 use crate::registry::Opened;
@@ -335,8 +336,12 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
             Err(why) => said.push(why),
         }
     }
-    let mut outcome = rows::verify(&request).await;
+    let mut outcome = method::compare(work, &choice, &plan, &request).await;
     outcome.notes.splice(0..0, said);
+    if let Some(pages) = &outcome.pages {
+        let left_out = pages.left_out.iter().map(|(what, why)| NotChecked { what: what.clone(), why: why.clone() });
+        link.not_checked.extend(left_out);
+    }
     if let Some(digest) = &outcome.digest {
         work.keeper.digest(&link.name, &facing.source.0, digest, &mut link.not_checked);
     }

@@ -168,6 +168,13 @@ pub struct ParityCheck {
     pub fence: Option<String>,
     /// Bytes read from the stores.
     pub bytes_read: BothSides,
+    /// `rows`, or `pages` where the pages of a physical standby were compared instead; absent
+    /// when nothing was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub method: Option<String>,
+    /// What was compared in pages.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages: Option<PageCheck>,
     /// Duration of the check.
     pub seconds: f64,
     /// Things to know about the result: policies that were applied, estimates.
@@ -176,6 +183,23 @@ pub struct ParityCheck {
     /// Why the check could not be finished.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<Problem>,
+}
+
+/// What was compared in pages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageCheck {
+    /// Pages that were compared to the end.
+    pub compared: u64,
+    /// Those of them that were read again because of a write in flight, and are equal.
+    pub arrived: u64,
+    /// Pages that are proven to differ.
+    pub differing: u64,
+    /// Pages that kept changing, or could not be compared.
+    pub unproven: u64,
+    /// Transactions whose end was compared.
+    pub transactions: u64,
+    /// The relations that the pages belong to.
+    pub relations: Vec<String>,
 }
 
 /// Row counts of both sides.

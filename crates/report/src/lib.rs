@@ -16,8 +16,8 @@ mod summary;
 mod text;
 
 pub use document::{
-    BothSides, Check, ErrorDocument, FileDifference, FileFacts, FilesCheck, LinkReport, NotChecked, ParityCheck,
-    Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference,
+    BothSides, Check, ErrorDocument, FileDifference, FileFacts, FilesCheck, LinkReport, NotChecked, PageCheck,
+    ParityCheck, Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference,
 };
 pub use format::{Format, RenderOptions};
 pub use human::{Called, Human, write_problem};

@@ -100,6 +100,11 @@ fn called(session: &Session, arguments: &VerifyArgs, report: &Report, kept: bool
     if let Some(capacity) = arguments.capacity {
         options.push(format!("--capacity {capacity}"));
     }
+    match arguments.method {
+        None | Some(runs::Method::Auto) => {}
+        Some(runs::Method::Rows) => options.push("--method rows".to_owned()),
+        Some(runs::Method::Pages) => options.push("--method pages".to_owned()),
+    }
     let ad_hoc = report.run.config.is_none();
     let resume = kept.then(|| {
         let state = session.state.as_ref().map(|state| format!("--state {}", word(&state.display().to_string())));
@@ -126,6 +131,7 @@ fn options(session: &Session, arguments: &VerifyArgs, chosen: &Chosen) -> Option
         deny_warnings: arguments.deny == Some(Deny::Warnings),
         policies: arguments::policies(&arguments.policy),
         settle: arguments.settle.unwrap_or(defaults.settle),
+        method: arguments.method.unwrap_or_default(),
         save_digest: arguments.save_digest.clone(),
         view_max: arguments.view_max.unwrap_or(defaults.view_max),
         quick: arguments.quick,

@@ -34,7 +34,10 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
             Check::Schema(_) | Check::Lineage(_) => {}
             Check::Lag(_) | Check::Coverage(_) => facts.push("as it should be".to_owned()),
             Check::Parity(check) => {
-                facts.push(counted(check.rows.source.unwrap_or(0), "row"));
+                facts.push(match &check.pages {
+                    Some(pages) => counted(pages.compared, "page"),
+                    None => counted(check.rows.source.unwrap_or(0), "row"),
+                });
                 facts.push(format_size(check.bytes_read.source.saturating_add(check.bytes_read.replica)));
                 facts.push(seconds(check.seconds));
             }

@@ -62,6 +62,8 @@ pub fn parity(dataset: &str, rows: u64) -> ParityCheck {
         positions: Positions { source: Some("1/3000148".into()), replica: Some("1/3000148".into()), why: None },
         fence: Some("1/3000148".into()),
         bytes_read: BothSides { source: rows * 100, replica: rows * 100 },
+        method: Some("rows".into()),
+        pages: None,
         seconds: 3.5,
         notes: Vec::new(),
         problem: None,

@@ -50,6 +50,9 @@ pub struct Outcome {
     /// What kept the comparison from finishing.
     #[serde(skip)]
     pub problem: Option<(Origin, Error)>,
+    /// What was compared in pages, where pages were compared instead of rows.
+    #[serde(skip)]
+    pub pages: Option<crate::pages::PageCounts>,
     /// The source's digest, for storing.
     #[serde(skip)]
     pub digest: Option<Digest>,

@@ -251,6 +251,7 @@ impl Outcome {
             source_bytes: self.source_bytes,
             replica_bytes: self.replica_bytes,
             notes: self.notes.clone(),
+            pages: None,
             problem: None,
             digest: None,
         }

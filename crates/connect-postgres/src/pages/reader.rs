@@ -1,0 +1,306 @@
+//! Reading ranges of pages in bulk, past pages that the server cannot read.
+
+use super::compare::compare;
+use super::layout::lsn;
+use super::mask::Layout;
+use super::{Opened, rows, transactions};
+use crate::copy::CopyReader;
+use crate::divert::Diversion;
+use crate::errors::{classify, malformed};
+use crate::quote;
+use crate::relation::Relation;
+use crate::session::{Session, get};
+use crate::store::Inner;
+use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
+use paritas_connect::{
+    Context, Error, FailureKind, FetchedRow, Likeness, PageKind, PagePair, PageRange, PageReader, PageRelation,
+    PageTerms, Result, ScanRequest, TransactionEnd, Transactions,
+};
+use paritas_model::Known;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Readings of a range whose relation is just being truncated, at most.
+const TRUNCATED_MAX: u32 = 10;
+/// Pages of one range that the server cannot read and that are named one by one.
+const DAMAGED_MAX: usize = 64;
+/// Bytes of the two fields in front of a page: a length and a number, and the page's own length.
+const FIELD: usize = 4;
+
+/// Reads the pages of one dataset.
+pub(crate) struct PgPages {
+    store: Arc<Inner>,
+    opened: Opened,
+    ready: Mutex<Vec<Session>>,
+}
+
+impl fmt::Debug for PgPages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgPages").field("dataset", &self.opened.root.shown()).finish_non_exhaustive()
+    }
+}
+
+impl PgPages {
+    pub(crate) fn new(store: Arc<Inner>, opened: Opened) -> Self {
+        Self { store, opened, ready: Mutex::default() }
+    }
+
+    async fn session(&self, cx: &Context) -> Result<Session> {
+        loop {
+            let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            match ready {
+                Some(session) if session.is_closed() => {}
+                Some(session) => return Ok(session),
+                None => return self.store.connect(cx).await,
+            }
+        }
+    }
+
+    fn give_back(&self, session: Session) {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+
+    /// Reads a range in one statement.
+    async fn copy(&self, cx: &Context, relation: &PageRelation, range: &Range<u64>) -> Result<PageRange> {
+        let mut session = self.session(cx).await?;
+        session.mark_busy();
+        let result = cx.bound(self.stream(&session, relation, range)).await;
+        // A statement that the server refused leaves the connection as it was.
+        if result.as_ref().is_ok() || result.as_ref().is_err_and(|error| !is_cut(error)) {
+            session.mark_idle();
+            self.give_back(session);
+        }
+        result
+    }
+
+    fn statement(&self, relation: &PageRelation, range: &Range<u64>) -> String {
+        let name = quote::literal(&relation.name);
+        let size = self.opened.terms.page_bytes;
+        format!(
+            "COPY (SELECT block, {}({name}, 'main', block) FROM generate_series({}::int8, \
+             least({}::int8, coalesce(pg_relation_size({name}::regclass, 'main'), 0) / {size}) - 1) AS block) \
+             TO STDOUT (FORMAT BINARY)",
+            self.opened.function, range.start, range.end
+        )
+    }
+
+    async fn stream(&self, session: &Session, relation: &PageRelation, range: &Range<u64>) -> Result<PageRange> {
+        let page_bytes = self.opened.terms.page_bytes;
+        let count = range.end.saturating_sub(range.start);
+        let capacity = usize::try_from(count).unwrap_or(0).saturating_mul(page_bytes);
+        let mut pages =
+            PageRange { first: range.start, count, page_bytes, bytes: Vec::with_capacity(capacity), damaged: vec![] };
+        let mut data = Diversion::new(&*session.source);
+        let failed = |error| classify(format!("read pages {}..{} of {}", range.start, range.end, relation.name), error);
+        let copy = session.client.copy_out(self.statement(relation, range).as_str()).await.map_err(failed)?;
+        let mut copy = std::pin::pin!(copy);
+        let mut reader = CopyReader::new(2)?;
+        let mut next = range.start;
+        let mut take = |data: &[u8]| {
+            reader.feed(data, &mut |row| {
+                pages.bytes.extend_from_slice(page_of(row, next, page_bytes)?);
+                next += 1;
+                Ok(())
+            })
+        };
+        while data.next(&mut take).await? {}
+        if copy.try_next().await.map_err(failed)?.is_some() {
+            return Err(malformed("pages after the end of a COPY"));
+        }
+        reader.finish()?;
+        Ok(pages)
+    }
+
+    /// Reads a range again after the server could not read some page of it: by halves, until those
+    /// pages are known. Only for ranges with damage, so its cost does not matter.
+    async fn around_damage(
+        &self,
+        cx: &Context,
+        relation: &PageRelation,
+        range: Range<u64>,
+        first: Error,
+    ) -> Result<PageRange> {
+        let page_bytes = self.opened.terms.page_bytes;
+        let count = range.end.saturating_sub(range.start);
+        let mut whole = PageRange { first: range.start, count, page_bytes, bytes: Vec::new(), damaged: Vec::new() };
+        let mut left = vec![(range, Some(first))];
+        while let Some((range, failed)) = left.pop() {
+            let error = match failed {
+                Some(error) => error,
+                None => match self.untruncated(cx, relation, &range).await {
+                    Ok(part) => {
+                        // Parts come in order, and all but the last are whole.
+                        whole.bytes.extend_from_slice(&part.bytes);
+                        continue;
+                    }
+                    Err(error) if error.kind() == FailureKind::Damaged => error,
+                    Err(error) => return Err(error),
+                },
+            };
+            if whole.damaged.len() >= DAMAGED_MAX {
+                return Err(error);
+            }
+            if range.end - range.start <= 1 {
+                whole.damaged.push((range.start, error.detail_text().unwrap_or(error.message()).to_owned()));
+                whole.bytes.resize(whole.bytes.len() + page_bytes, 0);
+                continue;
+            }
+            let middle = range.start + (range.end - range.start) / 2;
+            left.push((middle..range.end, None));
+            left.push((range.start..middle, None));
+        }
+        Ok(whole)
+    }
+
+    /// Reads a range again while the relation becomes shorter between measuring and reading.
+    async fn untruncated(&self, cx: &Context, relation: &PageRelation, range: &Range<u64>) -> Result<PageRange> {
+        let mut attempt = 1;
+        loop {
+            match self.copy(cx, relation, range).await {
+                Err(error) if is_shorter(&error) && attempt < TRUNCATED_MAX => attempt += 1,
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Whether the connection may be in the middle of something.
+fn is_cut(error: &Error) -> bool {
+    use FailureKind::{Cancelled, Damaged, Deadline, Permanent};
+    match error.kind() {
+        Damaged => false,
+        Permanent => error.code() != "store.refused",
+        Cancelled | Deadline => true,
+        _ => true,
+    }
+}
+
+/// A page beyond the end: `invalid_parameter_value`.
+fn is_shorter(error: &Error) -> bool {
+    error.detail_text().is_some_and(|detail| detail.contains("(SQLSTATE 22023)"))
+}
+
+/// The page in a row of two fields, whose number must be the expected one.
+fn page_of(row: &[u8], expected: u64, page_bytes: usize) -> Result<&[u8]> {
+    let field = |at: usize| {
+        let rest = row.get(at..)?;
+        let (length, rest) = rest.split_first_chunk::<FIELD>()?;
+        rest.get(..u32::from_be_bytes(*length) as usize)
+    };
+    let number = field(0).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()).map(u64::from_be_bytes);
+    let page = field(FIELD + 8).filter(|page| page.len() == page_bytes);
+    match (number == Some(expected), page) {
+        (true, Some(page)) => Ok(page),
+        _ => Err(malformed("something else than the page that was asked for")),
+    }
+}
+
+#[async_trait]
+impl PageReader for PgPages {
+    fn terms(&self) -> &PageTerms {
+        &self.opened.terms
+    }
+
+    async fn relations(&self, cx: &Context) -> Result<Vec<PageRelation>> {
+        let session = self.session(cx).await?;
+        let found = relations(&session, cx, &self.opened.root).await;
+        self.give_back(session);
+        found
+    }
+
+    async fn read(&self, cx: &Context, relation: &PageRelation, range: Range<u64>) -> Result<PageRange> {
+        let pages = match self.untruncated(cx, relation, &range).await {
+            Err(error) if error.kind() == FailureKind::Damaged => {
+                self.around_damage(cx, relation, range, error).await?
+            }
+            other => other?,
+        };
+        cx.progress().add(0, pages.bytes.len() as u64);
+        Ok(pages)
+    }
+
+    fn version(&self, page: &[u8]) -> u64 {
+        lsn(page)
+    }
+
+    fn compare(&self, pair: &PagePair<'_>, transactions: &mut Transactions) -> Likeness {
+        match Layout::of(pair.method) {
+            Some(layout) => compare(layout, pair, transactions),
+            None => Likeness::Different,
+        }
+    }
+
+    async fn recent_transaction(&self, cx: &Context) -> Result<u64> {
+        let session = self.session(cx).await?;
+        let recent = transactions::recent(&session, cx).await;
+        self.give_back(session);
+        recent
+    }
+
+    async fn ends(&self, cx: &Context, numbers: &[u64]) -> Result<Vec<TransactionEnd>> {
+        let session = self.session(cx).await?;
+        let ends = transactions::ends(&session, cx, numbers).await;
+        self.give_back(session);
+        ends
+    }
+
+    async fn members(&self, cx: &Context, groups: &[u32]) -> Result<Vec<(String, Vec<u32>)>> {
+        let session = self.session(cx).await?;
+        let members = transactions::members(&session, cx, groups).await;
+        self.give_back(session);
+        members
+    }
+
+    async fn rows(
+        &self,
+        cx: &Context,
+        relation: &PageRelation,
+        request: &ScanRequest,
+        blocks: &[u64],
+    ) -> Result<Vec<FetchedRow>> {
+        rows::of_blocks(&self.store, cx, relation, request, self.opened.terms.page_bytes, blocks).await
+    }
+}
+
+/// The tables that hold the dataset's rows, their out-of-line values, and the indexes of both.
+async fn relations(session: &Session, cx: &Context, root: &Relation) -> Result<Vec<PageRelation>> {
+    let sql = "WITH RECURSIVE tree AS (SELECT $1::oid AS oid UNION \
+                 SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid), \
+               tables AS (SELECT c.oid, c.reltoastrelid AS toast FROM tree JOIN pg_class c ON c.oid = tree.oid), \
+               heaps AS (SELECT oid, 'rows' AS what FROM tables UNION ALL \
+                 SELECT toast, 'overflow' FROM tables WHERE toast <> 0), \
+               every AS (SELECT oid, what FROM heaps UNION ALL \
+                 SELECT i.indexrelid, 'index' FROM heaps JOIN pg_index i ON i.indrelid = heaps.oid) \
+               SELECT every.oid::regclass::text, every.what, coalesce(a.amname::text, c.relkind::text), \
+                 coalesce(pg_relation_filenode(c.oid), 0)::text || '/' || c.reltablespace::text, \
+                 coalesce(pg_relation_size(c.oid, 'main'), 0) / current_setting('block_size')::int8, \
+                 c.relpersistence::text, c.relkind::text \
+               FROM every JOIN pg_class c ON c.oid = every.oid LEFT JOIN pg_am a ON a.oid = c.relam \
+               WHERE c.relkind NOT IN ('p', 'I') ORDER BY 1";
+    let rows = session.query(cx, "list what the table consists of", sql, &[&root.oid]).await?;
+    let relation = |row: &tokio_postgres::Row| {
+        let (what, method): (&str, &str) = (get(row, 1)?, get(row, 2)?);
+        let persistence: &str = get(row, 5)?;
+        let comparable = match (Layout::of(method), persistence) {
+            (_, "u" | "t") => Known::unknown("it is not in the log, and no standby has it"),
+            (None, _) => Known::unknown(format!("what pages of {method} may differ in is not known")),
+            (Some(_), _) => Known::Known(()),
+        };
+        let blocks: i64 = get(row, 4)?;
+        Ok(PageRelation {
+            name: get(row, 0)?,
+            kind: match what {
+                "rows" => PageKind::Rows,
+                "overflow" => PageKind::Overflow,
+                _ => PageKind::Index,
+            },
+            method: method.to_owned(),
+            storage: get(row, 3)?,
+            blocks: u64::try_from(blocks).unwrap_or(0),
+            comparable,
+        })
+    };
+    rows.iter().map(relation).collect()
+}

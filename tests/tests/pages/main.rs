@@ -1,0 +1,8 @@
+//! Physical standbys compared page by page, through the binary and on real servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod choice;
+mod damage;
+mod load;
+mod stage;
+mod versions;
