@@ -290,7 +290,8 @@ impl Config {
             if link.objectives != Objectives::default() {
                 list.push(NotExecuted {
                     what: format!("objectives of link {:?}", link.name),
-                    why: "a verification measures no lag (`paritas lag` does), and this version no RPO or RTO".to_owned(),
+                    why: "a verification measures no lag (`paritas lag` does), and this version no RPO or RTO"
+                        .to_owned(),
                     place: link.place.clone(),
                 });
             }
