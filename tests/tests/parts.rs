@@ -289,3 +289,27 @@ async fn a_quick_look_is_never_a_pass_and_what_it_finds_is_read() {
     assert_eq!(Run::counts(&run.parity()), (0, 0, 99), "what was updated above");
     note(&run.parity(), "no quick look");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_is_held_while_the_replica_is_too_far_behind() {
+    let scratch = Scratch::new().unwrap();
+    let primary = Server::start(&Install::find().unwrap(), &scratch, "east", Options::default()).await.unwrap();
+    let table = "CREATE TABLE t AS SELECT g AS id, repeat(md5(g::text), 8) AS v FROM generate_series(1, 40000) g; \
+        ALTER TABLE t ADD PRIMARY KEY (id); CREATE TABLE noise (v text); VACUUM ANALYZE t";
+    for sql in table.split("; ") {
+        primary.batch("postgres", sql).await.unwrap();
+    }
+    let standby = standby(&primary, "west").await.unwrap();
+    standby.batch("postgres", "SELECT pg_wal_replay_pause()").await.unwrap();
+    primary
+        .batch("postgres", "INSERT INTO noise SELECT repeat('x', 1000) FROM generate_series(1, 5000)")
+        .await
+        .unwrap();
+    let (east, west) = (format!("{}?table=t", primary.url("postgres")), format!("{}?table=t", standby.url("postgres")));
+    // The table itself is replicated whole, so nothing but the lag keeps it from being read.
+    let options = ["--method", "rows", "--settle", "300ms", "--rate", "4MiB/s", "--view-max", "2s"];
+    let held = verify(&east, &west, &[&options[..], &["--pause-lag", "1MiB"]].concat()).expect_code(3).parity();
+    assert_eq!(held["problem"]["code"], "run.held", "{held:#}");
+    standby.batch("postgres", "SELECT pg_wal_replay_resume()").await.unwrap();
+    verify(&east, &west, &["--settle", "60s", "--rate", "4MiB/s", "--pause-lag", "1MiB"]).expect_code(0);
+}

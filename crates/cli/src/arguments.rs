@@ -3,7 +3,7 @@
 use crate::runs::{Budget, Method, Rate, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
-use paritas_model::{ParseQuantityError, parse_duration};
+use paritas_model::{ParseQuantityError, parse_duration, parse_size};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -159,6 +159,9 @@ pub struct VerifyArgs {
     /// Read each side no faster (repeatable): 50MiB/s, 100000rows/s
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub rate: Vec<RateLimit>,
+    /// Hold reading while the replica is behind by more than this: 64MiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub pause_lag: Option<u64>,
     /// Hold one view (snapshot) of a table no longer than about this; larger tables are read in parts by
     /// their key [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = view_max)]

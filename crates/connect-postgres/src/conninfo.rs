@@ -137,6 +137,8 @@ pub(crate) struct ConnInfo {
     pub(crate) tcp_user_timeout: Option<Duration>,
     /// Whether the session is to understand replication commands; never part of the string.
     pub(crate) replication: bool,
+    /// Whether a pooler that keeps a server session for each client may stand between; never part of the string.
+    pub(crate) session_pooler: bool,
 }
 
 /// Texts by parameter name; the password apart so that it cannot be printed by accident.
@@ -243,6 +245,7 @@ impl ConnInfo {
             keepalives_interval: seconds(&mut words, "keepalives_interval")?,
             tcp_user_timeout: number(&mut words, "tcp_user_timeout")?.map(Duration::from_millis),
             replication: false,
+            session_pooler: false,
         })
     }
 

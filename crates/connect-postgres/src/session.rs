@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Row, SimpleQueryMessage};
 
@@ -134,7 +135,7 @@ async fn connect_host(info: &ConnInfo, host: &Host, cx: &Context) -> Result<Sess
         },
         Err(error) => return Err(failed(error)),
     };
-    prepare(line, cx).await
+    prepare(line, info.session_pooler, cx).await
 }
 
 /// Whether a connection is encrypted.
@@ -189,16 +190,37 @@ fn config(info: &ConnInfo, host: &Host) -> Config {
     config
 }
 
+/// The server's process is not the one that the other end named: a pooler stands between. Fails before anything
+/// is set, because a setting would stay in a session that belongs to others.
+fn only_process(source: &dyn Source, pooled: bool) -> String {
+    match source.backend() {
+        Some(process) if !pooled => {
+            format!("SELECT 1 / (pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) {process})::int; ")
+        }
+        _ => String::new(),
+    }
+}
+
+fn prepared(error: tokio_postgres::Error) -> Error {
+    if error.code() == Some(&SqlState::DIVISION_BY_ZERO) {
+        return Error::new(FailureKind::Permanent, "store.pooler", "a connection pooler stands before the server")
+            .detail("Settings and snapshots belong to sessions, and a pooler may share those with other clients.")
+            .hint("connect to the server itself; a pooler that keeps a session for each client is used with ?pooler=session");
+    }
+    classify("begin a session", error)
+}
+
 /// Reads what the server is and pins the settings, in one round trip.
-async fn prepare(line: Line, cx: &Context) -> Result<Session> {
+async fn prepare(line: Line, pooled: bool, cx: &Context) -> Result<Session> {
     let Line { client, connection, source } = line;
+    let process = only_process(&*source, pooled);
     let sql = format!(
         "SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('server_version'), \
          pg_catalog.pg_is_in_recovery(), current_user, pg_catalog.array_to_json(pg_catalog.current_schemas(false)); \
-         {SETTINGS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; {}",
+         {process}{SETTINGS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; {}",
         timeouts(cx)
     );
-    let messages = client.simple_query(&sql).await.map_err(|error| classify("begin a session", error))?;
+    let messages = client.simple_query(&sql).await.map_err(prepared)?;
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,

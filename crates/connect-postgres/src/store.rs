@@ -35,6 +35,9 @@ pub struct Options {
     /// too; otherwise only tables whose storage has no block ranges are. The key's values are read
     /// once more to find the ranges. Do not ask for it where a query can give other rows each time.
     pub split_by_key: bool,
+    /// Whether a pooler between us and the server keeps one server session for each client. Otherwise a
+    /// pooler is refused: settings and snapshots belong to sessions, and would meet others'.
+    pub session_pooler: bool,
 }
 
 /// What scans and look-ups share with the store.
@@ -66,7 +69,8 @@ impl PostgresStore {
     /// # Errors
     /// `config.url` for a string that is not understood, with the nearest valid parameter.
     pub fn from_url(url: &str, options: Options) -> Result<Self> {
-        let info = ConnInfo::parse(url, options.password)?;
+        let mut info = ConnInfo::parse(url, options.password)?;
+        info.session_pooler = options.session_pooler;
         let name = options.name.unwrap_or_else(|| info.display_name());
         let Options { materialized_views, split_by_key, .. } = options;
         let (idle, watch) = (Mutex::new(None), Mutex::new(None));

@@ -20,6 +20,10 @@ use tokio_postgres::tls::{ChannelBinding, TlsStream};
 pub(crate) const COPY_DATA: u8 = b'd';
 /// The tag of `CopyOutResponse`: a COPY begins.
 const COPY_OUT: u8 = b'H';
+/// The tag of `BackendKeyData`: the process, and a secret.
+const BACKEND_KEY: u8 = b'K';
+/// Bytes of the process.
+const PROCESS_BYTES: usize = 4;
 /// Tag and length.
 pub(crate) const HEADER: usize = 5;
 /// Messages for the library that it has not taken yet, at most, before a scan waits for it.
@@ -27,6 +31,9 @@ const PASSED_BYTES_MAX: usize = 1 << 20;
 
 /// What a scan does with the tap of its connection.
 pub(crate) trait Source: Send + Sync {
+    /// The process that the other end says serves this connection.
+    fn backend(&self) -> Option<i32>;
+
     /// What comes after the beginning of the next COPY waits for [`Source::poll_take`].
     fn hold(&self);
 
@@ -75,6 +82,8 @@ struct Frames {
     header: [u8; HEADER],
     have: usize,
     body: usize,
+    /// The process of `BackendKeyData`, as far as it has come.
+    process: Vec<u8>,
 }
 
 impl Frames {
@@ -87,6 +96,10 @@ impl Frames {
             if self.body > 0 {
                 let step = self.body.min(rest.len());
                 self.body -= step;
+                if self.header.first() == Some(&BACKEND_KEY) {
+                    let missing = PROCESS_BYTES.saturating_sub(self.process.len()).min(step);
+                    self.process.extend(rest.iter().take(missing));
+                }
                 rest = rest.get(step..).unwrap_or_default();
             } else {
                 if let Some(slot) = self.header.get_mut(self.have) {
@@ -217,6 +230,11 @@ impl<S: AsyncRead + Unpin> State<S> {
 }
 
 impl<S: AsyncRead + Send + Unpin> Source for Shared<S> {
+    fn backend(&self) -> Option<i32> {
+        let state = self.state();
+        state.frames.process.first_chunk().map(|bytes| i32::from_be_bytes(*bytes))
+    }
+
     fn hold(&self) {
         self.state().mode = Mode::Hold;
     }

@@ -117,6 +117,11 @@ impl Context {
         &self.progress
     }
 
+    /// The pace of all reading of this side's store.
+    pub fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
     /// Counts rows and bytes that were read, for whoever shows progress and for the pace.
     pub fn count(&self, rows: u64, bytes: u64) {
         self.progress.add(rows, bytes);
@@ -129,6 +134,7 @@ impl Context {
     /// `run.deadline` or `run.cancelled`.
     pub async fn breathe(&self) -> Result<()> {
         while let Some(wait) = self.pace.delay() {
+            self.pace.check()?;
             self.bound(async {
                 tokio::time::sleep(wait.min(LOOK_AGAIN)).await;
                 Ok(())
@@ -144,6 +150,7 @@ impl Context {
     /// `run.deadline` or `run.cancelled`.
     pub fn breathe_blocking(&self) -> Result<()> {
         while let Some(wait) = self.pace.delay() {
+            self.pace.check()?;
             self.check()?;
             std::thread::sleep(wait.min(LOOK_AGAIN));
         }

@@ -1,6 +1,6 @@
 //! Going slowly: limits on rows and bytes a second, and pauses while a store needs its strength.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::{Error, FailureKind, Result};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,13 +40,22 @@ pub struct Pace {
     rate: Rate,
     /// When what was read so far is paid for.
     paid: Mutex<Option<Instant>>,
-    paused: AtomicBool,
+    /// Since when every reader is held.
+    held: Mutex<Option<Instant>>,
+    /// After this long it is no pause any more.
+    hold_max: Option<Duration>,
 }
 
 impl Pace {
     /// A pace of at most this rate.
     pub fn new(rate: Rate) -> Self {
         Self { rate, ..Self::default() }
+    }
+
+    /// A pause that lasts longer than this ends the reading.
+    #[must_use]
+    pub fn with_hold_max(self, hold_max: Duration) -> Self {
+        Self { hold_max: Some(hold_max), ..self }
     }
 
     /// Counts what was read.
@@ -65,12 +74,32 @@ impl Pace {
 
     /// Holds every reader, or lets them go on.
     pub fn pause(&self, paused: bool) {
-        self.paused.store(paused, Ordering::Relaxed);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = paused.then(|| held.unwrap_or_else(Instant::now));
     }
 
     /// Whether readers are held.
     pub fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Relaxed)
+        self.held_since().is_some()
+    }
+
+    fn held_since(&self) -> Option<Instant> {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Errors once a pause has lasted too long: a view must not be held for ever.
+    ///
+    /// # Errors
+    /// `run.held`.
+    pub fn check(&self) -> Result<()> {
+        match (self.held_since(), self.hold_max) {
+            (Some(since), Some(max)) if since.elapsed() > max => {
+                let message = "reading was held for too long, because the replica is too far behind";
+                Err(Error::new(FailureKind::Deadline, "run.held", message)
+                    .hint("run again (--resume goes on) when it has caught up, or raise --pause-lag"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How long a reader has to wait before it looks again; `None` when it may go on.
@@ -99,7 +128,12 @@ mod tests {
         pace.charge(u64::MAX, u64::MAX);
         assert_eq!(pace.delay(), None);
         pace.pause(true);
-        assert_eq!(pace.delay(), Some(LOOK_AGAIN));
+        assert_eq!((pace.delay(), pace.check().is_ok()), (Some(LOOK_AGAIN), true));
+        let impatient = Pace::new(Rate::default()).with_hold_max(Duration::ZERO);
+        assert!(impatient.check().is_ok());
+        impatient.pause(true);
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(impatient.check().is_err_and(|error| error.code() == "run.held"));
         pace.pause(false);
         assert_eq!(pace.delay(), None);
     }

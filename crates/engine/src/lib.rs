@@ -7,6 +7,7 @@ mod datasets;
 mod error;
 mod failover;
 mod follow;
+mod guard;
 mod job;
 mod keep;
 mod lag;

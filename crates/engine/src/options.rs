@@ -44,6 +44,8 @@ pub struct Options {
     pub view_max: Duration,
     /// How fast each side may be read.
     pub rate: Rate,
+    /// Reading is held while a replica is behind by more bytes of history than this.
+    pub pause_lag: Option<u64>,
     /// A run that was ended and is to be gone on with.
     pub resume: Option<Which>,
 }
@@ -66,6 +68,7 @@ impl Default for Options {
             quick: false,
             view_max: Duration::from_secs(60),
             rate: Rate::default(),
+            pause_lag: None,
             resume: None,
         }
     }

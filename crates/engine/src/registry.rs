@@ -35,11 +35,7 @@ pub(crate) struct Secrets {
 pub(crate) fn open(target: &Target, secrets: Secrets, named: Option<Named>) -> Result<Opened> {
     let store: Arc<dyn Store> = match target.kind {
         StoreKind::Postgres => Arc::new(
-            PostgresStore::from_url(
-                &target.location,
-                PostgresOptions { password: secrets.password, ..PostgresOptions::default() },
-            )
-            .map_err(usage)?,
+            PostgresStore::from_url(&target.location, postgres_options(target, secrets.password)?).map_err(usage)?,
         ),
         StoreKind::Files => {
             Arc::new(FilesStore::new(location(target)?, lake_options(target, secrets)?).map_err(usage)?)
@@ -56,6 +52,22 @@ pub(crate) fn open(target: &Target, secrets: Secrets, named: Option<Named>) -> R
     let name = named.as_ref().map_or_else(|| redact_url(store.name()), |named| named.name.clone());
     let described = described(&name, target.kind, named.and_then(|named| named.region));
     Ok(Opened { store, target: target.clone(), described })
+}
+
+/// Paritas' own options of a PostgreSQL URL.
+fn postgres_options(target: &Target, password: Option<SecretString>) -> Result<PostgresOptions> {
+    let mut options = PostgresOptions { password, ..PostgresOptions::default() };
+    for (name, value) in &target.options {
+        match (name.as_str(), value.as_str()) {
+            ("pooler", "session") => options.session_pooler = true,
+            ("split", "key") => options.split_by_key = true,
+            _ => {
+                let hint = "known are ?pooler=session and ?split=key";
+                return Err(Error::usage("usage.url", format!("option {name} cannot be {value:?}"), hint));
+            }
+        }
+    }
+    Ok(options)
 }
 
 fn location(target: &Target) -> Result<Location> {

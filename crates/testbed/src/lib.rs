@@ -4,6 +4,7 @@
 //! killed (where `setpriv` is installed). Every wait has a deadline.
 //!
 //! - [`postgres`]: servers, standbys, logical replicas
+//! - [`pooler`]: PgBouncer in front of a server
 //! - [`seaweed`]: an S3 server
 //! - [`proxy`]: cuts, delays and corrupts what passes between a client and a server
 //! - [`tls`]: an authority, good and bad certificates
@@ -15,6 +16,7 @@ mod error;
 pub mod faults;
 mod http;
 pub mod ledger;
+pub mod pooler;
 pub mod ports;
 pub mod postgres;
 mod process;

@@ -135,6 +135,7 @@ fn options(session: &Session, arguments: &VerifyArgs, chosen: &Chosen) -> Option
         save_digest: arguments.save_digest.clone(),
         view_max: arguments.view_max.unwrap_or(defaults.view_max),
         quick: arguments.quick,
+        pause_lag: arguments.pause_lag,
         rate: arguments::rates(&arguments.rate),
         resume: arguments.resume,
         ..defaults
