@@ -48,7 +48,7 @@ impl Pooler {
         fs::write(&users, "\"postgres\" \"\"\n").map_err(Error::io("write", &users))?;
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = any\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 4\n\
+             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 4\n\
              ignore_startup_parameters = extra_float_digits,options\n",
             server.port(),
             users.display()
