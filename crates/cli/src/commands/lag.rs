@@ -1,6 +1,7 @@
 //! `paritas lag`: configured links, or two stores; once, for a while, or as a live view.
 
-use super::verify::{Chosen, chosen};
+use super::chosen::{Chosen, chosen};
+use super::printed;
 use crate::arguments::{Deny, LagArgs};
 use crate::commands::runtime;
 use crate::configuration;
@@ -8,10 +9,9 @@ use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED};
 use crate::interrupt::Interrupt;
 use crate::output;
 use crate::runs::{self, LagOptions, LagRun, Options};
-use crate::session::{Session, Style};
-use paritas_connect::{Context, redact_url};
-use paritas_model::Verdict;
-use paritas_report::{Called, Format, Human, Nagios, Report, nagios_code, shell_word};
+use crate::session::Session;
+use paritas_connect::Context;
+use paritas_report::Report;
 use std::time::Duration;
 
 /// Time between two looks of a live view.
@@ -85,34 +85,6 @@ async fn watch(
 }
 
 fn rendered(session: &Session, arguments: &LagArgs, report: &Report) -> Result<(Vec<u8>, u8), Failure> {
-    let deny_warnings = arguments.deny == Some(Deny::Warnings);
-    let (format, code): (&dyn Format, u8) = match session.style {
-        Style::Human => (&Human { called: called(session, arguments, report) }, report.exit_code),
-        Style::Json => (&session.json(), report.exit_code),
-        // An interrupted run proves nothing beyond what it found.
-        Style::Nagios if report.exit_code == INTERRUPTED && report.verdict != Verdict::Fail => {
-            (&Nagios { deny_warnings }, nagios_code(Verdict::Unknown, deny_warnings))
-        }
-        Style::Nagios => (&Nagios { deny_warnings }, nagios_code(report.verdict, deny_warnings)),
-    };
-    let mut bytes = Vec::new();
-    format
-        .write(report, &session.render_options(), &mut bytes)
-        .map_err(|error| Failure::new("output.failed", INCONCLUSIVE, "cannot write the report").detail(error))?;
-    Ok((bytes, code))
-}
-
-/// What the next command has to repeat. Passwords are not repeated.
-fn called(session: &Session, arguments: &LagArgs, report: &Report) -> Called {
-    let word = |text: &str| shell_word(&redact_url(text)).unwrap_or_else(|| "…".to_owned());
-    let mut options = Vec::new();
-    if let (Some(config), Some(_)) = (&session.config, &report.run.config) {
-        options.extend(["-c".to_owned(), word(&config.display().to_string())]);
-    }
-    let ad_hoc = report.run.config.is_none();
-    Called {
-        options,
-        stores: arguments.what.iter().filter(|_| ad_hoc).map(|store| word(store)).collect(),
-        resume: None,
-    }
+    let called = printed::called(session, &arguments.what, report);
+    printed::rendered(session, called, arguments.deny, None, report)
 }

@@ -1,6 +1,7 @@
-//! One module per command.
+//! One module per command, and what several of them share: `chosen`, `printed`.
 
 mod bench;
+mod chosen;
 mod completions;
 mod config;
 mod demo;
@@ -8,6 +9,7 @@ mod failover;
 mod init;
 mod lag;
 mod man;
+mod printed;
 mod verify;
 
 use crate::arguments::{BenchCommand, Command, ConfigCommand};
