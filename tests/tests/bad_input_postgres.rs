@@ -130,7 +130,7 @@ async fn sides_that_are_the_wrong_way_round_or_strangers_are_recognised() {
     middle.batch("postgres", "SELECT pg_switch_wal()").await.unwrap();
     primary.batch("postgres", "INSERT INTO t VALUES (100, 'on its way')").await.unwrap();
     let chain = verify(&here, &last.url("postgres"), &["--settle", "2s"]);
-    refused(&chain, 3, "replication.none", &["no slot named last", "one step at a time"]);
+    refused(&chain, 3, "replication.none", &["no replication slot \"last\"", "one step at a time"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
