@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use paritas_testbed::Scratch;
-use paritas_testbed::postgres::{Install, Options, Server, standby, wait_replayed};
+use paritas_testbed::postgres::{Install, Options, Server, logical_replica, standby, wait_replayed, wait_subscribed};
 use paritas_tests::{Run, command, paritas, run, verify};
 use rstest::rstest;
 use serde_json::Value;
@@ -142,7 +142,8 @@ async fn a_commit_that_waits_for_another_standby_is_no_drift() {
     let scratch = Scratch::new().unwrap();
     let options = Options::default().set("synchronous_standby_names", "nobody");
     let primary = Server::start(&Install::find().unwrap(), &scratch, "east", options).await.unwrap();
-    let tables = "SET synchronous_commit = local; CREATE TABLE keyed (id int PRIMARY KEY); CREATE TABLE bag (v text)";
+    let tables = "SET synchronous_commit = local; CREATE TABLE keyed (id int PRIMARY KEY); CREATE TABLE bag (v text); \
+        CREATE EXTENSION pageinspect";
     primary.batch("postgres", tables).await.unwrap();
     let standby = standby(&primary, "west").await.unwrap();
     let mut waiting = Vec::new();
@@ -174,4 +175,44 @@ async fn a_commit_that_waits_for_another_standby_is_no_drift() {
         one.await.unwrap().unwrap();
     }
     verify(&east, &west, &["--settle", "60s"]).expect_code(0);
+}
+
+/// Rows that an index hides from every look-up are seen by the scan, and a look-up does not explain them away.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_damaged_index_hides_are_found() {
+    let scratch = Scratch::new().unwrap();
+    let primary = Server::start(&Install::find().unwrap(), &scratch, "east", Options::default()).await.unwrap();
+    let table = "CREATE TABLE t (id int PRIMARY KEY, v text)";
+    let fill = "INSERT INTO t SELECT g, 'row ' || g FROM generate_series(1, 500) g";
+    let replica = logical_replica(&primary, "west", table, &["t"]).await.unwrap();
+    primary.batch("postgres", fill).await.unwrap();
+    wait_subscribed(&primary, &replica).await.unwrap();
+    let url = |server: &Server| format!("{}?table=t", server.url("postgres"));
+    let look = || verify(&url(&primary), &url(&replica), &["--settle", "20s"]);
+    look().expect_code(0);
+    let index = |ready: bool| format!("UPDATE pg_index SET indisready = {ready} WHERE indexrelid = 't_pkey'::regclass");
+    for (hidden, counts) in
+        [("INSERT INTO t VALUES (9999, 'extra')", (0, 1, 0)), ("INSERT INTO t VALUES (77, 'row 77')", (0, 1, 0))]
+    {
+        replica.batch("postgres", &index(false)).await.unwrap();
+        replica.batch("postgres", hidden).await.unwrap();
+        replica.batch("postgres", &index(true)).await.unwrap();
+        let check = look().expect_code(1).parity();
+        assert_eq!(Run::counts(&check), counts, "{hidden}: {check:#}");
+        replica
+            .batch(
+                "postgres",
+                "SET enable_indexscan = off; SET enable_bitmapscan = off; DELETE FROM t WHERE ctid = \
+            (SELECT max(ctid) FROM t)",
+            )
+            .await
+            .unwrap();
+        look().expect_code(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_on_one_side_only_is_refused() {
+    let run = verify("postgres://a/d?table=t&where=id=1", "postgres://b/d?table=t", &[]).expect_code(2);
+    assert_eq!(run.json()["code"], "usage.where", "{run:#?}");
 }

@@ -38,6 +38,11 @@ const SNAPSHOT: &str = "(SELECT ARRAY(SELECT (x::text::numeric % 4294967296)::in
       FROM pg_snapshot_xip(pg_current_snapshot()) AS x) AS running, \
       (pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296)::int8 AS upper) AS snap";
 
+const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// Until the transaction ends.
+const NO_INDEX: &str =
+    "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off";
+
 /// Looks rows up in a view of its own each time.
 #[derive(Debug)]
 pub(crate) struct PgLookup {
@@ -48,6 +53,15 @@ pub(crate) struct PgLookup {
 impl PgLookup {
     pub(crate) fn new(store: Arc<Inner>, plan: Arc<Plan>) -> Self {
         Self { store, plan }
+    }
+
+    async fn fetch_with(&self, cx: &Context, keys: &[Vec<u8>], begin: &str) -> Result<Vec<FetchedRow>> {
+        let session = self.store.session(cx).await?;
+        session.batch(cx, "begin a look-up", begin).await?;
+        let found = self.fetch_all(&session, cx, keys).await?;
+        session.batch(cx, "end a look-up", "COMMIT").await?;
+        self.store.give_back(session);
+        Ok(found)
     }
 
     async fn fetch_all(&self, session: &Session, cx: &Context, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>> {
@@ -173,12 +187,11 @@ impl PgLookup {
 #[async_trait]
 impl Lookup for PgLookup {
     async fn fetch(&self, cx: &Context, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>> {
-        let session = self.store.session(cx).await?;
-        session.batch(cx, "begin a look-up", "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let found = self.fetch_all(&session, cx, keys).await?;
-        session.batch(cx, "end a look-up", "COMMIT").await?;
-        self.store.give_back(session);
-        Ok(found)
+        self.fetch_with(cx, keys, BEGIN).await
+    }
+
+    async fn fetch_unindexed(&self, cx: &Context, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>> {
+        self.fetch_with(cx, keys, &format!("{BEGIN}; {NO_INDEX}")).await
     }
 }
 

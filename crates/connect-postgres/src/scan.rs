@@ -36,6 +36,11 @@ const SPLITS_MAX: u64 = 1 << 20;
 
 const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+const EXPORT: &str =
+    "SELECT pg_export_snapshot(), (pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296)::int8";
+/// Transactions after a view that are told from very old ones: their numbers go round.
+const RECENT: u64 = 1 << 24;
+
 /// An open view.
 pub(crate) struct PgScan {
     store: Arc<Inner>,
@@ -43,6 +48,8 @@ pub(crate) struct PgScan {
     exporter: tokio::sync::Mutex<Session>,
     snapshot: String,
     in_recovery: bool,
+    /// The first transaction that the view cannot see, without its epoch.
+    horizon: u64,
     /// Sessions that have imported the snapshot and do nothing at the moment.
     ready: Mutex<Vec<Session>>,
     position: Known<Position>,
@@ -68,8 +75,8 @@ impl PgScan {
         let history = positions::history(&session, cx).await?;
         let before = positions::lsn(&session, cx).await?;
         session.batch(cx, "begin the view", BEGIN).await?;
-        let row = session.query_one(cx, "export the view", "SELECT pg_export_snapshot()", &[]).await?;
-        let snapshot = crate::session::get(&row, 0)?;
+        let row = session.query_one(cx, "export the view", EXPORT, &[]).await?;
+        let (snapshot, horizon): (String, i64) = (crate::session::get(&row, 0)?, crate::session::get(&row, 1)?);
         let in_recovery = session.facts.in_recovery;
         let lsn = if in_recovery { before } else { positions::lsn(&session, cx).await? };
         let plan = Arc::new(Plan::new(&session, cx, request).await?);
@@ -88,6 +95,7 @@ impl PgScan {
             exporter: tokio::sync::Mutex::new(session),
             snapshot,
             in_recovery,
+            horizon: horizon.unsigned_abs(),
             ready: Mutex::new(Vec::new()),
             position: positions::known(&history, lsn),
             splits: cuts.splits,
@@ -216,6 +224,10 @@ impl Scan for PgScan {
         }
         // After a failure the session goes with its half-read stream.
         result
+    }
+
+    fn is_newer(&self, version: u64) -> bool {
+        (version.wrapping_sub(self.horizon) & 0xFFFF_FFFF) < RECENT
     }
 
     fn lookup(&self) -> Option<&dyn Lookup> {

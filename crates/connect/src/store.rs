@@ -382,6 +382,12 @@ pub trait Scan: Debug + Send + Sync {
         None
     }
 
+    /// Whether the version of a row ([`FetchedRow::version`]) was certainly written after this view.
+    fn is_newer(&self, version: u64) -> bool {
+        let _ = version;
+        false
+    }
+
     /// Turns rows of this scan's Arrow or wire blocks into displayable rows (see
     /// [`Lookup::render`]); used after a locating pass.
     async fn render(&self, cx: &Context, block: &Block, rows: &[usize]) -> Result<Vec<FetchedRow>>;
@@ -401,6 +407,11 @@ pub trait Lookup: Debug + Send + Sync {
     /// the scan's), in one consistent view. Keys without a row are absent from the answer; several
     /// rows under one key are all returned.
     async fn fetch(&self, cx: &Context, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>>;
+
+    /// The same without any index, which could be damaged: reads the whole dataset. For few calls.
+    async fn fetch_unindexed(&self, cx: &Context, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>> {
+        self.fetch(cx, keys).await
+    }
 }
 
 /// One value of a fetched row.

@@ -40,6 +40,11 @@ pub async fn verify_pair(
         let hint = "name two different stores: comparing a store with itself proves nothing";
         return Err(Error::usage("usage.same", "source and replica are the same", hint));
     }
+    let databases = ours.kind == StoreKind::Postgres && theirs.kind == StoreKind::Postgres;
+    if databases && ours.filter.is_some() != theirs.filter.is_some() {
+        let hint = "write where= on both sides, each in the words of its own columns";
+        return Err(Error::usage("usage.where", "a condition stands on one side only", hint));
+    }
     let job = Job {
         name: String::new(),
         tier: None,

@@ -94,7 +94,8 @@ impl Resumption {
         if job.options.privacy != paritas_report::Privacy::Show {
             return None;
         }
-        let (ours, theirs) = (lineage(&job.sides.source).await, lineage(&job.sides.replica).await);
+        // Which history a side belongs to, and which tables it has: parts of others say nothing.
+        let (ours, theirs) = (standing(&job.sides.source).await?, standing(&job.sides.replica).await?);
         let (source, replica) = (&plan.source, &plan.replica);
         let options = job.options;
         let what = What::of(
@@ -112,11 +113,17 @@ impl Resumption {
     }
 }
 
-/// Which history a side belongs to; parts of another history say nothing.
-async fn lineage(side: &paritas_verify::Side) -> Option<String> {
-    let positions = side.store.positions()?;
-    let position = side.cx.bound(positions.current(&side.cx)).await.ok()?;
-    Some(position.lineage.0)
+/// The history and the catalog of a side, as far as it has any; `None` where they cannot be seen.
+async fn standing(side: &paritas_verify::Side) -> Option<(Option<String>, Option<String>)> {
+    let lineage = match side.store.positions() {
+        Some(positions) => Some(side.cx.bound(positions.current(&side.cx)).await.ok()?.lineage.0),
+        None => None,
+    };
+    let catalog = match side.store.datasets() {
+        Some(datasets) => side.cx.bound(datasets.catalog_version(&side.cx)).await.ok()?,
+        None => None,
+    };
+    Some((lineage, catalog))
 }
 
 fn other_run(work: &Work, named: &str) -> Error {

@@ -9,7 +9,7 @@ use crate::job::{Failure, Sides};
 use paritas_connect::{Error, FailureKind, Result};
 use paritas_report::Problem;
 use paritas_verify::rows::Origin;
-use paritas_verify::{Side, catch_up};
+use paritas_verify::{Side, catch_up, held};
 use std::future::Future;
 use std::time::Duration;
 
@@ -38,6 +38,9 @@ where
             Some(why) => return Err((Origin::Replica, moving("the replica did not follow", why))),
             None => {
                 let theirs = replica(sides.replica.clone()).await.map_err(at(Origin::Replica))?;
+                if let Some(why) = held(&sides.source).await.map_err(at(Origin::Source))? {
+                    return Err((Origin::Source, moving("the source does not show all of its commits yet", why)));
+                }
                 let after = source(sides.source.clone()).await.map_err(at(Origin::Source))?;
                 if after == before {
                     return Ok((after.1, theirs));

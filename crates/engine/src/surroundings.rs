@@ -7,7 +7,7 @@ use paritas_connect::{Error, Surrounding};
 use paritas_model::{Dataset, Verdict};
 use paritas_report::{Check, LinkReport, NotChecked};
 use paritas_verify::rows::Origin;
-use paritas_verify::{Side, catch_up, compare_surroundings};
+use paritas_verify::{Side, catch_up, compare_surroundings, held};
 
 /// The name of the check in reports.
 const NAME: &str = "beside the tables";
@@ -55,7 +55,10 @@ async fn read(
     let source = load(&sides.source, ours.as_deref()).await.map_err(|error| (Origin::Source, problem_of(&error)))?;
     let missed = if sides.physical {
         let waited = catch_up(&sides.source, &sides.replica, work.options.settle).await;
-        waited.map_err(|(origin, error)| (origin, problem_of(&error)))?
+        match waited.map_err(|(origin, error)| (origin, problem_of(&error)))? {
+            None => held(&sides.source).await.map_err(|error| (Origin::Source, problem_of(&error)))?,
+            missed => missed,
+        }
     } else {
         None
     };

@@ -8,10 +8,10 @@
 use crate::Side;
 use crate::fence::{Fence, fence, held};
 use crate::judge::{Judgement, Readings, judge};
-use crate::locate::fetch;
+use crate::locate::{Way, fetch};
 use crate::matching::{Groups, Mismatch, group};
 use crate::rows::{Failure, Origin};
-use paritas_connect::Scan;
+use paritas_connect::{FetchedRow, Scan};
 use paritas_model::{Class, Proof};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,6 +21,8 @@ const ROUNDS_MAX: u32 = 12;
 /// Rounds that are made even when the time to settle is over: a row that only the replica has is
 /// proven by two readings of it.
 const ROUNDS_MIN: u32 = 3;
+/// Keys that are looked for without an index, at most: a statement over the whole dataset for each thousand.
+const UNINDEXED_MAX: usize = 10_000;
 /// Pause before the second round; doubled each time up to the longest.
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -33,6 +35,8 @@ pub(crate) struct Confirmed {
     pub(crate) differing: BTreeMap<Vec<u8>, Vec<(Mismatch, Proof)>>,
     /// Keys that turned out equal: their change was in flight.
     pub(crate) arrived: u64,
+    /// Keys among those that arrived of which nothing says that they were written since the scan.
+    unexplained: Vec<Vec<u8>>,
     /// Why keys are left unproven, if any are.
     pub(crate) why: Option<String>,
     /// What ended it early. What is known by then is in `differing`.
@@ -49,14 +53,31 @@ pub(crate) struct Pair<'a> {
 #[derive(Debug, Default)]
 struct Open {
     found: Vec<(Mismatch, Proof)>,
-    on_replica: Option<Vec<paritas_connect::FetchedRow>>,
+    on_replica: Option<Vec<FetchedRow>>,
 }
 
 /// Confirms the suspects `keys` (canonical key bytes), for about `settle`. Never fails as a whole.
 pub(crate) async fn confirm(pair: &Pair<'_>, keys: Vec<Vec<u8>>, settle: Duration) -> Confirmed {
     let mut confirmed = Confirmed::default();
     let mut open: BTreeMap<Vec<u8>, Open> = keys.into_iter().map(|key| (key, Open::default())).collect();
-    if let Err(failure) = rounds(pair, &mut open, &mut confirmed, settle).await {
+    let mut ended = rounds(pair, &mut open, &mut confirmed, settle, Way::Indexed).await;
+    let unexplained = std::mem::take(&mut confirmed.unexplained);
+    if ended.is_ok() && !unexplained.is_empty() {
+        // The scan saw them differ, and nothing says that they were written since. A damaged index hides
+        // rows from a look-up, so the table itself is asked.
+        confirmed.arrived -= unexplained.len() as u64;
+        let later = unexplained.len().saturating_sub(UNINDEXED_MAX);
+        let mut keys = unexplained.into_iter();
+        let mut again: BTreeMap<Vec<u8>, Open> =
+            keys.by_ref().take(UNINDEXED_MAX).map(|key| (key, Open::default())).collect();
+        ended = rounds(pair, &mut again, &mut confirmed, settle, Way::Unindexed).await;
+        open.append(&mut again);
+        open.extend(keys.map(|key| (key, Open::default())));
+        if later > 0 && confirmed.why.is_none() {
+            confirmed.why = Some(format!("{later} rows were not looked for without an index"));
+        }
+    }
+    if let Err(failure) = ended {
         confirmed.why = Some(failure.1.to_string());
         confirmed.failure = Some(failure);
     }
@@ -71,20 +92,17 @@ async fn rounds(
     open: &mut BTreeMap<Vec<u8>, Open>,
     confirmed: &mut Confirmed,
     settle: Duration,
+    way: Way,
 ) -> Result<(), Failure> {
     let started = Instant::now();
     let mut pause = PAUSE;
     let mut held_back = None;
     for round in 1..=ROUNDS_MAX {
         let keys: Vec<Vec<u8>> = open.keys().cloned().collect();
-        match read_round(pair, &keys, settle).await? {
-            Round::Read(readings) => {
-                let held = match readings.replica_only() {
-                    true => held(pair.source.0).await.map_err(|error| (Origin::Source, error))?,
-                    false => None,
-                };
-                judge_round(&keys, readings, held.is_some(), open, confirmed);
-                held_back = held;
+        match read_round(pair, &keys, settle, way).await? {
+            Round::Read(mut readings) => {
+                held_back = readings.held.take();
+                judge_round(pair, &keys, readings, held_back.is_some(), open, confirmed);
             }
             // The replica does not get there: what is open stays open, and that is the answer.
             Round::Missed(why) => {
@@ -107,6 +125,7 @@ async fn rounds(
 }
 
 fn judge_round(
+    pair: &Pair<'_>,
     keys: &[Vec<u8>],
     mut readings: GroupReadings,
     held: bool,
@@ -124,6 +143,12 @@ fn judge_round(
             Judgement::Arrived => {
                 open.remove(key);
                 confirmed.arrived += 1;
+                let newer = |rows: &[FetchedRow], scan: &dyn Scan| {
+                    rows.iter().filter_map(|row| row.version).any(|version| scan.is_newer(version))
+                };
+                if !newer(&after, pair.source.1) && !newer(&replica, pair.replica.1) {
+                    confirmed.unexplained.push(key.clone());
+                }
             }
             // A row that only the replica has may come from a commit that the source does not show yet.
             Judgement::Proven(found) if held && found.iter().any(|mismatch| mismatch.class == Class::Extra) => {
@@ -145,14 +170,13 @@ struct GroupReadings {
     before: Groups,
     replica: Groups,
     after: Groups,
+    /// Why the source may not show yet what the replica shows, where it matters.
+    held: Option<String>,
 }
 
-impl GroupReadings {
-    /// Whether the replica has rows for a key under which the source has fewer.
-    fn replica_only(&self) -> bool {
-        let fewer = |key: &Vec<u8>, rows: usize| self.after.get(key).map_or(0, Vec::len) < rows;
-        self.replica.iter().any(|(key, rows)| fewer(key, rows.len()))
-    }
+/// Whether one reading has rows for a key under which another has fewer.
+fn more(one: &Groups, other: &Groups) -> bool {
+    one.iter().any(|(key, rows)| other.get(key).map_or(0, Vec::len) < rows.len())
 }
 
 enum Round {
@@ -160,15 +184,18 @@ enum Round {
     Missed(String),
 }
 
-async fn read_round(pair: &Pair<'_>, keys: &[Vec<u8>], settle: Duration) -> Result<Round, Failure> {
+async fn read_round(pair: &Pair<'_>, keys: &[Vec<u8>], settle: Duration, way: Way) -> Result<Round, Failure> {
     let (source, source_scan) = pair.source;
     let (replica, replica_scan) = pair.replica;
     let at_source = |error| (Origin::Source, error);
-    let before = group(fetch(source, source_scan, keys).await.map_err(at_source)?);
+    let before = group(fetch(source, source_scan, keys, way).await.map_err(at_source)?);
     if let Fence::Missed(why) = fence(source, replica, settle).await? {
         return Ok(Round::Missed(why));
     }
-    let on_replica = group(fetch(replica, replica_scan, keys).await.map_err(|error| (Origin::Replica, error))?);
-    let after = group(fetch(source, source_scan, keys).await.map_err(at_source)?);
-    Ok(Round::Read(GroupReadings { before, replica: on_replica, after }))
+    let rows = fetch(replica, replica_scan, keys, way).await;
+    let on_replica = group(rows.map_err(|error| (Origin::Replica, error))?);
+    // Asked before the source is read again: a commit that is let go in between is seen by that reading.
+    let held = if more(&on_replica, &before) { held(source).await.map_err(at_source)? } else { None };
+    let after = group(fetch(source, source_scan, keys, way).await.map_err(at_source)?);
+    Ok(Round::Read(GroupReadings { before, replica: on_replica, after, held }))
 }

@@ -21,8 +21,12 @@ pub(crate) async fn now(source: &Side) -> Result<Position> {
     source.again("read the position", || stream.current(&source.cx)).await
 }
 
-/// Why the replica may show commits that the source does not show yet; `None` when it cannot.
-pub(crate) async fn held(source: &Side) -> Result<Option<String>> {
+/// Why the replica may show commits that the source does not show yet; `None` when it cannot. Asked between
+/// a reading of the replica and one of the source, it covers both.
+///
+/// # Errors
+/// Those of the source.
+pub async fn held(source: &Side) -> Result<Option<String>> {
     let stream = source.store.positions().ok_or_else(|| Error::unsupported("positions"))?;
     Ok(match source.again("look for commits that wait", || stream.held_commits(&source.cx)).await? {
         Known::Known(0) => None,
@@ -51,14 +55,14 @@ pub(crate) async fn fence(source: &Side, replica: &Side, settle: Duration) -> Re
     }
 }
 
-/// Waits at most `settle` until the replica shows everything that the source shows now. Says why the two
-/// may show different commits all the same, where they may.
+/// Waits at most `settle` until the replica shows everything that the source shows now; says why it did not
+/// get there.
 ///
 /// # Errors
 /// Those of either side.
 pub async fn catch_up(source: &Side, replica: &Side, settle: Duration) -> Result<Option<String>, Failure> {
     match fence(source, replica, settle).await? {
-        Fence::Reached(_) => held(source).await.map_err(|error| (Origin::Source, error)),
+        Fence::Reached(_) => Ok(None),
         Fence::Missed(why) => Ok(Some(why)),
     }
 }

@@ -23,7 +23,7 @@ mod side;
 mod surroundings;
 
 pub use budget::Budget;
-pub use fence::catch_up;
+pub use fence::{catch_up, held};
 pub use plan::{Choice, Matching, Plan, PlanError};
 pub use schemas::{SchemaDelta, Typing, compare_schemas};
 pub use side::{Retry, Side};

@@ -31,7 +31,7 @@ pub(crate) async fn rows_of(side: &Side, scan: &View, spec: &Arc<Spec>, wanted: 
     let keys: Vec<Vec<u8>> = inline.iter().filter_map(inline_bytes).collect();
     let mut rows = Vec::new();
     for batch in keys.chunks(FETCH_BATCH) {
-        for mut row in fetch(side, &**scan, batch).await? {
+        for mut row in fetch(side, &**scan, batch, Way::Indexed).await? {
             let found = FoundKey::Inline(row.key.clone());
             hide_unless(&wanted.shown, &found, &mut row);
             row.found = Some(found);
@@ -42,9 +42,18 @@ pub(crate) async fn rows_of(side: &Side, scan: &View, spec: &Arc<Spec>, wanted: 
     Ok(rows)
 }
 
+/// How rows are found by their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// However the store likes.
+    Indexed,
+    /// Without trusting an index.
+    Unindexed,
+}
+
 /// Reads rows by canonical key, in batches. Rows that the store finds under a looser equality than
 /// bytes (a case-insensitive key) are dropped.
-pub(crate) async fn fetch(side: &Side, scan: &dyn Scan, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>> {
+pub(crate) async fn fetch(side: &Side, scan: &dyn Scan, keys: &[Vec<u8>], way: Way) -> Result<Vec<FetchedRow>> {
     let Some(lookup) = scan.lookup() else {
         return Err(Error::unsupported("reading rows by key"));
     };
@@ -52,7 +61,10 @@ pub(crate) async fn fetch(side: &Side, scan: &dyn Scan, keys: &[Vec<u8>]) -> Res
     let mut rows = Vec::new();
     for batch in keys.chunks(FETCH_BATCH) {
         side.cx.check()?;
-        let found = side.again("read rows by key", || lookup.fetch(&side.cx, batch)).await?;
+        let found = match way {
+            Way::Indexed => side.again("read rows by key", || lookup.fetch(&side.cx, batch)).await?,
+            Way::Unindexed => side.again("read rows by key", || lookup.fetch_unindexed(&side.cx, batch)).await?,
+        };
         rows.extend(found.into_iter().filter(|row| asked.contains(row.key.as_slice())));
     }
     Ok(rows)

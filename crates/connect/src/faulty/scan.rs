@@ -45,6 +45,10 @@ impl Scan for FaultyScan {
         }
     }
 
+    fn is_newer(&self, version: u64) -> bool {
+        self.inner.is_newer(version)
+    }
+
     fn lookup(&self) -> Option<&dyn Lookup> {
         self.inner.lookup().map(|_| self as _)
     }

@@ -15,11 +15,11 @@ mod slice;
 mod still;
 
 use crate::Side;
-use crate::fence::{Fence, fence};
+use crate::fence::{Fence, fence, held};
 use crate::rows::{Failure, Origin, Outcome, Phase, Request};
 use judge::Fault;
 use paritas_connect::{Error, FailureKind, PageKind, PageReader, PageRelation};
-use paritas_model::Known;
+use paritas_model::{Known, Verdict};
 use std::sync::Arc;
 
 /// How often it is tried again from the start when a relation was rewritten meanwhile.
@@ -77,6 +77,11 @@ pub async fn verify(request: &Request<'_>) -> Result<Outcome, String> {
         Ok(readers) => readers?,
         Err((origin, error)) => return Err(format!("pages could not be read: {} {error}", side_name(origin))),
     };
+    match held(request.source).await {
+        Ok(None) => {}
+        Ok(Some(why)) => return Err(why),
+        Err(error) => return Err(format!("pages could not be read: source: {error}")),
+    }
     for attempt in 1..=ATTEMPTS_MAX {
         let mut outcome = Outcome { pages: Some(PageCounts::default()), ..Outcome::default() };
         (request.watch)(Phase::Digesting);
@@ -87,7 +92,13 @@ pub async fn verify(request: &Request<'_>) -> Result<Outcome, String> {
         };
         let pair = Pair { request, source: Arc::clone(&source), replica: Arc::clone(&replica), relations };
         match run(&pair, &mut outcome).await {
-            Ok(Run::Done) => return Ok(outcome),
+            Ok(Run::Done) if outcome.verdict() == Verdict::Pass => return Ok(outcome),
+            // The replica may show commits that the source does not show yet; rows can be told apart.
+            Ok(Run::Done) => match held(request.source).await {
+                Ok(None) => return Ok(outcome),
+                Ok(Some(why)) => return Err(why),
+                Err(error) => return Ok(failed(outcome, (Origin::Source, error))),
+            },
             Ok(Run::Void) => tracing::info!(attempt, "a relation was rewritten while its pages were compared"),
             Ok(Run::TooMany) => return Err("its rows depend on too many transactions".to_owned()),
             Err(failure) => return Ok(failed(outcome, failure)),

@@ -83,7 +83,7 @@ impl Listing<'_> {
 
     /// Takes over what was confirmed; returns what ended it early.
     fn confirmed(&mut self, suspects: &BTreeMap<Vec<u8>, &Found>, confirmed: Confirmed) -> Option<Failure> {
-        let Confirmed { differing, arrived, why, failure } = confirmed;
+        let Confirmed { differing, arrived, why, failure, .. } = confirmed;
         if arrived > 0 {
             self.outcome.notes.push(format!("{arrived} rows were in flight when first read and have arrived"));
         }

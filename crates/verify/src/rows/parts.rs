@@ -208,6 +208,7 @@ impl Total {
                 span(&first, &source),
                 span(&outcome.replica_position, &replica)
             ));
+            notes.push("read through the index of the key: rows that a damaged index hides were not seen".to_owned());
         }
         if let (Some(oldest), Some(newest)) = (self.resumed.iter().min(), self.resumed.iter().max()) {
             notes.push(format!(

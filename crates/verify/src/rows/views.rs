@@ -65,13 +65,15 @@ pub(super) async fn pin(request: &Request<'_>) -> Result<Views, Failure> {
     let mut attempt = 1;
     loop {
         let before = now(request.source).await.map_err(at_source)?;
+        // Before the view is pinned: what is let go later was not in it, and what was let go before is.
+        let held = held(request.source).await.map_err(at_source)?;
         request.source.pause(STILL).await.map_err(at_source)?;
         let source = open_source(request).await?;
         let (replica, fence, missed) = open_replica(request).await?;
         let after = now(request.source).await.map_err(at_source)?;
         let same = |other: &Position| before.order(other) == Some(Ordering::Equal);
         let mut still = same(&after) && fence.as_ref().is_some_and(same);
-        if still && let Some(why) = held(request.source).await.map_err(at_source)? {
+        if let Some(why) = held.filter(|_| still) {
             tracing::info!(why, "the views may show different commits");
             still = false;
         }
