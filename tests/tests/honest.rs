@@ -184,6 +184,7 @@ async fn rows_that_a_damaged_index_hides_are_found() {
     let primary = Server::start(&Install::find().unwrap(), &scratch, "east", Options::default()).await.unwrap();
     let table = "CREATE TABLE t (id int PRIMARY KEY, v text)";
     let fill = "INSERT INTO t SELECT g, 'row ' || g FROM generate_series(1, 500) g";
+    primary.batch("postgres", table).await.unwrap();
     let replica = logical_replica(&primary, "west", table, &["t"]).await.unwrap();
     primary.batch("postgres", fill).await.unwrap();
     wait_subscribed(&primary, &replica).await.unwrap();
