@@ -1,6 +1,6 @@
 //! Everything that can be wrong with a PostgreSQL pair that a user names: the code, the exit code, and words that lead
 //! to the way out. Nothing of it passes, and no row counts as lost.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use paritas_testbed::Scratch;
 use paritas_testbed::pooler::{Pooler, Pooling};

@@ -93,7 +93,7 @@ async fn values(session: &Session, cx: &Context, found: &[Found], all: &mut Vec<
             }
         };
         let (what, definition) = (one.what.clone(), one.definition.clone());
-        all.push(Surrounding { what, definition, counter: Some(counter) });
+        all.push(Surrounding { what, definition, counter: Some(counter), copies_only: false });
     }
     Ok(())
 }
@@ -102,7 +102,12 @@ async fn extensions(session: &Session, cx: &Context, all: &mut Vec<Surrounding>)
     let sql = "SELECT extname::text, extversion FROM pg_extension ORDER BY 1";
     for row in session.query(cx, "read the extensions", sql, &[]).await? {
         let what = format!("extension {}", quote::ident(get::<&str>(&row, 0)?));
-        all.push(Surrounding { what, definition: format!("version {}", get::<&str>(&row, 1)?), counter: None });
+        all.push(Surrounding {
+            what,
+            definition: format!("version {}", get::<&str>(&row, 1)?),
+            counter: None,
+            copies_only: false,
+        });
     }
     Ok(())
 }
@@ -118,6 +123,11 @@ async fn collation(session: &Session, cx: &Context, all: &mut Vec<Surrounding>) 
     let sql = "SELECT pg_database_collation_actual_version(oid) FROM pg_database WHERE datname = current_database()";
     let version: Option<String> = get(&session.query_one(cx, "read the collation", sql, &[]).await?, 0)?;
     let definition = version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"));
-    all.push(Surrounding { what: "rules of the default collation".to_owned(), definition, counter: None });
+    all.push(Surrounding {
+        what: "rules of the default collation".to_owned(),
+        definition,
+        counter: None,
+        copies_only: true,
+    });
     Ok(())
 }

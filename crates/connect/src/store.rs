@@ -274,6 +274,8 @@ pub struct Surrounding {
     pub definition: String,
     /// Where it counts: the next value, and whether values grow. `None` for what does not count.
     pub counter: Option<Known<Counter>>,
+    /// Whether it matters only where the replica is a copy byte by byte.
+    pub copies_only: bool,
 }
 
 /// The state of something that hands out numbers.

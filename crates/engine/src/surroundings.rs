@@ -29,6 +29,11 @@ pub(crate) async fn verify(work: &Work<'_>, owners: Option<(Vec<Dataset>, Vec<Da
             return;
         }
     };
+    // An index of a logical replica is made by its own rules.
+    let kept = |all: Vec<Surrounding>| -> Vec<Surrounding> {
+        all.into_iter().filter(|one| work.sides.physical || !one.copies_only).collect()
+    };
+    let (ours, theirs) = (kept(ours), kept(theirs));
     let mut found = compare_surroundings(&ours, &theirs);
     if let Some(why) = missed {
         // What is behind may be on its way.

@@ -1,5 +1,6 @@
 //! The datasets of a link: which face each other, and what is said about each pair.
 
+use crate::SideProgress;
 use crate::datasets::{self, Facing, Facings, Listed};
 use crate::error::problem_of;
 use crate::job::{Failure, Job, Sides, Work, watched};
@@ -303,17 +304,38 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
         let what = format!("column {column} of {}", facing.source.0);
         link.not_checked.push(NotChecked { what, why: why.clone() });
     }
+    verify_rows(work, facing, &Planned { ours, theirs, choice, plan }, (started, &counters), link).await;
+}
+
+/// Two described datasets and how they are compared.
+struct Planned {
+    ours: Description,
+    theirs: Description,
+    choice: Choice,
+    plan: Plan,
+}
+
+/// The rows of one pair of datasets.
+async fn verify_rows(
+    work: &Work<'_>,
+    facing: &Facing,
+    planned: &Planned,
+    (started, counters): (Instant, &SideProgress),
+    link: &mut LinkReport,
+) {
+    let Planned { ours, theirs, choice, plan } = planned;
+    let (source, replica) = (&work.sides.source, &work.sides.replica);
     let ready = |side: &Side, progress: &Arc<Progress>, description: &Description| {
         let known = |estimate: &Known<u64>| estimate.value().copied().unwrap_or(0);
         progress.expect(known(&description.rows_estimate), known(&description.bytes_estimate));
         watched(side, progress)
     };
-    let ledger = work.keeper.resumption.ledger(work, &facing.source.0, &plan).await;
+    let ledger = work.keeper.resumption.ledger(work, &facing.source.0, plan).await;
     let request = rows::Request {
         dataset: &facing.source.0,
-        source: &ready(source, &counters.source, &ours),
-        replica: &ready(replica, &counters.replica, &theirs),
-        plan: &plan,
+        source: &ready(source, &counters.source, ours),
+        replica: &ready(replica, &counters.replica, theirs),
+        plan,
         schema: schema_fingerprint(&ours.schema),
         live: work.sides.live,
         keep_digest: work.keeper.keeps_digests(),
@@ -323,7 +345,7 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
         settle: work.options.settle,
         parting: Parting {
             view_max: work.options.view_max,
-            bytes: [&ours, &theirs].iter().filter_map(|side| side.bytes_estimate.value()).copied().max().unwrap_or(0),
+            bytes: [ours, theirs].iter().filter_map(|side| side.bytes_estimate.value()).copied().max().unwrap_or(0),
             bytes_per_second: work.options.rate.bytes,
             ledger: ledger.as_ref().map(|parts| parts as &dyn Ledger),
         },
@@ -336,7 +358,7 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
             Err(why) => said.push(why),
         }
     }
-    let mut outcome = method::compare(work, &choice, &plan, &request).await;
+    let mut outcome = method::compare(work, choice, plan, &request).await;
     outcome.notes.splice(0..0, said);
     if let Some(pages) = &outcome.pages {
         let left_out = pages.left_out.iter().map(|(what, why)| NotChecked { what: what.clone(), why: why.clone() });
@@ -346,7 +368,7 @@ async fn verify_facing(work: &Work<'_>, facing: &Facing, link: &mut LinkReport) 
         work.keeper.digest(&link.name, &facing.source.0, digest, &mut link.not_checked);
     }
     let names = Compared { source_name: &facing.source.0, replica_name: &facing.replica.0 };
-    link.checks.push(Check::Parity(record::parity(&names, &plan, outcome, started.elapsed())));
+    link.checks.push(Check::Parity(record::parity(&names, plan, outcome, started.elapsed())));
 }
 
 /// Whether the user asked for this very dataset, rather than for all.

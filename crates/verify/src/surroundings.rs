@@ -67,7 +67,7 @@ mod tests {
 
     fn sequence(next: i64, step: i64) -> Vec<Surrounding> {
         let counter = Some(Known::Known(Counter { next, step }));
-        vec![Surrounding { what: "sequence s".into(), definition: "bigint".into(), counter }]
+        vec![Surrounding { what: "sequence s".into(), definition: "bigint".into(), counter, copies_only: false }]
     }
 
     #[rstest]
@@ -84,8 +84,12 @@ mod tests {
 
     #[test]
     fn what_one_side_lacks_and_what_is_defined_otherwise_is_found() {
-        let thing =
-            |what: &str, version: &str| Surrounding { what: what.into(), definition: version.into(), counter: None };
+        let thing = |what: &str, version: &str| Surrounding {
+            what: what.into(),
+            definition: version.into(),
+            counter: None,
+            copies_only: false,
+        };
         let (ours, theirs) =
             ([thing("a", "1"), thing("b", "1"), thing("c", "1")], [thing("b", "2"), thing("c", "1"), thing("d", "1")]);
         let found = compare_surroundings(&ours, &theirs);
