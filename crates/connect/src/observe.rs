@@ -88,7 +88,8 @@ pub struct Followed {
     pub applied: Known<Mark>,
     /// Everything up to here has arrived. It says nothing unless the feed is connected.
     pub received: Known<Mark>,
-    /// Whether it says that it has applied what it received and waits for more.
+    /// Whether it says that it has applied what it received, but for the beginning of a record whose rest
+    /// it waits for.
     pub drained: bool,
     /// Where new changes come from.
     pub feed: Feed,
