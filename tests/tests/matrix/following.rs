@@ -188,5 +188,5 @@ pub fn slot_gone(world: &World) {
     });
     subscriber::on(world, true, "slot", "INSERT INTO t VALUES (2)");
     subscriber::on(world, false, "slot", "ALTER SUBSCRIPTION slot ENABLE");
-    demand_unknown(&urls, &["replication.none", "no slot named slot"], "no slot any more");
+    demand_unknown(&urls, &["replication.none", "no replication slot \"slot\""], "no slot any more");
 }
