@@ -91,6 +91,8 @@ pub struct Followed {
     /// Whether it says that it has applied what it received, but for the beginning of a record whose rest
     /// it waits for.
     pub drained: bool,
+    /// Whether it is switched on.
+    pub enabled: bool,
     /// Where new changes come from.
     pub feed: Feed,
     /// The name under which the source keeps its place.
@@ -150,6 +152,8 @@ pub struct Reader {
     pub sent: Option<u64>,
     /// What it says it has applied.
     pub applied: Option<u64>,
+    /// Whether it takes a copy of the store, and follows nothing.
+    pub copies: bool,
     /// What else there is to know.
     pub facts: Vec<Fact>,
 }

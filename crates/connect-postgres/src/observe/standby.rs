@@ -24,6 +24,7 @@ pub(super) fn followed(seen: &Seen, settings: &Settings, lineage: Known<Lineage>
         applied: seen.replay.map_or_else(nothing, |lsn| Known::Known(mark(lsn))),
         received,
         drained: waits_for_more(seen, settings.page),
+        enabled: true,
         feed,
         cursor: cursor(seen, settings),
         archive: settings.is_set("restore_command"),
