@@ -190,7 +190,7 @@ pub struct LagArgs {
     #[arg(value_name = "LINK|STORE")]
     pub what: Vec<String>,
     /// Sample for that long [default: until the answer is known, 1.5s at most]
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = run_for)]
     pub run_for: Option<Duration>,
     /// Show it again every second until interrupted
     #[arg(long, conflicts_with_all = ["run_for", "json", "exit_style"])]
@@ -320,6 +320,18 @@ pub fn rates(limits: &[RateLimit]) -> Rate {
         }
     }
     rate
+}
+
+/// The longest time that `lag` samples in one go.
+const RUN_FOR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+fn run_for(text: &str) -> Result<Duration, ParseQuantityError> {
+    let time = parse_duration(text)?;
+    if time > RUN_FOR_MAX {
+        let hint = "write 7d at most, or use --watch";
+        return Err(ParseQuantityError { what: "time", text: text.to_owned(), hint });
+    }
+    Ok(time)
 }
 
 fn view_max(text: &str) -> Result<Duration, ParseQuantityError> {

@@ -88,8 +88,11 @@ pub struct Followed {
     pub applied: Known<Mark>,
     /// Everything up to here has arrived. It says nothing unless the feed is connected.
     pub received: Known<Mark>,
-    /// Whether it says that it has applied what it received and waits for more.
+    /// Whether it says that it has applied what it received, but for the beginning of a record whose rest
+    /// it waits for.
     pub drained: bool,
+    /// Whether it is switched on.
+    pub enabled: bool,
     /// Where new changes come from.
     pub feed: Feed,
     /// The name under which the source keeps its place.
@@ -149,6 +152,8 @@ pub struct Reader {
     pub sent: Option<u64>,
     /// What it says it has applied.
     pub applied: Option<u64>,
+    /// Whether it takes a copy of the store, and follows nothing.
+    pub copies: bool,
     /// What else there is to know.
     pub facts: Vec<Fact>,
 }

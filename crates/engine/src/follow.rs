@@ -49,17 +49,44 @@ pub(crate) fn pair<'a>(source: &'a Observation, replica: &'a Observation) -> Res
         ));
     }
     let mut pairing = Pairing { streams: Vec::new(), elsewhere: Vec::new() };
+    let mut slotless = Vec::new();
     for followed in &replica.followed {
         let Some(produced) = source.stream(&followed.of) else { continue };
         if !followed.physical
             && let Err(why) = source.feeds(followed)
         {
-            pairing.elsewhere.push(why);
+            match without_slot(source, followed) {
+                Some(gone) => slotless.push((why, followed, produced, gone)),
+                None => pairing.elsewhere.push(why),
+            }
             continue;
         }
         pairing.streams.push(paired(source, replica, followed, produced));
     }
+    let related = !pairing.streams.is_empty();
+    for (why, followed, produced, gone) in slotless {
+        if related {
+            let (link, obstacles) = (Link::Unknown { why: gone }, Vec::new());
+            pairing.streams.push(Paired { followed, produced, cursor: None, reader: None, link, obstacles });
+        } else {
+            pairing.elsewhere.push(why);
+        }
+    }
     if pairing.streams.is_empty() { Err(nothing_follows(source, replica, &pairing.elsewhere)) } else { Ok(pairing) }
+}
+
+/// What is known about a subscription that is switched on and receives nothing, and whose slot this source
+/// does not have: it may have had it. One that receives comes from elsewhere.
+fn without_slot(source: &Observation, followed: &Followed) -> Option<String> {
+    let name = followed.cursor.as_deref().filter(|name| source.cursor(name).is_none())?;
+    let receives = matches!(followed.feed, Feed::Connected { .. }) && followed.received.value().is_some();
+    (followed.enabled && !receives).then(|| {
+        format!(
+            "its slot is gone, or another source has it: there is no replication slot {name:?} here, and {} receives \
+             nothing from anybody; if it was this source's, drop it and create it anew, with a fresh copy",
+            followed.stream.0
+        )
+    })
 }
 
 fn problem(code: &str, message: &str, detail: Option<String>, hint: &str) -> Problem {
@@ -143,6 +170,11 @@ fn paired<'a>(
         what: halt.what.clone(),
         hint: halt.hint.clone(),
     }));
+    if link == Link::Connected
+        && let Some(why) = unfed(source, followed)
+    {
+        link = Link::Unknown { why };
+    }
     if let (Known::Unknown { why }, false) = (&produced.end, matches!(link, Link::Unknown { .. })) {
         link = Link::Unknown { why: why.clone() };
     }
@@ -168,6 +200,20 @@ fn link(followed: &Followed) -> Link {
         Feed::Cut { why } => Link::Cut { why: why.clone() },
         Feed::Unknown { why } => Link::Unknown { why: why.clone() },
     }
+}
+
+/// Why a replica that is connected to somebody cannot have its stream from this source, not even through
+/// other standbys: nobody reads it here. A copy of the source has the same identifier, the same timeline
+/// and a history of its own.
+fn unfed(source: &Observation, followed: &Followed) -> Option<String> {
+    let Feed::Connected { from } = &followed.feed else { return None };
+    let logical = |reader: &Reader| {
+        let cursor = reader.cursor.as_deref().and_then(|name| source.cursor(name));
+        cursor.is_some_and(|cursor| cursor.logical)
+    };
+    let feeds = source.readers.iter().any(|reader| !reader.copies && !logical(reader));
+    (followed.physical && !feeds)
+        .then(|| format!("the source feeds nobody; the replica is connected to {from}: name that server as the source"))
 }
 
 enum History {

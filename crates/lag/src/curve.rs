@@ -147,6 +147,11 @@ impl Curve {
         }
     }
 
+    /// Whether a record is known to end beyond one position and not beyond another.
+    pub fn ends_within(&self, beyond: u64, until: u64) -> bool {
+        self.samples.iter().any(|Point { sample, .. }| beyond < sample.end && sample.end <= until)
+    }
+
     /// Whether nothing that the newest sample knows of beyond `written` can be a change that anybody
     /// sees: it has been there for longer than such a change stays unwritten.
     pub fn rest_is_invisible(&self) -> bool {

@@ -77,6 +77,12 @@ pub fn judge(finding: Option<&Finding>, link: &Link, obstacles: &[Obstacle]) -> 
         (_, Some(obstacle)) if stuck.is_some() => of(LagState::Stalled, obstacle),
         (Link::Cut { why }, _) => unknown(why),
         _ if finding.caught_up => Judgement { state: LagState::CaughtUp, reason: None, hint: None },
+        // Until the next segment is archived it has nothing to do; when that will be nobody can see.
+        (Link::Archive, None) => Judgement {
+            state: LagState::Behind,
+            reason: Some("it replays an archive, segment by segment: the newest one comes when it is full".to_owned()),
+            hint: None,
+        },
         _ if stuck.is_some() => Judgement {
             state: LagState::Stalled,
             reason: Some("it does not move, and nothing visible is in its way".to_owned()),

@@ -10,8 +10,8 @@ pub struct Round {
     pub replica: Reading,
     /// Everything that moves while the replica works (positions received, sent, applied).
     pub progress: Vec<u64>,
-    /// How far the replica received, where it says that it waits for more: it has applied every record
-    /// that ends before this.
+    /// How far the replica received, where it says that it waits for the rest of a record: it has applied
+    /// every record that ends before this. A replica whose work hangs goes on saying so.
     pub drained: Option<u64>,
     /// What the source said, after the replica.
     pub source: Sample,
@@ -48,6 +48,10 @@ pub struct Track {
 /// arrived. What it says counts when it says the same after that long.
 const DRAINED_AFTER: Duration = Duration::from_millis(500);
 
+/// What a replica says about waiting counts for no longer than that after the source moved: one whose work
+/// hangs says it for ever.
+const DRAINED_FOR: Duration = Duration::from_secs(2);
+
 impl Track {
     /// A sample of the source alone, so that the curve begins earlier.
     pub fn source(&mut self, sample: Sample) {
@@ -62,6 +66,7 @@ impl Track {
     }
 
     /// Up to where the replica shows every record, half of one at the end of what it received left out.
+    /// The source's sample of the round is part of the curve already.
     fn shown(&mut self, round: &Round) -> u64 {
         let Reading { at, position } = round.replica;
         let Some(received) = round.drained else {
@@ -70,7 +75,10 @@ impl Track {
         };
         let same = self.waits.filter(|(_, own, until)| (*own, *until) == (position, received));
         let (since, ..) = *self.waits.insert(same.unwrap_or((at.end, position, received)));
-        if at.begin.saturating_sub(since) >= DRAINED_AFTER { position.max(received) } else { position }
+        let said_for_long = at.begin.saturating_sub(since) >= DRAINED_AFTER;
+        let fresh = self.curve.lag(&round.replica).high.is_some_and(|age| age <= DRAINED_FOR);
+        let whole = self.curve.ends_within(position, received);
+        if said_for_long && fresh && !whole { position.max(received) } else { position }
     }
 
     /// Adds a round and says what follows from all of them.

@@ -189,15 +189,16 @@ fn an_open_transaction_in_the_buffers_of_the_source_is_no_lag_that_grows() {
 }
 
 #[test]
-fn a_replica_that_waits_for_the_rest_of_a_record_is_caught_up() {
+fn a_replica_that_waits_for_the_rest_of_a_record_is_caught_up_for_a_moment() {
     let mut track = Track::default();
+    track.source(sample(0, 1, 500, 500));
     // The record from 500 on ends at 720, and only the page up to 600 was written.
     let mut at_once = |at: u64, drained: Option<u64>| {
         let mut round = round(at, 500, sample(at + 2, at + 3, 720, 600));
         round.drained = drained;
         track.add(&round)
     };
-    for at in [0, 300] {
+    for at in [10, 300] {
         let finding = at_once(at, Some(600));
         assert_eq!((finding.caught_up, finding.seconds.low, finding.stuck), (false, Duration::ZERO, None));
     }
@@ -206,6 +207,41 @@ fn a_replica_that_waits_for_the_rest_of_a_record_is_caught_up() {
     // It works again: that it had waited counts no more.
     assert!(!at_once(1_100, None).caught_up);
     assert!(!at_once(1_200, Some(600)).caught_up);
+    assert!(at_once(1_800, Some(600)).caught_up);
+    // Something may have come before the half, and it may have stopped: nobody knows after that long.
+    for at in [2_100, 20_000] {
+        let finding = at_once(at, Some(600));
+        assert_eq!((finding.caught_up, finding.seconds.high), (false, Some(ms(at + 1))));
+    }
+}
+
+#[test]
+fn a_replica_that_says_that_it_waits_although_a_whole_record_has_arrived_hangs() {
+    let mut track = Track::default();
+    track.source(sample(0, 1, 500, 500));
+    for at in [10, 600, 1_500, 60_000] {
+        let mut round = round(at, 500, sample(at + 2, at + 3, 600, 600));
+        round.drained = Some(600);
+        let finding = track.add(&round);
+        assert!(!finding.caught_up, "{finding:?}");
+        assert_eq!(finding.behind, 100);
+    }
+    // What lay in between is known from before, even if the source went on in the meantime.
+    let mut round = round(60_500, 500, sample(60_502, 60_503, 900, 800));
+    round.drained = Some(800);
+    let finding = track.add(&round);
+    assert!(!finding.caught_up && finding.stuck.is_some(), "{finding:?}");
+}
+
+#[test]
+fn what_a_replica_says_about_waiting_proves_nothing_about_the_time_before() {
+    let mut track = Track::default();
+    for at in [0, 600, 1_500] {
+        let mut round = round(at, 500, sample(at + 2, at + 3, 720, 600));
+        round.drained = Some(600);
+        let finding = track.add(&round);
+        assert_eq!((finding.caught_up, finding.seconds.high), (false, None));
+    }
 }
 
 #[test]

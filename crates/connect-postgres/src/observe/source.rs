@@ -89,6 +89,7 @@ fn reader(sender: &Sender, slot: Option<&Slot>) -> Reader {
         cursor: slot.map(|slot| slot.slot_name.clone()),
         sent: sender.sent_lsn.map(|lsn| lsn.0),
         applied: sender.replay_lsn.map(|lsn| lsn.0),
+        copies: sender.state.as_deref() == Some("backup"),
         facts,
     }
 }

@@ -115,7 +115,8 @@ fn subscriptions(settings: &Settings) -> String {
         "coalesce((SELECT jsonb_agg(jsonb_build_object('name', s.subname, 'enabled', s.subenabled, \
            'slot', s.subslotname, 'disable_on_error', {disable}, 'pid', w.pid, 'received', w.received_lsn, \
            'applied', w.latest_end_lsn, \
-           'age', extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time)::float8, \
+           'age', CASE WHEN isfinite(w.last_msg_receipt_time) \
+             THEN extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time)::float8 END, \
            'wait', (SELECT jsonb_build_object('kind', a.wait_event_type, 'event', a.wait_event) \
              FROM pg_stat_get_activity(w.pid) a WHERE a.pid = w.pid), \
            'blocked_by', pg_blocking_pids(w.pid), 'origin', {origin}, \

@@ -23,7 +23,8 @@ pub(super) fn followed(seen: &Seen, settings: &Settings, lineage: Known<Lineage>
         lineage,
         applied: seen.replay.map_or_else(nothing, |lsn| Known::Known(mark(lsn))),
         received,
-        drained: waits_for_more(seen),
+        drained: waits_for_more(seen, settings.page),
+        enabled: true,
         feed,
         cursor: cursor(seen, settings),
         archive: settings.is_set("restore_command"),
@@ -32,10 +33,13 @@ pub(super) fn followed(seen: &Seen, settings: &Settings, lineage: Known<Lineage>
     }
 }
 
-/// Whether replay waits for its receiver (PostgreSQL documentation, wait events of type Activity).
-fn waits_for_more(seen: &Seen) -> bool {
+/// Whether replay waits for its receiver (PostgreSQL documentation, wait events of type Activity) to bring
+/// the rest of a record. A record is torn between pages only: a server writes either all of a record or
+/// whole pages (`XLogBackgroundFlush`, `AdvanceXLInsertBuffer`).
+fn waits_for_more(seen: &Seen, page: u64) -> bool {
     let event = seen.startup.as_ref().and_then(|wait| wait.event.as_deref());
-    event == Some("RecoveryWalStream") && seen.pause.as_deref() == Some("not paused")
+    let torn = seen.receive.is_some_and(|lsn| lsn.0.checked_rem(page) == Some(0));
+    torn && event == Some("RecoveryWalStream") && seen.pause.as_deref() == Some("not paused")
 }
 
 fn cursor(seen: &Seen, settings: &Settings) -> Option<String> {

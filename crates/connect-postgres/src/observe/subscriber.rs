@@ -33,6 +33,7 @@ pub(super) fn followed(seen: &Subscription) -> Followed {
         applied,
         received: seen.received.map_or_else(why, |lsn| Known::Known(mark(lsn))),
         drained: false,
+        enabled: seen.enabled,
         feed,
         cursor: seen.slot.clone(),
         archive: Some(false),

@@ -1,6 +1,6 @@
 //! What a store in memory says about replication: its position, as the test set it.
 
-use crate::{Error, Feed, Followed, Mark, Observation, Produced, ReplicaRole, Result};
+use crate::{Error, Feed, Followed, Mark, Observation, Produced, Reader, ReplicaRole, Result};
 use paritas_model::{Known, Position};
 use std::time::Instant;
 
@@ -20,21 +20,32 @@ pub(super) fn now(name: &str, role: &ReplicaRole, at: Option<Position>) -> Resul
             applied: Known::Known(mark.clone()),
             received: Known::Known(mark),
             drained: true,
+            enabled: true,
             feed: Feed::Connected { from: "memory".to_owned() },
             cursor: None,
             archive: Some(false),
             obstacles: Vec::new(),
             facts: Vec::new(),
         }),
-        ReplicaRole::Primary | ReplicaRole::Independent => seen.produced.push(Produced {
-            stream: at.stream,
-            lineage: Known::Known(at.lineage),
-            limit: mark.value,
-            written: mark.value,
-            end: Known::Known(mark),
-            settles: None,
-            oldest: Known::unknown("a store in memory keeps no history"),
-        }),
+        ReplicaRole::Primary | ReplicaRole::Independent => {
+            seen.readers.push(Reader {
+                name: "memory".to_owned(),
+                cursor: None,
+                sent: None,
+                applied: None,
+                copies: false,
+                facts: Vec::new(),
+            });
+            seen.produced.push(Produced {
+                stream: at.stream,
+                lineage: Known::Known(at.lineage),
+                limit: mark.value,
+                written: mark.value,
+                end: Known::Known(mark),
+                settles: None,
+                oldest: Known::unknown("a store in memory keeps no history"),
+            });
+        }
     }
     Ok(seen)
 }

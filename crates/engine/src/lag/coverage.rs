@@ -38,7 +38,7 @@ pub(super) async fn check(
         .streams
         .iter()
         .filter(|paired| !paired.followed.physical)
-        .filter_map(|paired| paired.followed.cursor.as_deref())
+        .filter_map(|paired| paired.cursor.map(|cursor| cursor.name.as_str()))
         .collect();
     let mut items = promotion(seen, &cursors);
     if cursors.is_empty() {

@@ -170,7 +170,8 @@ fn report(
         why.insert("method".to_owned(), "nothing was measured".to_owned());
     }
     if interval.is_some_and(|interval| interval.high.is_none()) {
-        let text = "it was behind already when sampling began, so there is no upper end yet: sample for longer (--for)";
+        let text = "it was behind already when sampling began, so there is no upper end yet: use --for longer than the \
+                    critical level, which finds one or proves the breach";
         why.insert("seconds.high".to_owned(), text.to_owned());
     }
     let source_position = paired.produced.end.value().map(|end| placed(&end.text));
