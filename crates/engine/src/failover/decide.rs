@@ -181,7 +181,11 @@ pub(super) fn not_checked(job: &Job, evidence: &Evidence) -> Vec<NotChecked> {
         }
     }
     for abandoned in evidence.abandoned.iter().filter(|abandoned| abandoned.is_proven()) {
-        if let Origin::Directory { path, .. } = &abandoned.origin {
+        let first = match &abandoned.origin {
+            Origin::Directory { path, .. } => Some(path),
+            Origin::Archives | Origin::Nothing => None,
+        };
+        for path in first.into_iter().chain(&abandoned.beside) {
             list.push(NotChecked {
                 what: format!("whether {} is the old primary's directory as it is now", path.display()),
                 why: "a copy, or a directory in use on another machine, looks the same: its server must be down"

@@ -198,7 +198,8 @@ async fn examine(cx: &Context, job: Job, options: &Options) -> LinkReport {
 /// Whether a directory shows that the server that was replaced has ended.
 fn stopped(abandoned: &[Abandoned]) -> bool {
     let proven = |one: &Abandoned| one.is_proven() && matches!(one.origin, Origin::Directory { .. });
-    abandoned.last().is_some_and(proven)
+    let newest = abandoned.last().map(|one| one.switch.timeline);
+    newest.is_some() && abandoned.iter().filter(|one| Some(one.switch.timeline) == newest).all(proven)
 }
 
 async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
