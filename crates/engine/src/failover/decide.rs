@@ -10,6 +10,7 @@ use paritas_report::{Bounds, LineageCheck, NotChecked, Reason, Recovery, Rpo, Rt
 pub(super) fn decide(job: &Job, evidence: &Evidence, lineage: &LineageCheck, max: usize) -> Recovery {
     let mut reasons = vec![reason(lineage.verdict, lineage.summary.clone(), lineage_hint(lineage))];
     reasons.push(writable(job, evidence));
+    reasons.extend(evidence.replica.as_ref().ok().and_then(|standing| waits(job.replica_name(), standing)));
     let promoted = evidence.replica.as_ref().is_ok_and(|standing| !standing.in_recovery);
     let rpo = if promoted { loss::rpo(&evidence.abandoned, job.objective.rpo) } else { not_promoted(job) };
     reasons.push(lost(job, evidence, &rpo));
@@ -80,6 +81,34 @@ fn writable(job: &Job, evidence: &Evidence) -> Reason {
         return reason(Verdict::Fail, format!("sessions on {name} are read only by default"), Some(hint));
     }
     reason(Verdict::Pass, format!("{name} takes writes{}", replayed(standing)), None)
+}
+
+/// Whether its commits hang, as they do when the standby that they wait for was left behind.
+fn waits(name: &str, standing: &Standing) -> Option<Reason> {
+    if standing.in_recovery {
+        return None;
+    }
+    let hint = "let the standby connect, or take it out of synchronous_standby_names and reload; then ask again";
+    let (verdict, text) = match &standing.synchrony {
+        Known::Unknown { why } => (Verdict::Unknown, format!("{name}: {why}")),
+        Known::Known(known) if known.lacks() => {
+            let (needed, names) = (known.needed, known.names.as_str());
+            let there = format!("{} of {needed} connected, synchronous_standby_names = '{names}'", known.connected);
+            let text = format!("commits wait for a synchronous standby that is not there: {there} on {name}");
+            // Sessions that do not wait unless they ask to go on.
+            let verdict = if known.by_default || known.waiting > 0 { Verdict::Fail } else { Verdict::Warn };
+            (verdict, text)
+        }
+        Known::Known(known) if known.stuck > 0 => {
+            let text = format!(
+                "{} on {name} cannot end: a synchronous standby does not confirm",
+                counted(known.stuck, "commit")
+            );
+            (Verdict::Unknown, text)
+        }
+        Known::Known(_) => return None,
+    };
+    Some(reason(verdict, text, Some(hint.to_owned())))
 }
 
 fn replayed(standing: &Standing) -> String {
