@@ -187,6 +187,7 @@ fn a_clean_switchover_loses_nothing_and_is_a_go(#[case] major: u32) {
     assert!(recovery["rto"]["why"].as_str().unwrap().contains("probe"));
     let not_checked = run.json()["links"][0]["not_checked"].to_string();
     assert!(not_checked.contains("paritas verify digest:FILE"), "{not_checked}");
+    assert!(not_checked.contains("synchronous_commit = off"), "{not_checked}");
 
     let text = failover(&old, &new, &[&old.data()], &[]);
     assert!(text.code == 0 && text.stdout.starts_with("GO  "), "{}", text.stdout);

@@ -57,6 +57,7 @@ fn lineage_hint(lineage: &LineageCheck) -> Option<String> {
              rebuild it"
         }
         (_, "promoted") => "make sure that the old primary is down, and name its directory with --data-directory",
+        (_, "same") => "let the standby stream, with a role that has pg_monitor, and ask again; else rebuild it",
         _ => return lineage.problem.as_ref().and_then(|problem| problem.hint.clone()),
     };
     Some(hint.to_owned())
@@ -140,7 +141,7 @@ fn lost(job: &Job, evidence: &Evidence, rpo: &Rpo) -> Reason {
     let text = match (rpo.transactions, rpo.transactions_at_least) {
         (Some(0), _) => "no committed transaction is lost".to_owned(),
         (Some(_), _) if rpo.objective.is_none() => format!("{count} lost, and no objective says that any may be"),
-        (Some(_), _) => format!("exactly {count} lost{}", against(rpo)),
+        (Some(_), _) => format!("exactly {count} of the log lost{}", against(rpo)),
         (None, 0) => format!("how much is lost is not known: {}", rpo.why.as_deref().unwrap_or("nothing was read")),
         (None, _) => format!("at least {count} lost: {}", rpo.why.as_deref().unwrap_or("the log has no proven end")),
     };
@@ -199,6 +200,14 @@ pub(super) fn not_checked(job: &Job, evidence: &Evidence) -> Vec<NotChecked> {
         why: "a failover compares histories, not rows: run `paritas verify digest:FILE …` with a digest that was kept"
             .to_owned(),
     }];
+    if !evidence.abandoned.is_empty() {
+        list.push(NotChecked {
+            what: "commits acknowledged with synchronous_commit = off that never reached the old primary's log"
+                .to_owned(),
+            why: "a crash forgets them, and no file shows that they were: what is counted is what the log holds"
+                .to_owned(),
+        });
+    }
     // Earlier promotions are of interest only where their servers are.
     let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value());
     for switch in ancestry.iter().flat_map(|ancestry| &ancestry.switches) {
