@@ -354,6 +354,8 @@ fn a_new_primary_whose_commits_hang_is_not_a_go() {
         new.wait_for(&format!("select current_setting('{setting}') = '{value}'"));
         failover(&old, &new, &[&old.data()], &["--json"])
     };
+    // The test bed turns it off for speed.
+    waits_for("synchronous_commit", "on");
     let run = waits_for("synchronous_standby_names", "gone");
     let (_, recovery) = run.parts();
     assert_eq!((run.code, &recovery["decision"]), (1, &"no-go".into()), "{recovery:#}");
