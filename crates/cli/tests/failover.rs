@@ -187,6 +187,7 @@ fn a_clean_switchover_loses_nothing_and_is_a_go(#[case] major: u32) {
     assert!(recovery["rto"]["why"].as_str().unwrap().contains("probe"));
     let not_checked = run.json()["links"][0]["not_checked"].to_string();
     assert!(not_checked.contains("paritas verify digest:FILE"), "{not_checked}");
+    assert!(not_checked.contains("synchronous_commit = off"), "{not_checked}");
 
     let text = failover(&old, &new, &[&old.data()], &[]);
     assert!(text.code == 0 && text.stdout.starts_with("GO  "), "{}", text.stdout);
@@ -335,6 +336,96 @@ fn an_old_primary_that_became_a_standby_without_a_rewind_is_found_out() {
     assert_eq!(
         (&recovery["rpo"]["transactions"], &recovery["rpo"]["transactions_at_least"]),
         (&Value::Null, &1.into()),
+        "{recovery:#}"
+    );
+}
+
+#[test]
+fn a_new_primary_whose_commits_hang_is_not_a_go() {
+    let Some(install) = common::install(MAJOR) else { return };
+    let scratch = common::scratch();
+    let mut old = primary(&scratch, &install, "old");
+    let new = standby(&old, "new");
+    old.stop(false);
+    promote(&new);
+    let waits_for = |setting: &str, value: &str| {
+        new.sql(&format!("alter system set {setting} = '{value}'"));
+        new.sql("select pg_reload_conf()");
+        new.wait_for(&format!("select current_setting('{setting}') = '{value}'"));
+        failover(&old, &new, &[&old.data()], &["--json"])
+    };
+    // The test bed turns it off for speed.
+    waits_for("synchronous_commit", "on");
+    let run = waits_for("synchronous_standby_names", "gone");
+    let (_, recovery) = run.parts();
+    assert_eq!((run.code, &recovery["decision"]), (1, &"no-go".into()), "{recovery:#}");
+    assert!(reasons(&recovery).contains("0 of 1 connected, synchronous_standby_names = 'gone'"), "{recovery:#}");
+    // One who may not see the senders does not know.
+    new.sql("set synchronous_commit = local; create role watcher login replication");
+    let watcher = format!("postgres://watcher@127.0.0.1:{}/postgres", new.port());
+    let mut words: Vec<OsString> =
+        ["failover", &url(&old), &watcher, "--json", "--data-directory"].map(OsString::from).to_vec();
+    words.push(old.data().into_os_string());
+    let run = paritas(&words);
+    let (_, recovery) = run.parts();
+    assert_eq!((run.code, &recovery["decision"]), (3, &"no-go".into()), "{recovery:#}");
+    assert!(reasons(&recovery).contains("GRANT pg_monitor"), "{recovery:#}");
+    // Nobody waits unless a session asks for it.
+    let run = waits_for("synchronous_commit", "local");
+    assert_eq!((run.code, &run.parts().1["decision"]), (0, &"go".into()), "{}", run.stdout);
+    assert!(reasons(&run.parts().1).contains("\"warn\""), "{}", run.stdout);
+    waits_for("synchronous_commit", "on");
+    // There is one, but not two.
+    let follower = standby(&new, "follower");
+    new.sql("alter system set synchronous_standby_names = '*'");
+    new.sql("select pg_reload_conf()");
+    new.wait_for("select count(*) = 1 from pg_stat_replication where sync_state = 'sync'");
+    let run = failover(&old, &new, &[&old.data()], &["--json"]);
+    assert_eq!((run.code, &run.parts().1["decision"]), (0, &"go".into()), "{}", run.stdout);
+    let run = waits_for("synchronous_standby_names", "ANY 2 (*)");
+    assert!(run.code == 1 && reasons(&run.parts().1).contains("1 of 2 connected"), "{}", run.stdout);
+    drop(follower);
+}
+
+#[test]
+fn two_standbys_promoted_to_one_timeline_number_have_no_common_history() {
+    let Some(install) = common::install(MAJOR) else { return };
+    let scratch = common::scratch();
+    let mut old = primary(&scratch, &install, "old");
+    let (mut one, other) = (standby(&old, "one"), standby(&old, "other"));
+    old.stop(false);
+    promote(&one);
+    promote(&other);
+    one.sql("insert into t values (1, 'one')");
+    other.sql("insert into t select i, 'other' from generate_series(1, 1000) i");
+    let signal = one.data().join("standby.signal");
+    one.stop(false);
+    fs::write(&signal, "").unwrap();
+    one.start_again(&[]);
+    let run = failover(&one, &other, &[&old.data()], &["--json"]);
+    let (lineage, recovery) = run.parts();
+    assert_eq!((&lineage["relation"], &lineage["verdict"]), (&"same".into(), &"unknown".into()), "{lineage:#}");
+    assert_eq!((run.code, &recovery["decision"]), (3, &"no-go".into()), "{recovery:#}");
+    assert!(reasons(&recovery).contains("does not stream"), "{recovery:#}");
+    // Once it is ahead, it is proven.
+    one.stop(false);
+    fs::remove_file(&signal).unwrap();
+    one.start_again(&[]);
+    one.sql("insert into t select i, 'one' from generate_series(1, 30000) i");
+    one.stop(false);
+    fs::write(&signal, "").unwrap();
+    one.start_again(&[]);
+    let run = failover(&one, &other, &[&old.data()], &["--json"]);
+    let (lineage, _) = run.parts();
+    assert_eq!((run.code, &lineage["relation"]), (1, &"forked".into()), "{lineage:#}");
+    // One that was rebuilt from the new primary streams.
+    let rebuilt = other.standby("rebuilt");
+    rebuilt.wait_for("select count(*) = 1 from pg_stat_wal_receiver where status = 'streaming'");
+    let run = failover(&rebuilt, &other, &[&old.data()], &["--json"]);
+    let (lineage, recovery) = run.parts();
+    assert_eq!(
+        (run.code, &lineage["relation"], &recovery["decision"]),
+        (0, &"same".into(), &"go".into()),
         "{recovery:#}"
     );
 }

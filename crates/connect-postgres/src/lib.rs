@@ -19,6 +19,7 @@ mod dial;
 mod divert;
 mod errors;
 mod facts;
+mod following;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod keys;

@@ -5,6 +5,7 @@
 //! "Streaming Replication Protocol"; `IdentifySystem` and `SendTimeLineHistory` in `walsender.c`.
 
 use crate::errors::{classify, malformed};
+use crate::following;
 use crate::positions;
 use crate::quote;
 use crate::session::Session;
@@ -54,7 +55,7 @@ struct Facts {
 }
 
 /// Runs one statement by the simple protocol, the only one that a session for replication has.
-async fn rows(session: &Session, cx: &Context, doing: &str, sql: &str) -> Result<Vec<SimpleQueryRow>> {
+pub(crate) async fn rows(session: &Session, cx: &Context, doing: &str, sql: &str) -> Result<Vec<SimpleQueryRow>> {
     let messages =
         cx.bound(async { session.client.simple_query(sql).await.map_err(|error| classify(doing, error)) }).await?;
     let row = |message| match message {
@@ -65,7 +66,7 @@ async fn rows(session: &Session, cx: &Context, doing: &str, sql: &str) -> Result
 }
 
 /// A column; `None` for NULL.
-fn text(row: &SimpleQueryRow, column: usize) -> Result<Option<&str>> {
+pub(crate) fn text(row: &SimpleQueryRow, column: usize) -> Result<Option<&str>> {
     row.try_get(column).map_err(|error| classify("read a column", error))
 }
 
@@ -192,7 +193,18 @@ async fn finish(session: &Session, cx: &Context, facts: Facts, ancestry: Known<A
         Known::Known(ancestry) => format!("{}/{instance}", ancestry.system),
         Known::Unknown { .. } => instance,
     };
-    Ok(Standing { ancestry, reached, in_recovery, read_only, promoted_at, databases: names, instance })
+    let (streams, synchrony) = following::following(session, cx, in_recovery).await?;
+    Ok(Standing {
+        ancestry,
+        reached,
+        in_recovery,
+        read_only,
+        promoted_at,
+        databases: names,
+        streams,
+        synchrony,
+        instance,
+    })
 }
 
 /// A promotion writes the history file of the timeline that it begins.

@@ -20,8 +20,36 @@ pub struct Standing {
     pub promoted_at: Known<i64>,
     /// Names of its databases by their identifiers, which all copies share.
     pub databases: BTreeMap<u32, String>,
+    /// On a standby: whether it receives a log from another server now.
+    pub streams: Known<bool>,
+    /// Whether commits are acknowledged only once other servers have them, and whether those are there.
+    pub synchrony: Known<Synchrony>,
     /// The running server: two names for one server are told by it.
     pub instance: String,
+}
+
+/// How commits of a server depend on other servers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Synchrony {
+    /// The setting that names the standbys to wait for; empty when commits wait for none.
+    pub names: String,
+    /// How many of them must confirm a commit.
+    pub needed: u64,
+    /// How many of them are connected and count.
+    pub connected: u64,
+    /// Commits that wait now, as each does for a moment.
+    pub waiting: u64,
+    /// Those of them that have waited too long for a standby that answers.
+    pub stuck: u64,
+    /// Whether sessions wait unless they say otherwise (`synchronous_commit`).
+    pub by_default: bool,
+}
+
+impl Synchrony {
+    /// Whether standbys that commits wait for are not there.
+    pub fn lacks(&self) -> bool {
+        !self.names.is_empty() && self.connected < self.needed
+    }
 }
 
 impl Standing {

@@ -62,6 +62,8 @@ pub struct End {
     pub last: Option<Lsn>,
     /// Whether this segment is there only as `.partial`: its server may have written more of it elsewhere.
     pub partial: bool,
+    /// Whether the end was read in the first of the folders: that of the server itself, where there is one.
+    pub first: bool,
 }
 
 /// Why a list of commits may not be all.

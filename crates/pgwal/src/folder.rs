@@ -44,6 +44,8 @@ pub(crate) struct Folder {
     timeline: u32,
     layout: Layout,
     files: BTreeMap<u64, PathBuf>,
+    /// The folder named first.
+    first: PathBuf,
     /// Other files of the same numbers: only looked into for pages beyond the end.
     spare: Vec<(u64, PathBuf)>,
     /// Numbers of which there is no whole file.
@@ -93,7 +95,18 @@ impl Folder {
                 }
             }
         }
-        Ok(Self { timeline, layout, files, spare, partial, open: None, buffer: Vec::new(), buffered: 0 })
+        let first = folder.to_owned();
+        Ok(Self { timeline, layout, files, first, spare, partial, open: None, buffer: Vec::new(), buffered: 0 })
+    }
+
+    /// Whether the log up to `end`, and what stopped its reader at `at`, are files of the folder named first.
+    ///
+    /// Nothing at `at` at all is a reason of its own.
+    pub(crate) fn ends_in_first(&self, end: u64, at: u64) -> bool {
+        let size = self.layout.segment.bytes();
+        let own = |path: &PathBuf| path.parent() == Some(self.first.as_path());
+        let last = end.saturating_sub(1) / size;
+        self.files.get(&last).is_some_and(own) && self.files.get(&(at / size)).is_none_or(own)
     }
 
     /// Whether the segment that holds `at` is there only in part: its server may have written more elsewhere.

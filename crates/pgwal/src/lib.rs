@@ -61,6 +61,7 @@ mod record;
 mod recover;
 mod running;
 mod segment;
+mod several;
 #[cfg(test)]
 mod synthetic;
 mod xact;

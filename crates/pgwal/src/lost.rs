@@ -141,6 +141,7 @@ pub(crate) fn lost_between(
         shutdown: false,
         last: None,
         partial: false,
+        first: true,
     });
     let mut doubts = std::mem::take(&mut tally.doubts);
     match reader.start() {

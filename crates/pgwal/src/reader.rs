@@ -184,7 +184,9 @@ impl Reader {
         }
         let partial = self.folder.is_partial(at) || self.folder.is_partial(self.next);
         let last = self.before.map(Lsn);
-        self.end = Some(End { lsn: Lsn(self.next), at: Lsn(at), why, beyond, shutdown: self.shutdown, last, partial });
+        let first = self.folder.ends_in_first(self.next, at);
+        let (lsn, at, shutdown) = (Lsn(self.next), Lsn(at), self.shutdown);
+        self.end = Some(End { lsn, at, why, beyond, shutdown, last, partial, first });
         Ok(())
     }
 

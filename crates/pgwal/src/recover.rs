@@ -17,6 +17,7 @@ use crate::end::{Doubt, Why};
 use crate::lost::{Commit, Lost, Tally, lost_between};
 use crate::reader::{Next, Reader};
 use crate::running::{Running, running};
+use crate::several::{add, distinct};
 use crate::xact::{Event, Prepare};
 use crate::{Error, Result};
 
@@ -70,6 +71,8 @@ pub struct Abandoned {
     pub switch: Switch,
     /// Where its log was read.
     pub origin: Origin,
+    /// Further directories that left the new primary's history at the same position.
+    pub beside: Vec<PathBuf>,
     /// What follows the switchpoint; several when the old server was itself promoted on the way.
     pub stretches: Vec<Lost>,
     /// The last commit before the switchpoint, where it lies near enough in the log that is left.
@@ -108,7 +111,7 @@ impl Abandoned {
 /// Reads what is left of the timelines that the new primary left behind. What cannot be read is among the errors.
 pub fn recover(sources: &Sources<'_>) -> (Vec<Abandoned>, Vec<Error>) {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for directory in sources.directories {
+    for directory in distinct(sources.directories) {
         match from_directory(directory, sources) {
             Ok(abandoned) => add(&mut found, abandoned),
             Err(error) => errors.push(error),
@@ -118,7 +121,8 @@ pub fn recover(sources: &Sources<'_>) -> (Vec<Abandoned>, Vec<Error>) {
     let last = sources.ancestry.switches.last().map(|switch| switch.timeline);
     for switch in &sources.ancestry.switches {
         let asked = Some(switch.timeline) >= first.or(last);
-        if asked && !found.iter().any(|abandoned| abandoned.switch.timeline == switch.timeline) {
+        // A directory that left this timeline elsewhere says nothing of what followed here.
+        if asked && !found.iter().any(|abandoned| abandoned.switch == *switch) {
             match from_archives(*switch, sources) {
                 Ok(abandoned) => found.push(abandoned),
                 Err(error) => errors.push(error),
@@ -127,20 +131,6 @@ pub fn recover(sources: &Sources<'_>) -> (Vec<Abandoned>, Vec<Error>) {
     }
     found.sort_by_key(|abandoned| abandoned.switch);
     (found, errors)
-}
-
-/// Of two directories that left the new primary's history at one position, such as a primary's and its standby's, the
-/// one that proves more is kept.
-fn add(found: &mut Vec<Abandoned>, another: Abandoned) {
-    let worth = |abandoned: &Abandoned| (abandoned.is_proven(), abandoned.commits().count());
-    match found.iter_mut().find(|known| known.switch == another.switch) {
-        Some(known) if !(known.is_proven() && another.is_proven()) => {
-            if worth(&another) > worth(known) {
-                *known = another;
-            }
-        }
-        _ => found.push(another),
-    }
 }
 
 fn same_cluster(found: u64, folder: &Path, sources: &Sources<'_>) -> Result<()> {
@@ -161,7 +151,8 @@ fn from_directory(directory: &Path, sources: &Sources<'_>) -> Result<Abandoned> 
     let Some(switch) = old.fork(sources.ancestry) else {
         return Err(Error::Follows { folder: directory.to_owned(), timeline: control.timeline });
     };
-    let mut abandoned = Abandoned { switch, origin, stretches: Vec::new(), survivor: None, doubts: Vec::new() };
+    let mut abandoned =
+        Abandoned { switch, origin, beside: Vec::new(), stretches: Vec::new(), survivor: None, doubts: Vec::new() };
     if let Running::Yes(process) = server {
         let what =
             format!("a server runs on {} (process {process}): what it writes has no end yet", directory.display());
@@ -241,6 +232,12 @@ fn directory_doubts(directory: &Path, control: &Control, stretches: &[Lost]) -> 
             control.checkpoint, end.lsn
         ));
     }
+    if !end.first {
+        doubts.push(format!(
+            "the end of the log, at {}, is not in the pg_wal of {shown}: what its server wrote after that may be missing",
+            end.lsn
+        ));
+    }
     if end.partial {
         doubts.push("the last segment is there only in part".to_owned());
     }
@@ -263,8 +260,14 @@ fn moved(
 
 /// What archives hold of a timeline after it was left.
 fn from_archives(switch: Switch, sources: &Sources<'_>) -> Result<Abandoned> {
-    let mut abandoned =
-        Abandoned { switch, origin: Origin::Nothing, stretches: Vec::new(), survivor: None, doubts: Vec::new() };
+    let mut abandoned = Abandoned {
+        switch,
+        origin: Origin::Nothing,
+        beside: Vec::new(),
+        stretches: Vec::new(),
+        survivor: None,
+        doubts: Vec::new(),
+    };
     let folders: Vec<&Path> = sources.archives.iter().map(PathBuf::as_path).collect();
     let read = if folders.is_empty() {
         None

@@ -34,6 +34,14 @@ fn cut(standby: &Server) {
     standby.wait_for("select count(*) = 0 from pg_stat_wal_receiver");
 }
 
+/// A commit that these standbys have: a base backup ends with a segment, and this is in the next one.
+fn kept(primary: &Server, standbys: &[&Server]) {
+    let sent = primary.sql("insert into t values (1, 'kept'); select pg_current_wal_lsn()");
+    for standby in standbys {
+        standby.wait_for(&format!("select pg_last_wal_replay_lsn() >= '{sent}'"));
+    }
+}
+
 fn promote(standby: &Server) -> Ancestry {
     standby.sql("select pg_promote(true, 60)");
     ancestry(standby)
@@ -282,10 +290,35 @@ fn directories_that_are_not_the_old_primarys_prove_nothing() {
     assert_eq!((lower.is_proven(), xids(&lower)), (false, seen.clone()));
     assert!(lower.doubts.iter().any(|doubt| doubt.contains("is a standby's")), "{:?}", lower.doubts);
     let lower = only(read(&[], &[&beside.pg_wal()], &history));
-    assert_eq!((lower.is_proven(), xids(&lower)), (false, seen));
-    // Beside the primary's own, it does not count.
-    let exact = only(read(&[&beside.data(), &old.data()], &[], &history));
+    assert_eq!((lower.is_proven(), xids(&lower)), (false, seen.clone()));
+    // Its log may stand beside the primary's own; its directory adds what it does not know.
+    let exact = only(read(&[&old.data()], &[&beside.pg_wal()], &history));
     assert_eq!((exact.is_proven(), xids(&exact)), (true, all.clone()));
+    for directories in [[&beside.data(), &old.data()], [&old.data(), &beside.data()]] {
+        let both = only(read(&directories.map(PathBuf::as_path), &[], &history));
+        assert_eq!((both.is_proven(), xids(&both), both.commits().count()), (false, all.clone(), all.len()));
+        assert!(both.doubts.iter().any(|doubt| doubt.contains("is a standby's")), "{:?}", both.doubts);
+        assert_eq!((both.bytes(), both.survivor), (exact.bytes(), exact.survivor));
+    }
+
+    // The end of the log may not come from elsewhere: nothing of it is left in the directory, or not the last of it.
+    let all_gone = copy(&old);
+    let last_gone = copy(&old);
+    let current = format!("{:08X}{:08X}{:08X}", 1, 0, exact.stretches[0].end.lsn.0 >> 20);
+    for path in segments(&all_gone.path().join("pg_wal")) {
+        fs::remove_file(path).unwrap();
+    }
+    for path in segments(&last_gone.path().join("pg_wal")) {
+        if path.file_name().unwrap().to_str().unwrap() >= current.as_str() {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    for (folder, archive) in [(&all_gone, beside.pg_wal()), (&last_gone, beside.pg_wal()), (&all_gone, old.pg_wal())] {
+        let elsewhere = only(read(&[folder.path()], &[&archive], &history));
+        assert!(!elsewhere.is_proven(), "{elsewhere:?}");
+        assert!(elsewhere.doubts.iter().any(|doubt| doubt.contains("is not in the pg_wal of")), "{elsewhere:?}");
+        assert!(xids(&elsewhere).is_superset(&seen), "{elsewhere:?}");
+    }
 
     // What follows the new primary has nothing of its own.
     let follower = standby(&new, "follower");
@@ -318,6 +351,76 @@ fn directories_that_are_not_the_old_primarys_prove_nothing() {
     fs::write(&control, bytes).unwrap();
     let (_, errors) = read(&[folder.path()], &[], &history);
     assert!(matches!(errors[..], [Error::BadControl { .. }]), "{errors:?}");
+}
+
+#[test]
+fn of_several_directories_every_one_must_say_the_same() {
+    let Some(install) = common::install(15) else { return };
+    let scratch = common::scratch();
+    let mut old = primary(&scratch, &install, "old");
+    let new = standby(&old, "new");
+    kept(&old, &[&new]);
+    cut(&new);
+    let stale = copy(&old);
+    let lost = commits(&old, 3);
+    let history = promote(&new);
+
+    // A server runs on one of them.
+    let while_it_runs = copy(&old);
+    for directories in [[while_it_runs.path(), &old.data()], [&old.data(), while_it_runs.path()]] {
+        let running = only(read(&directories, &[], &history));
+        assert_eq!((running.is_proven(), xids(&running)), (false, lost.clone()), "{running:?}");
+        assert!(running.doubts.iter().any(|doubt| doubt.contains("a server runs")), "{running:?}");
+        assert!(matches!(running.origin, Origin::Directory { running: Running::Yes(_), .. }), "{running:?}");
+        assert_eq!(running.beside, [while_it_runs.path()]);
+    }
+    old.stop(true);
+
+    // One directory by three names is one.
+    let link = scratch.path().join("link");
+    std::os::unix::fs::symlink(old.data(), &link).unwrap();
+    let slash = old.data().join("");
+    let same = only(read(&[&old.data(), &slash, &link], &[], &history));
+    assert_eq!((same.is_proven(), same.commits().count(), xids(&same)), (true, 3, lost.clone()), "{same:?}");
+    assert!(same.beside.is_empty());
+    // So are two that agree.
+    let whole = copy(&old);
+    let agreed = only(read(&[&old.data(), whole.path()], &[], &history));
+    assert_eq!((agreed.is_proven(), agreed.commits().count()), (true, 3), "{agreed:?}");
+
+    // A copy from before looks like a server that crashed then.
+    let alone = only(read(&[stale.path()], &[], &history));
+    assert_eq!((alone.is_proven(), alone.commits().count()), (true, 0), "{alone:?}");
+    for directories in [[stale.path(), &old.data()], [&old.data(), stale.path()]] {
+        let differ = only(read(&directories, &[], &history));
+        assert_eq!((differ.is_proven(), xids(&differ)), (false, lost.clone()), "{differ:?}");
+        assert!(differ.doubts[0].contains("do not hold the same commits"), "{differ:?}");
+    }
+    // It outweighs none that shows more without proving it.
+    let damaged = copy(&old);
+    flip(&damaged.path().join("pg_wal"), same.commits().last().unwrap().lsn);
+    let lower = only(read(&[stale.path(), damaged.path()], &[], &history));
+    assert_eq!((lower.is_proven(), lower.commits().count()), (false, 2), "{lower:?}");
+}
+
+#[test]
+fn a_directory_that_left_the_timeline_elsewhere_says_nothing_of_the_old_primary() {
+    let Some(install) = common::install(15) else { return };
+    let scratch = common::scratch();
+    let old = primary(&scratch, &install, "old");
+    let mut early = standby(&old, "early");
+    let new = standby(&old, "new");
+    kept(&old, &[&early, &new]);
+    cut(&early);
+    promote(&early);
+    early.stop(true);
+    kept(&old, &[&new]);
+    cut(&new);
+    let history = promote(&new);
+    let (found, errors) = read(&[&early.data()], &[], &history);
+    assert!(errors.is_empty(), "{errors:?}");
+    let known: Vec<_> = found.iter().map(|one| (Some(one.switch.at) == history.left(1), one.is_proven())).collect();
+    assert_eq!(known, [(false, true), (true, false)], "{found:?}");
 }
 
 /// Flips a bit of the log at a position.

@@ -10,6 +10,7 @@ use paritas_report::{Bounds, LineageCheck, NotChecked, Reason, Recovery, Rpo, Rt
 pub(super) fn decide(job: &Job, evidence: &Evidence, lineage: &LineageCheck, max: usize) -> Recovery {
     let mut reasons = vec![reason(lineage.verdict, lineage.summary.clone(), lineage_hint(lineage))];
     reasons.push(writable(job, evidence));
+    reasons.extend(evidence.replica.as_ref().ok().and_then(|standing| waits(job.replica_name(), standing)));
     let promoted = evidence.replica.as_ref().is_ok_and(|standing| !standing.in_recovery);
     let rpo = if promoted { loss::rpo(&evidence.abandoned, job.objective.rpo) } else { not_promoted(job) };
     reasons.push(lost(job, evidence, &rpo));
@@ -56,6 +57,7 @@ fn lineage_hint(lineage: &LineageCheck) -> Option<String> {
              rebuild it"
         }
         (_, "promoted") => "make sure that the old primary is down, and name its directory with --data-directory",
+        (_, "same") => "let the standby stream, with a role that has pg_monitor, and ask again; else rebuild it",
         _ => return lineage.problem.as_ref().and_then(|problem| problem.hint.clone()),
     };
     Some(hint.to_owned())
@@ -80,6 +82,34 @@ fn writable(job: &Job, evidence: &Evidence) -> Reason {
         return reason(Verdict::Fail, format!("sessions on {name} are read only by default"), Some(hint));
     }
     reason(Verdict::Pass, format!("{name} takes writes{}", replayed(standing)), None)
+}
+
+/// Whether its commits hang, as they do when the standby that they wait for was left behind.
+fn waits(name: &str, standing: &Standing) -> Option<Reason> {
+    if standing.in_recovery {
+        return None;
+    }
+    let hint = "let the standby connect, or take it out of synchronous_standby_names and reload; then ask again";
+    let (verdict, text) = match &standing.synchrony {
+        Known::Unknown { why } => (Verdict::Unknown, format!("{name}: {why}")),
+        Known::Known(known) if known.lacks() => {
+            let (needed, names) = (known.needed, known.names.as_str());
+            let there = format!("{} of {needed} connected, synchronous_standby_names = '{names}'", known.connected);
+            let text = format!("commits wait for a synchronous standby that is not there: {there} on {name}");
+            // Sessions that do not wait unless they ask to go on.
+            let verdict = if known.by_default || known.waiting > 0 { Verdict::Fail } else { Verdict::Warn };
+            (verdict, text)
+        }
+        Known::Known(known) if known.stuck > 0 => {
+            let text = format!(
+                "{} on {name} cannot end: a synchronous standby does not confirm",
+                counted(known.stuck, "commit")
+            );
+            (Verdict::Unknown, text)
+        }
+        Known::Known(_) => return None,
+    };
+    Some(reason(verdict, text, Some(hint.to_owned())))
 }
 
 fn replayed(standing: &Standing) -> String {
@@ -111,7 +141,7 @@ fn lost(job: &Job, evidence: &Evidence, rpo: &Rpo) -> Reason {
     let text = match (rpo.transactions, rpo.transactions_at_least) {
         (Some(0), _) => "no committed transaction is lost".to_owned(),
         (Some(_), _) if rpo.objective.is_none() => format!("{count} lost, and no objective says that any may be"),
-        (Some(_), _) => format!("exactly {count} lost{}", against(rpo)),
+        (Some(_), _) => format!("exactly {count} of the log lost{}", against(rpo)),
         (None, 0) => format!("how much is lost is not known: {}", rpo.why.as_deref().unwrap_or("nothing was read")),
         (None, _) => format!("at least {count} lost: {}", rpo.why.as_deref().unwrap_or("the log has no proven end")),
     };
@@ -170,6 +200,14 @@ pub(super) fn not_checked(job: &Job, evidence: &Evidence) -> Vec<NotChecked> {
         why: "a failover compares histories, not rows: run `paritas verify digest:FILE …` with a digest that was kept"
             .to_owned(),
     }];
+    if !evidence.abandoned.is_empty() {
+        list.push(NotChecked {
+            what: "commits acknowledged with synchronous_commit = off that never reached the old primary's log"
+                .to_owned(),
+            why: "a crash forgets them, and no file shows that they were: what is counted is what the log holds"
+                .to_owned(),
+        });
+    }
     // Earlier promotions are of interest only where their servers are.
     let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value());
     for switch in ancestry.iter().flat_map(|ancestry| &ancestry.switches) {
@@ -181,7 +219,11 @@ pub(super) fn not_checked(job: &Job, evidence: &Evidence) -> Vec<NotChecked> {
         }
     }
     for abandoned in evidence.abandoned.iter().filter(|abandoned| abandoned.is_proven()) {
-        if let Origin::Directory { path, .. } = &abandoned.origin {
+        let first = match &abandoned.origin {
+            Origin::Directory { path, .. } => Some(path),
+            Origin::Archives | Origin::Nothing => None,
+        };
+        for path in first.into_iter().chain(&abandoned.beside) {
             list.push(NotChecked {
                 what: format!("whether {} is the old primary's directory as it is now", path.display()),
                 why: "a copy, or a directory in use on another machine, looks the same: its server must be down"

@@ -153,10 +153,7 @@ fn related(sides: Sides<'_>, ours: &Ancestry, reached: Lsn, theirs: &Ancestry, o
                 if writers { (Verdict::Fail, "split_brain") } else { (Verdict::Unknown, "unknown") };
             Found::new(verdict, relation, None, text)
         }
-        Kinship::Same => {
-            let text = format!("{old} and {new} share one history on timeline {}", ours.timeline);
-            Found::new(Verdict::Pass, "same", None, text)
-        }
+        Kinship::Same => same(sides, ours.timeline, reached, other),
         Kinship::Ancestor(fork) | Kinship::Descendant(fork) | Kinship::Forked(fork) if writers => {
             let text = format!("split brain: both take writes; {old} and {new} parted on {}", at(fork));
             Found::new(Verdict::Fail, "split_brain", Some(fork), text)
@@ -183,10 +180,42 @@ fn related(sides: Sides<'_>, ours: &Ancestry, reached: Lsn, theirs: &Ancestry, o
     }
 }
 
+/// One timeline by number and switchpoint, and at least one standby. Two servers that were both promoted from one
+/// position say the same, so that is no proof: a standby must also stream, and must not be ahead of what it follows.
+fn same(sides: Sides<'_>, timeline: u32, reached: Lsn, other: Lsn) -> Found {
+    let Sides { old, new, source, replica, .. } = sides;
+    let on = format!("on timeline {timeline}");
+    let ahead = |standby: &str, primary: &str| {
+        format!("{standby} is a standby {on} and is ahead of {primary}, {} {on}", "a primary")
+    };
+    if source.in_recovery && !replica.in_recovery && reached > other {
+        let text = format!("{}: they wrote different histories ({reached} and {other})", ahead(old, new));
+        return Found::new(Verdict::Fail, "forked", None, text);
+    }
+    if replica.in_recovery && !source.in_recovery && other > reached {
+        return unknown(format!(
+            "{}: it has more than its primary, or the primary was asked too early",
+            ahead(new, old)
+        ));
+    }
+    let standbys = [(old, source), (new, replica)].into_iter().filter(|(_, standing)| standing.in_recovery);
+    for (name, standing) in standbys {
+        let why = match &standing.streams {
+            Known::Known(true) => continue,
+            Known::Known(false) => "it does not stream from any server".to_owned(),
+            Known::Unknown { why } => why.clone(),
+        };
+        let text = format!("{old} and {new} are both {on}, and that {name} follows is not proven: {why}");
+        return Found::new(Verdict::Unknown, "same", None, text);
+    }
+    Found::new(Verdict::Pass, "same", None, format!("{old} and {new} share one history {on}"))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use paritas_connect::Synchrony;
     use rstest::rstest;
     use std::collections::BTreeMap;
 
@@ -199,6 +228,8 @@ mod tests {
             read_only,
             promoted_at: Known::unknown("not asked"),
             databases: BTreeMap::new(),
+            streams: Known::Known(in_recovery),
+            synchrony: Known::Known(Synchrony::default()),
             instance,
         }
     }
@@ -219,6 +250,8 @@ mod tests {
     #[case::healthy((first(), 60, PRIMARY), (first(), 55, STANDBY), Verdict::Pass, "same")]
     #[case::follows((first(), 50, STANDBY), (second(), 90, PRIMARY), Verdict::Pass, "follows")]
     #[case::rebuilt((second(), 80, STANDBY), (second(), 90, PRIMARY), Verdict::Pass, "same")]
+    #[case::promoted_to_one_number((second(), 91, STANDBY), (second(), 90, PRIMARY), Verdict::Fail, "forked")]
+    #[case::ahead_of_its_primary((second(), 90, PRIMARY), (second(), 91, STANDBY), Verdict::Unknown, "unknown")]
     #[case::never_streams((first(), 51, STANDBY), (second(), 90, PRIMARY), Verdict::Fail, "forked")]
     #[case::both_write((first(), 51, PRIMARY), (second(), 90, PRIMARY), Verdict::Fail, "split_brain")]
     #[case::both_write_at_the_fork((first(), 50, PRIMARY), (second(), 90, PRIMARY), Verdict::Fail, "split_brain")]
@@ -245,6 +278,26 @@ mod tests {
         };
         let check = judge(&servers);
         assert_eq!((check.verdict, check.relation.as_str()), (verdict, relation), "{}", check.summary);
+    }
+
+    #[rstest]
+    #[case::streams(Known::Known(true), Verdict::Pass)]
+    #[case::does_not(Known::Known(false), Verdict::Unknown)]
+    #[case::hidden(Known::unknown("it may not be seen"), Verdict::Unknown)]
+    fn one_timeline_passes_only_with_a_standby_that_streams(#[case] streams: Known<bool>, #[case] verdict: Verdict) {
+        for swapped in [false, true] {
+            let mut standby = standing(second(), 90, true, false);
+            standby.streams = streams.clone();
+            let mut sides = [standby, standing(second(), 90, false, false)];
+            if swapped {
+                sides.reverse();
+            }
+            let [source, replica] = sides.map(Ok);
+            let (source_name, replica_name) = ("east", "west");
+            let check =
+                judge(&Servers { source: &source, replica: &replica, source_name, replica_name, stopped: false });
+            assert_eq!((check.verdict, check.relation.as_str()), (verdict, "same"), "{}", check.summary);
+        }
     }
 
     #[rstest]

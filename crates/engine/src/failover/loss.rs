@@ -18,7 +18,7 @@ pub(crate) fn timeline(abandoned: &Abandoned, replica: &Standing, max: usize) ->
         timeline: abandoned.switch.timeline,
         switchpoint: abandoned.switch.at.to_string(),
         end: abandoned.stretches.last().map(|stretch| stretch.end.lsn.to_string()),
-        read_from: read_from(&abandoned.origin),
+        read_from: read_from(abandoned),
         exact: abandoned.is_proven(),
         doubts: abandoned.doubts.clone(),
         transactions: transactions as u64,
@@ -43,8 +43,9 @@ pub(crate) fn timeline(abandoned: &Abandoned, replica: &Standing, max: usize) ->
     }
 }
 
-fn read_from(origin: &Origin) -> String {
-    match origin {
+fn read_from(abandoned: &Abandoned) -> String {
+    let beside = abandoned.beside.iter().map(|path| format!(", and {}", path.display())).collect::<String>();
+    let first = match &abandoned.origin {
         Origin::Directory { path, control, running } => {
             let process = match running {
                 Running::No => String::new(),
@@ -55,7 +56,8 @@ fn read_from(origin: &Origin) -> String {
         }
         Origin::Archives => "archived segments".to_owned(),
         Origin::Nothing => "nothing".to_owned(),
-    }
+    };
+    first + &beside
 }
 
 fn lost(commit: &Commit, names: &BTreeMap<u32, String>) -> LostTransaction {

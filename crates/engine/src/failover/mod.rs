@@ -198,7 +198,15 @@ async fn examine(cx: &Context, job: Job, options: &Options) -> LinkReport {
 /// Whether a directory shows that the server that was replaced has ended.
 fn stopped(abandoned: &[Abandoned]) -> bool {
     let proven = |one: &Abandoned| one.is_proven() && matches!(one.origin, Origin::Directory { .. });
-    abandoned.last().is_some_and(proven)
+    let newest = abandoned.last().map(|one| one.switch.timeline);
+    newest.is_some() && abandoned.iter().filter(|one| Some(one.switch.timeline) == newest).all(proven)
+}
+
+fn ahead(source: &paritas_connect::Result<Standing>, replica: &paritas_connect::Result<Standing>) -> bool {
+    let reached = |standing: &paritas_connect::Result<Standing>| {
+        standing.as_ref().ok().and_then(|standing| standing.reached.value().copied())
+    };
+    reached(source).zip(reached(replica)).is_some_and(|(source, replica)| source > replica)
 }
 
 async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
@@ -210,7 +218,11 @@ async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
             cx.bound(lineages.standing(&cx)).await
         }
     };
-    let (source, replica) = tokio::join!(ask(&job.source), ask(&job.replica));
+    let (source, mut replica) = tokio::join!(ask(&job.source), ask(&job.replica));
+    if ahead(&source, &replica) {
+        // Both were asked at once: only a later answer can say that a standby is ahead of its primary.
+        replica = ask(&job.replica).await;
+    }
     let mut evidence = Evidence { source, replica, abandoned: Vec::new(), problems: Vec::new() };
     let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value().cloned());
     let Some(ancestry) = ancestry else { return evidence };
