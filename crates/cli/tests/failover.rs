@@ -524,7 +524,7 @@ fn what_is_left_of_another_server_or_damaged_is_an_error_or_unknown() {
 #[test]
 fn misuse_is_told_before_anything_is_asked() {
     for (words, expected) in [
-        (vec!["failover", "postgres://a/db"], "neither links nor two servers"),
+        (vec!["failover", "postgres://a/db"], "is one store; two are needed"),
         (vec!["failover", "postgres://a/db", "postgres://a/db"], "source and replica are the same"),
         (vec!["failover", "parquet:/x", "postgres://a/db"], "not examined"),
         (vec!["failover", "--max-differences=many"], "--max-differences"),
