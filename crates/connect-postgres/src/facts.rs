@@ -18,8 +18,12 @@ pub(crate) async fn load(
     relation: &Relation,
     columns: &[ColumnInfo],
     types: &Types,
+    with_privileges: bool,
 ) -> Result<Vec<String>> {
     let mut facts = Vec::new();
+    if with_privileges {
+        privileges(session, cx, relation, &mut facts).await?;
+    }
     for column in columns {
         of_column(column, types, &mut facts);
     }
@@ -28,6 +32,7 @@ pub(crate) async fn load(
     indexes(session, cx, relation, &mut facts).await?;
     row_security(session, cx, relation, &mut facts).await?;
     sequences(session, cx, relation, &mut facts).await?;
+    triggers(session, cx, relation, &mut facts).await?;
     let mut named: Vec<Oid> = columns.iter().flat_map(|column| types.within(column.type_oid)).collect();
     named.sort_unstable();
     named.dedup();
@@ -145,6 +150,46 @@ async fn sequences(session: &Session, cx: &Context, relation: &Relation, facts: 
         let cycle = if get(&row, 7)? { "cycle" } else { "no cycle" };
         let numbers = list(numbers?);
         facts.push(format!("sequence of {} {kind} (start, step, min, max, cache: {numbers}, {cycle})", ident(name)));
+    }
+    Ok(())
+}
+
+/// Triggers of the table's own, with their names, which decide their order, and when they fire: those that fire on
+/// writes of applications only are lost unnoticed until a promotion.
+async fn triggers(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+    let sql = "SELECT replace(pg_get_triggerdef(oid), ' ON ' || tgrelid::regclass::text || ' ', ' '), tgenabled::text \
+               FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal";
+    for row in session.query(cx, "read the triggers", sql, &[&relation.oid]).await? {
+        let (definition, enabled): (&str, &str) = (get(&row, 0)?, get(&row, 1)?);
+        let plain = definition.trim_start_matches("CREATE ").trim_start_matches("CONSTRAINT ");
+        let plain = plain.trim_start_matches("TRIGGER ");
+        let fires = match enabled {
+            "D" => " (disabled)",
+            "R" => " (on replication only)",
+            "A" => " (always, on replication too)",
+            _ => "",
+        };
+        facts.push(format!("trigger {plain}{fires}"));
+    }
+    Ok(())
+}
+
+/// The owner, and what others may do with the table and its columns. Whoever granted it makes no difference.
+async fn privileges(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+    let sql = "SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = $1";
+    let row = session.query_one(cx, "read the owner", sql, &[&relation.oid]).await?;
+    facts.push(format!("owner {}", ident(get(&row, 0)?)));
+    let sql = "SELECT a.privilege_type, CASE WHEN a.grantee = 0 THEN 'public' ELSE pg_get_userbyid(a.grantee)::text END, \
+                 a.is_grantable, coalesce(of.name, '') \
+               FROM (SELECT relacl AS acl, relowner AS owner, NULL::text AS name FROM pg_class WHERE oid = $1 \
+                 UNION ALL SELECT attacl, relowner, attname::text FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid \
+                   WHERE attrelid = $1 AND NOT attisdropped) AS of, aclexplode(of.acl) AS a \
+               WHERE a.grantee <> of.owner";
+    for row in session.query(cx, "read the privileges", sql, &[&relation.oid]).await? {
+        let (privilege, role, column): (&str, &str, &str) = (get(&row, 0)?, get(&row, 1)?, get(&row, 3)?);
+        let on = if column.is_empty() { String::new() } else { format!(" on column {}", ident(column)) };
+        let option = if get(&row, 2)? { " with grant option" } else { "" };
+        facts.push(format!("grant {privilege}{on} to {}{option}", ident(role)));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::error::problem_of;
 use crate::job::{Job, Override, verify_job};
 use crate::keep::Keeper;
+use crate::pair::same_privileges;
 use crate::registry::{self, Named};
 use crate::resume::What;
 use crate::{Error, Monitor, Options, Result, Target};
@@ -117,11 +118,13 @@ fn job(config: &Config, link: &LinkConfig, options: &Options) -> Result<Job> {
     };
     let overrides = link.datasets.iter().map(|dataset| choice(dataset, options));
     let not_executed = config.not_executed(Some(&link.name)).into_iter();
+    let (source, replica) = (open(store(&link.source)?)?, open(store(&link.replica)?)?);
+    same_privileges(&source.target, &replica.target)?;
     Ok(Job {
         name: link.name.clone(),
         tier: link.tier,
-        source: open(store(&link.source)?)?,
-        replica: open(store(&link.replica)?)?,
+        source,
+        replica,
         include: link.include.clone(),
         exclude: link.exclude.clone(),
         overrides: overrides.collect(),
