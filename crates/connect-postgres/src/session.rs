@@ -3,13 +3,14 @@
 use crate::conninfo::{ChannelBinding, ConnInfo, Host, SslMode, TargetSession};
 use crate::dial::{self, Failed, Line};
 use crate::errors::{classify, is_tls, malformed, refuses_connection, unreachable};
+use crate::params::Param;
 use crate::raw::RawParam;
 use crate::tap::Source;
 use crate::{passfile, tls};
 use paritas_connect::{Context, Error, FailureKind, Result};
 use secrecy::ExposeSecret;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
@@ -60,6 +61,7 @@ pub(crate) struct Session {
     busy: bool,
     /// Until when the time-outs are as good as new, and for which deadline.
     renewed: Mutex<(Instant, Option<Instant>)>,
+    may_identify: OnceLock<bool>,
 }
 
 impl fmt::Debug for Session {
@@ -242,7 +244,7 @@ async fn prepare(line: Line, pooled: bool, cx: &Context) -> Result<Session> {
     let facts =
         ServerFacts { version: text(1).to_owned(), in_recovery: text(2) == "t", user: text(3).to_owned(), search_path };
     let renewed = Mutex::new((Instant::now() + RENEWED_FOR, cx.deadline()));
-    Ok(Session { client, facts, source, connection, busy: false, renewed })
+    Ok(Session { client, facts, source, connection, busy: false, renewed, may_identify: OnceLock::new() })
 }
 
 /// Settings that keep the server from working for us after the run has ended.
@@ -267,6 +269,18 @@ impl Session {
         Ok(())
     }
 
+    /// Whether this user may read which server this is. Asked once in a session: refused later, the reading fails.
+    pub(crate) async fn may_identify(&self, cx: &Context) -> Result<bool> {
+        if let Some(known) = self.may_identify.get() {
+            return Ok(*known);
+        }
+        let sql = "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') \
+                   AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')";
+        let row = self.query_one(cx, "check privileges", sql, &[]).await?;
+        let allowed = get(&row, 0)?;
+        Ok(*self.may_identify.get_or_init(|| allowed))
+    }
+
     /// Whether the connection has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.client.is_closed() || self.busy
@@ -288,14 +302,9 @@ impl Session {
     }
 
     /// Runs a query.
-    pub(crate) async fn query(
-        &self,
-        cx: &Context,
-        doing: &str,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>> {
-        cx.bound(async { self.client.query(sql, params).await.map_err(|error| classify(doing, error)) }).await
+    pub(crate) async fn query(&self, cx: &Context, doing: &str, sql: &str, params: &[&dyn Param]) -> Result<Vec<Row>> {
+        let typed: Vec<_> = params.iter().map(|param| (param.value(), param.sql_type())).collect();
+        cx.bound(async { self.client.query_typed(sql, &typed).await.map_err(|error| classify(doing, error)) }).await
     }
 
     /// Runs a query for exactly one row.
@@ -336,13 +345,7 @@ impl Session {
         cx.bound(async { work.await.map_err(|error| classify(doing, error)) }).await
     }
 
-    pub(crate) async fn query_one(
-        &self,
-        cx: &Context,
-        doing: &str,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Row> {
+    pub(crate) async fn query_one(&self, cx: &Context, doing: &str, sql: &str, params: &[&dyn Param]) -> Result<Row> {
         let rows = self.query(cx, doing, sql, params).await?;
         rows.into_iter().next().ok_or_else(|| malformed("no row where one must be").context(doing))
     }

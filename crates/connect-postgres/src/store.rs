@@ -244,9 +244,11 @@ impl Datasets for PostgresStore {
 async fn describe(session: &Session, cx: &Context, dataset: &Dataset, privileges: bool) -> Result<Description> {
     let relation = relation::resolve(session, cx, dataset).await?;
     let (infos, types) = columns::load(session, cx, &relation).await?;
-    let key = columns::key(session, cx, &relation).await?;
-    let facts = facts::load(session, cx, &relation, &infos, &types, privileges).await?;
-    let parts = relation::parts(session, cx, &relation).await?;
+    let (key, facts, parts) = tokio::try_join!(
+        columns::key(session, cx, &relation),
+        facts::load(session, cx, &relation, &infos, &types, privileges),
+        relation::parts(session, cx, &relation),
+    )?;
     let rows: Option<u64> = parts.iter().map(|part| part.rows).sum();
     let columns = infos
         .iter()
