@@ -56,6 +56,7 @@ impl PgLookup {
     }
 
     async fn fetch_with(&self, cx: &Context, keys: &[Vec<u8>], begin: &str) -> Result<Vec<FetchedRow>> {
+        cx.check()?;
         let statements = self.statements(keys)?;
         if statements.is_empty() {
             return Ok(Vec::new());

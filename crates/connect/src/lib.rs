@@ -33,7 +33,7 @@ pub use observe::{
     Coverage, Cursor, FACT_RELAYED, Fact, Feed, Followed, Halt, Mark, Observation, Offer, Offered, Produced, Reader,
     Take,
 };
-pub use pace::{Pace, Rate};
+pub use pace::{Manners, Pace, Rate, RateLimit};
 pub use pages::{Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, PageTerms, Pages};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
