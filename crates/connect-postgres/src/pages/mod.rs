@@ -5,14 +5,23 @@
 //! [`mask`]; access methods that are not known there are named and not compared.
 
 mod compare;
+mod index;
 mod layout;
+mod map;
 mod mask;
 mod reader;
+mod relations;
 mod rows;
+mod sequence;
 mod transactions;
 
 #[cfg(fuzzing)]
-pub(crate) use {compare::compare, mask::Layout};
+pub(crate) use {
+    compare::compare,
+    index::is_blank,
+    map::{claims, contradicts},
+    mask::Layout,
+};
 
 use crate::positions;
 use crate::quote;

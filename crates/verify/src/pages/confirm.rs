@@ -2,11 +2,11 @@
 
 use super::judge::{Judgement, Readings, Unmatched, judge};
 use super::pass::{RANGE, equal};
-use super::{Differing, Pair, Place};
+use super::{Differing, Pair, Place, maps};
 use crate::Side;
 use crate::fence::{Fence, fence};
 use crate::rows::{Failure, Origin};
-use paritas_connect::{Page, PagePair, PageRange, PageReader, PageRelation, Transactions};
+use paritas_connect::{Page, PageKind, PagePair, PageRange, PageReader, PageRelation, Transactions};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -41,6 +41,21 @@ pub(super) struct Confirmed {
     pub(super) why: Option<String>,
     /// What ended it early.
     pub(super) failure: Option<Failure>,
+}
+
+impl Confirmed {
+    fn take(&mut self, place: Place, judgement: Judgement, open: &mut Open) {
+        if let Judgement::Open(unmatched) = judgement {
+            open.insert(place, unmatched);
+            return;
+        }
+        open.remove(&place);
+        match judgement {
+            Judgement::Proven(fault) => self.differing.push(Differing { place, fault }),
+            Judgement::Unreadable(said) => self.unreadable.push((place, said)),
+            Judgement::Settled | Judgement::Open(_) => self.arrived += 1,
+        }
+    }
 }
 
 type Open = BTreeMap<Place, Option<Unmatched>>;
@@ -115,24 +130,14 @@ async fn one_batch(
             let pages = PagePair { relation: place.relation, method, block, source, replica };
             pair.source.compare(&pages, transactions)
         };
-        match judge(&readings, |page| pair.source.version(page), compare) {
-            Judgement::Settled => {
-                open.remove(place);
-                confirmed.arrived += 1;
-            }
-            Judgement::Proven(fault) => {
-                open.remove(place);
-                confirmed.differing.push(Differing { place: *place, fault });
-            }
-            Judgement::Unreadable(said) => {
-                open.remove(place);
-                confirmed.unreadable.push((*place, said));
-            }
-            Judgement::Open(unmatched) => {
-                open.insert(*place, unmatched);
-                moving.push(*place);
-            }
+        let judgement = match relation.kind {
+            PageKind::Map => maps::judge(pair, relation, *place).await?,
+            _ => judge(&readings, |page| pair.source.version(page), compare),
+        };
+        if matches!(judgement, Judgement::Open(_)) {
+            moving.push(*place);
         }
+        confirmed.take(*place, judgement, open);
     }
     catch(pair, &moving, open, confirmed, transactions).await?;
     Ok(None)
@@ -170,7 +175,7 @@ async fn catch(
     Ok(())
 }
 
-async fn read(
+pub(super) async fn read(
     side: &Side,
     reader: &dyn PageReader,
     relation: &PageRelation,

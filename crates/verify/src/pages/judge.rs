@@ -22,6 +22,10 @@ pub(crate) enum Fault {
     Missing,
     /// A page that the source does not have.
     Extra,
+    /// A map that says of pages, these and maybe more, what they are not.
+    Wrong(Vec<u64>),
+    /// A version beyond the end of the log, which no log record can have written.
+    Beyond,
     /// The store cannot read it: what it said.
     Unreadable(String),
 }
@@ -35,6 +39,17 @@ impl Fault {
             Self::Foreign => "the replica holds a version that the source does not have".to_owned(),
             Self::Missing => "the replica does not have this page, or only zeros".to_owned(),
             Self::Extra => "the replica has this page and the source does not".to_owned(),
+            Self::Wrong(blocks) => {
+                let blocks: Vec<String> = blocks.iter().map(u64::to_string).collect();
+                format!(
+                    "the replica says of pages that all their rows are visible or frozen, and they are not (blocks {}): \
+                     index-only scans and vacuum go wrong there",
+                    blocks.join(", ")
+                )
+            }
+            Self::Beyond => "the replica holds a version beyond the end of the log: later writes to this page are not \
+                             replayed until the log has come there"
+                .to_owned(),
             Self::Unreadable(said) => format!("the replica cannot read it: {said}"),
         }
     }

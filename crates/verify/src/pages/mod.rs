@@ -9,6 +9,7 @@
 mod confirm;
 mod ends;
 mod judge;
+mod maps;
 mod pass;
 mod report;
 mod slice;
@@ -205,7 +206,14 @@ fn choose(
                 counts.relations.push(relation.name.clone());
                 chosen.push(relation);
             }
-            (Some(why), PageKind::Index) => counts.left_out.push((relation.name.clone(), why.to_owned())),
+            // The table itself is named.
+            (Some(_), PageKind::Index | PageKind::Overflow) if !relation.logged => {}
+            (Some(why), PageKind::Rows) if !relation.logged => {
+                counts.left_out.push((relation.name.clone(), why.to_owned()));
+            }
+            (Some(why), PageKind::Index | PageKind::Sequence | PageKind::Map) => {
+                counts.left_out.push((relation.name.clone(), why.to_owned()))
+            }
             (Some(why), _) => return Err(format!("{}: {why}", relation.name)),
         }
     }

@@ -1,9 +1,9 @@
 //! The first reading of all pages of both sides, side by side.
 
-use super::{Pair, Place};
+use super::{Pair, Place, maps};
 use crate::rows::{Failure, Origin, Outcome};
 use paritas_connect::{
-    Error, FailureKind, Likeness, Page, PagePair, PageRange, PageReader, PageRelation, Transactions,
+    Error, FailureKind, Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, Transactions,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -135,6 +135,10 @@ pub(super) fn equal(
 ) -> bool {
     match (ours.page(place.block), theirs.page(place.block)) {
         (Page::Empty, Page::Empty) => true,
+        (ours, theirs) if relation.kind == PageKind::Map => match (maps::said(ours), maps::said(theirs)) {
+            (Some(ours), Some(theirs)) => reader.claims(place.block, ours, theirs).is_empty(),
+            _ => false,
+        },
         (Page::Bytes(source), Page::Bytes(replica)) => {
             let (method, block) = (relation.method.as_str(), place.block);
             let pair = PagePair { relation: place.relation, method, block, source, replica };

@@ -77,7 +77,7 @@ fn summary(outcome: &Outcome) -> String {
     };
     format!(
         "pages were compared, not rows: {} pages of {} relations{arrived}, and how {} transactions ended; not compared: \
-         free space and visibility maps",
+         free space maps",
         counts.compared,
         counts.relations.len(),
         counts.transactions
