@@ -185,6 +185,10 @@ pub trait PageReader: Debug + Send + Sync {
     /// What must be alike on both sides.
     fn terms(&self) -> &PageTerms;
 
+    /// Whether the store writes the log itself, so that its position is the log's end. Others may have
+    /// replicas that are further than they are.
+    fn is_origin(&self) -> bool;
+
     /// The relations that the dataset consists of now, sorted by name. Those without pages of their
     /// own (a partitioned table) are not among them.
     async fn relations(&self, cx: &Context) -> Result<Vec<PageRelation>>;

@@ -56,6 +56,8 @@ pub(crate) struct Opened {
     /// The function for SQL.
     pub(crate) function: String,
     pub(crate) terms: PageTerms,
+    /// Whether it is a primary.
+    pub(crate) writes: bool,
 }
 
 async fn open(session: &Session, cx: &Context, dataset: &Dataset) -> Result<Known<Opened>> {
@@ -89,7 +91,8 @@ async fn open(session: &Session, cx: &Context, dataset: &Dataset) -> Result<Know
         page_bytes: usize::try_from(page_bytes).unwrap_or(0),
         logging: if hints { "on" } else { "off (wal_log_hints and data checksums)" }.to_owned(),
     };
-    Ok(Known::Known(Opened { root: relation::resolve(session, cx, dataset).await?, function, terms }))
+    let root = relation::resolve(session, cx, dataset).await?;
+    Ok(Known::Known(Opened { root, function, terms, writes: !session.facts.in_recovery }))
 }
 
 /// Why pages of this server cannot be understood, if they cannot.

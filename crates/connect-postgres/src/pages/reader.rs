@@ -153,6 +153,37 @@ impl PgPages {
         Ok(whole)
     }
 
+    /// Reads a range of which the files have more than the server reads, and goes on doing so: a segment in
+    /// the middle is shorter than it must be, so that the server stops there. What lies behind cannot be
+    /// read.
+    async fn up_to_the_end(
+        &self,
+        cx: &Context,
+        relation: &PageRelation,
+        range: Range<u64>,
+        error: &Error,
+    ) -> Result<PageRange> {
+        let (page_bytes, count) = (self.opened.terms.page_bytes, range.end.saturating_sub(range.start));
+        let mut whole = PageRange { first: range.start, count, page_bytes, bytes: Vec::new(), damaged: Vec::new() };
+        let (mut read, mut beyond) = (range.start, range.end);
+        while read < beyond {
+            let middle = read + (beyond - read).div_ceil(2);
+            match self.copy(cx, relation, &(read..middle)).await {
+                Ok(part) => {
+                    whole.bytes.extend_from_slice(&part.bytes);
+                    read = middle;
+                }
+                Err(error) if is_shorter(&error) => beyond = middle - 1,
+                Err(error) => return Err(error),
+            }
+        }
+        let said = error.detail_text().unwrap_or(error.message());
+        let why = format!("its files hold more than the server reads, as behind a segment that was cut short: {said}");
+        whole.damaged = (read..range.end).map(|block| (block, why.clone())).collect();
+        whole.bytes.resize(usize::try_from(count).unwrap_or(0).saturating_mul(page_bytes), 0);
+        Ok(whole)
+    }
+
     /// Reads a range again while the relation becomes shorter between measuring and reading.
     async fn untruncated(&self, cx: &Context, relation: &PageRelation, range: &Range<u64>) -> Result<PageRange> {
         let mut attempt = 1;
@@ -212,6 +243,10 @@ impl PageReader for PgPages {
         &self.opened.terms
     }
 
+    fn is_origin(&self) -> bool {
+        self.opened.writes
+    }
+
     async fn relations(&self, cx: &Context) -> Result<Vec<PageRelation>> {
         let session = self.session(cx).await?;
         let found = relations::list(&session, cx, &self.opened.root).await;
@@ -220,13 +255,16 @@ impl PageReader for PgPages {
     }
 
     async fn read(&self, cx: &Context, relation: &PageRelation, range: Range<u64>) -> Result<PageRange> {
+        // At the pace of rows: each range counts by its bytes, and waits while the replica is too far behind.
+        cx.breathe().await?;
         let mut pages = match self.untruncated(cx, relation, &range).await {
             Err(error) if error.kind() == FailureKind::Damaged => {
                 self.around_damage(cx, relation, range, error).await?
             }
+            Err(error) if is_shorter(&error) => self.up_to_the_end(cx, relation, range, &error).await?,
             other => other?,
         };
-        cx.progress().add(0, pages.bytes.len() as u64);
+        cx.count(0, pages.bytes.len() as u64);
         blank(relation, &mut pages);
         Ok(pages)
     }

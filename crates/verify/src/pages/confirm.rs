@@ -1,10 +1,10 @@
 //! Telling differing pages from replication in flight: suspects read again around fences.
 
-use super::judge::{Judgement, Readings, Unmatched, judge};
+use super::judge::{End, Judgement, Readings, Unmatched, judge};
 use super::pass::{RANGE, equal};
 use super::{Differing, Pair, Place, maps};
 use crate::Side;
-use crate::fence::{Fence, fence};
+use crate::fence::{Fence, fence, now};
 use crate::rows::{Failure, Origin};
 use paritas_connect::{Page, PageKind, PagePair, PageRange, PageReader, PageRelation, Transactions};
 use std::collections::BTreeMap;
@@ -119,12 +119,19 @@ async fn one_batch(
     }
     let replica = Reading::read(pair, Origin::Replica, batch).await?;
     let after = Reading::read(pair, Origin::Source, batch).await?;
+    let end = now(request.source).await.map_err(|error| (Origin::Source, error))?;
+    let end = End { version: end.value, is_last: pair.source.is_origin() };
     let mut moving = Vec::new();
     for place in batch {
         let Some(relation) = pair.relations.get(place.relation) else { continue };
         let last = open.get(place).copied().flatten();
-        let readings =
-            Readings { before: before.page(*place), replica: replica.page(*place), after: after.page(*place), last };
+        let readings = Readings {
+            before: before.page(*place),
+            replica: replica.page(*place),
+            after: after.page(*place),
+            last,
+            end,
+        };
         let compare = |source: &[u8], replica: &[u8]| {
             let (method, block) = (relation.method.as_str(), place.block);
             let pages = PagePair { relation: place.relation, method, block, source, replica };
