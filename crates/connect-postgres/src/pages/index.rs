@@ -111,7 +111,10 @@ pub(crate) fn hash(bounds: Bounds, page: &mut [u8]) {
     put(page, end + hash::FLAGS, &(flags & !hash::DEAD_TUPLES).to_le_bytes());
     match flags & hash::KIND {
         // An unused page: whoever takes it makes it anew.
-        0 => content(page, end),
+        0 => {
+            content(page, end);
+            put(page, end, &[0; hash::FLAGS]);
+        }
         hash::BUCKET | hash::OVERFLOW => revive(bounds, page),
         _ => {}
     }
@@ -119,8 +122,17 @@ pub(crate) fn hash(bounds: Bounds, page: &mut [u8]) {
 
 pub(crate) fn gin(bounds: Bounds, page: &mut [u8]) {
     let end = bounds.special;
-    if page.len().saturating_sub(end) >= gin::BYTES && u16_at(page, end + gin::FLAGS) & gin::DELETED != 0 {
+    if page.len().saturating_sub(end) < gin::BYTES {
+        return;
+    }
+    let flags = u16_at(page, end + gin::FLAGS);
+    if flags & gin::DELETED != 0 {
         content(page, end);
+    }
+    if flags == gin::DELETED {
+        // A page of the list of pending entries: replay makes it anew, the primary only changes the flags.
+        // Nothing leads there, other than to deleted pages of a tree, whose links readers follow.
+        put(page, end, &[0; gin::FLAGS]);
     }
 }
 

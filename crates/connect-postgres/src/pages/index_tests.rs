@@ -92,6 +92,23 @@ fn of_the_end_of_a_page_only_hints_may_differ(
     }
 }
 
+#[rstest]
+#[case::pending_list("gin", special(8, &[(6, gin::DELETED)]), true)]
+#[case::tree("gin", special(8, &[(6, gin::DELETED | 1)]), false)]
+#[case::unused("hash", special(16, &[]), true)]
+#[case::used("hash", special(16, &[(12, hash::BUCKET)]), false)]
+fn links_of_pages_that_nothing_leads_to_may_differ(
+    #[case] method: &str,
+    #[case] special: Vec<u8>,
+    #[case] equal: bool,
+) {
+    let source = index_page(&special);
+    let mut replica = source.clone();
+    replica[PAGE - special.len()] ^= 1;
+    let expected = if equal { Likeness::Equal } else { Likeness::Different };
+    assert_eq!(likeness(method, &source, &replica), expected);
+}
+
 #[test]
 fn the_cache_of_an_spgist_metapage_may_differ_and_its_magic_number_not() {
     let mut source = page(9, 8, &[]);
