@@ -34,7 +34,7 @@ pub use observe::{
     Take,
 };
 pub use pace::{Manners, Pace, Rate, RateLimit};
-pub use pages::{Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, PageTerms, Pages};
+pub use pages::{Claim, Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, PageTerms, Pages};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
