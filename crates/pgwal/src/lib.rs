@@ -35,6 +35,8 @@
 //! - **Transactions** (`access/xact.h`, `xactdesc.c`, `twophase.c`): time, then flagged parts. 15 added dropped
 //!   statistics to commits and to prepare records, 18 made these four bytes longer each. Plain commits name their
 //!   database only when `wal_level` is `logical` or caches were invalidated; else it is taken from the pages changed.
+//! - **Rows** (`access/heapam_xlog.h`): inserts, updates and deletes name the page and the item of each row version they
+//!   make or end; what a row holds is not read. See [`touched`].
 //! - **Timelines** (`catalog/pg_control.h`): checkpoints and the end-of-recovery record name the timeline.
 //! - **The control file** (`catalog/pg_control.h`): see [`Control`].
 //!
@@ -54,6 +56,7 @@ mod end;
 mod error;
 mod fields;
 mod folder;
+mod heap;
 mod lost;
 mod page;
 mod reader;
@@ -61,9 +64,11 @@ mod record;
 mod recover;
 mod running;
 mod segment;
+mod rows;
 mod several;
 #[cfg(test)]
 mod synthetic;
+mod touched;
 mod xact;
 
 pub use control::{Control, State};
@@ -74,6 +79,8 @@ pub use page::Version;
 pub use reader::{Next, Reader, Start};
 pub use record::{Block, Compression, Record, Relation};
 pub use recover::{Abandoned, Origin, Sources, Survivor, recover};
+pub use rows::{Changes, Effect, Place, RowChange};
 pub use running::{Running, running};
 pub use segment::{Segment, SegmentSize};
+pub use touched::{Table, Touched, touched};
 pub use xact::{Event, Finish, Prepare, Unparsed};
