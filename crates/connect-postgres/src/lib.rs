@@ -30,6 +30,7 @@ mod observe;
 mod opening;
 mod pages;
 mod passfile;
+mod places;
 mod plan;
 mod positions;
 mod probe;
