@@ -193,7 +193,7 @@ fn placed(row: &Row) -> Result<Placed> {
         ("pg_catalog", "pg_largeobject" | "pg_largeobject_metadata", _) => Holds::LargeObjects,
         (_, _, "t") => Holds::Values,
         ("pg_catalog" | "information_schema", _, "r") => Holds::Catalog,
-        (_, _, "r" | "m" | "p") => Holds::Rows,
+        (_, _, "r" | "p") => Holds::Rows,
         _ => Holds::Other,
     };
     Ok(Placed {

@@ -25,7 +25,7 @@ pub enum Holds {
     Catalog,
     /// Large objects: data that belongs to no table.
     LargeObjects,
-    /// Nothing that counts: an index, a sequence.
+    /// Nothing that counts: an index, a sequence, the result of a query that is kept.
     Other,
 }
 

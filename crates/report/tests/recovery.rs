@@ -4,10 +4,11 @@
 mod common;
 
 use common::*;
-use paritas_model::{StoreKind, Verdict};
+use paritas_model::{Class, StoreKind, Value, Verdict};
 use paritas_report::{
-    Bounds, Check, Format, Human, Json, LeftTimeline, LineageCheck, LostTransaction, Nagios, Privacy, Reason, Recovery,
-    RenderOptions, Report, Rpo, Rto, UndecidedTransaction, apply_privacy,
+    Bounds, Check, Format, Human, Json, LeftTimeline, LineageCheck, LostAmount, LostRow, LostRows, LostTable,
+    LostTransaction, Nagios, Privacy, Reason, Recovery, RenderOptions, Report, RowChanges, Rpo, Rto,
+    UndecidedTransaction, apply_privacy,
 };
 use rstest::rstest;
 
@@ -33,7 +34,35 @@ fn lost(xid: u32) -> LostTransaction {
         subtransactions: (xid + 1..xid + 8).collect(),
         prepared: true,
         gid: Some("client 4711".to_owned()),
+        touched: Vec::new(),
     }
+}
+
+fn rows() -> LostRows {
+    let named = |name: &str, text: &str| (name.to_owned(), Value::from(text));
+    let mut item = LostRow::new("insert", 700, Class::Lost);
+    item.row.key = vec![("id".to_owned(), Value::Int(42))];
+    item.row.source = vec![named("id", "42"), named("amount", "1234.50"), named("who", "alice\u{1b}[31m")];
+    let table = LostTable {
+        dataset: "public.orders".to_owned(),
+        complete: true,
+        key: vec!["id".to_owned()],
+        log: RowChanges { inserted: 1, updated: 2, deleted: 0 },
+        rows: RowChanges { inserted: 1, updated: 1, deleted: 0 },
+        lost: RowChanges { inserted: 1, updated: 0, deleted: 0 },
+        present: 1,
+        amounts: vec![LostAmount {
+            column: "amount".to_owned(),
+            inserted: Some("1234.50".to_owned()),
+            updated: Some("0".to_owned()),
+            deleted: Some("0".to_owned()),
+            net: Some("1234.50".to_owned()),
+            why: None,
+        }],
+        items: vec![item],
+        ..LostTable::default()
+    };
+    LostRows { complete: true, tables: vec![table], ..LostRows::default() }
 }
 
 fn recovery(exact: bool, count: u64, verdict: Verdict) -> Recovery {
@@ -60,6 +89,7 @@ fn recovery(exact: bool, count: u64, verdict: Verdict) -> Recovery {
             prepared_at: "2026-01-02T03:04:05Z".to_owned(),
             database: None,
         }],
+        rows: Some(rows()),
     };
     Recovery {
         decision: if verdict == Verdict::Pass { "go" } else { "no-go" }.to_owned(),

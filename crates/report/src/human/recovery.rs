@@ -157,6 +157,9 @@ fn left(page: &mut Page<'_>, timeline: &LeftTimeline) -> io::Result<()> {
         );
         page.wrapped(6, &text)?;
     }
+    if let Some(rows) = &timeline.rows {
+        super::lost_rows::write(page, rows)?;
+    }
     doubts(page, timeline)
 }
 
