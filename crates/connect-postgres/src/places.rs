@@ -19,6 +19,9 @@ use tokio_postgres::types::ToSql;
 
 /// Rows in one statement: values may be large.
 const ROWS_MAX: usize = 200;
+/// Rows in one statement that reads a whole table.
+const COPIES_MAX: usize = 2_000;
+const MONEY: &str = "\"pg_catalog\".\"money\"";
 
 const RELATIONS: &str = "SELECT c.oid, \
       CASE WHEN c.reltablespace = 0 THEN d.dattablespace ELSE c.reltablespace END, pg_relation_filenode(c.oid), \
@@ -142,7 +145,7 @@ impl Places for Inner {
         );
         let session = self.session(cx).await?;
         let mut found = Vec::with_capacity(rows.len());
-        for part in rows.chunks(ROWS_MAX) {
+        for part in rows.chunks(COPIES_MAX) {
             let value = |row: &Vec<Option<String>>, number: usize| row.get(number).cloned().flatten();
             let columns: Vec<Vec<Option<String>>> =
                 (0..columns.len()).map(|number| part.iter().map(|row| value(row, number)).collect()).collect();
@@ -233,12 +236,17 @@ async fn shape(session: &Session, cx: &Context, root: u32) -> Result<PlacedShape
                 | LogicalType::Float { .. }
                 | LogicalType::Decimal { .. }
                 | LogicalType::DecimalAny
-        ) || (base.schema == "pg_catalog" && base.name == "money");
+        ) || sql_type == MONEY;
+        let mut value = format!("t.{}", quote::ident(&info.name));
+        if sql_type == MONEY {
+            // Its text has a currency and signs between digits.
+            value.push_str("::pg_catalog.numeric");
+        }
         found.push(PlacedColumn {
             name: info.name.clone(),
             engine_type: info.engine_type.clone(),
             logical,
-            text: text_of(&format!("t.{}", quote::ident(&info.name)), &sql_type),
+            text: text_of(&value, &sql_type),
             sql_type,
             equals: base.equals_in.as_ref().map_or_else(|| "=".to_owned(), |schema| format!("OPERATOR({schema}.=)")),
             amount: number && !key.contains(&info.name) && !references.contains(&info.name),

@@ -19,7 +19,7 @@
 //!
 //! - **Segments** (`access/xlog_internal.h`): files of 1 MiB to 1 GiB, named by timeline and number in 24 hexadecimal
 //!   digits; how the number is split depends on the size, which only the first page says. A file that a promotion or
-//!   an unfinished transfer left is named `.partial`. Files are recycled: renamed to a later name, old content inside.
+//!   an unfinished transfer left is named `.partial`. Archives may pack them (`.gz`, `.zst`, `.lz4`). Files are recycled: renamed to a later name, old content inside.
 //! - **Pages** (`access/xlog_internal.h`, `xlogreader.c`): 8 KiB, with a header of 24 bytes, of 40 in the first page of
 //!   a segment. The magic number tells the version: 14 D10D, 15 D110, 16 D113, 17 D116, 18 D118. A page says its own
 //!   position, so a recycled one is found out; the header has no checksum, so everything it says is checked against
@@ -48,6 +48,7 @@
 //! server itself would end there too. What was zeroed or cut off together with everything behind it cannot be told
 //! from what was never written: the proof is of what the folder holds.
 
+mod content;
 mod control;
 mod crc;
 #[cfg(test)]

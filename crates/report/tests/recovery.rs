@@ -150,6 +150,8 @@ fn the_decision_comes_first_and_unknown_numbers_are_left_out(
     assert_eq!(text.contains("at least 3 commits"), !exact, "{text}");
     assert_eq!(text.contains("! the log has a hole"), !exact, "{text}");
     assert_eq!(text.contains("\nnext: paritas failover"), verdict == Verdict::Unknown, "{text}");
+    assert!(text.contains("public.orders: 1 row inserted and not on the new primary, 1 row there by now; amount +1234.50"));
+    assert!(text.contains("id=42"), "{text}");
     assert!(text.contains("with subtransactions 701, 702, 703, 704, 705 and 2 more"), "{text}");
     let nagios = written(&Nagios { deny_warnings: false }, &report, RenderOptions::default());
     assert!(nagios.contains(performance) && nagios.lines().count() == 1, "{nagios}");
@@ -181,6 +183,10 @@ fn names_from_servers_and_files_cannot_write_to_the_terminal() {
     }
     timeline.lost[0].database = Some(hostile.to_owned());
     timeline.lost[0].gid = Some(hostile.to_owned());
+    let rows = timeline.rows.as_mut().unwrap();
+    (rows.why, rows.tables[0].dataset) = (vec![hostile.to_owned()], hostile.to_owned());
+    rows.tables[0].notes = vec![hostile.to_owned()];
+    rows.tables[0].amounts[0].column = hostile.to_owned();
     let nagios = written(&Nagios { deny_warnings: false }, &report, RenderOptions::default());
     assert!(nagios.lines().count() == 1 && nagios.matches('|').count() == 1, "{nagios:?}");
     for text in [text(&report), nagios] {
@@ -195,5 +201,6 @@ fn names_of_prepared_transactions_are_values() {
         apply_privacy(&mut report, privacy);
         let json = written(&Json { pretty: false }, &report, RenderOptions::default());
         assert!(!json.contains("client") && json.contains("\"xid\":700"), "{json}");
+        assert!(!json.contains("1234.50") && !json.contains("alice") && json.contains("public.orders"), "{json}");
     }
 }

@@ -203,7 +203,8 @@ fn only_postgres(job: &Job) -> Result<()> {
 }
 
 async fn examine(cx: &Context, job: Job, options: &Options) -> LinkReport {
-    let evidence = gather(cx, &job, options).await;
+    let cx = &crate::job::limited(cx, options).0;
+    let evidence = gather(cx, &job).await;
     let servers = lineage::Servers {
         source: &evidence.source,
         replica: &evidence.replica,
@@ -242,8 +243,7 @@ fn ahead(source: &paritas_connect::Result<Standing>, replica: &paritas_connect::
     reached(source).zip(reached(replica)).is_some_and(|(source, replica)| source > replica)
 }
 
-async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
-    let (cx, _) = crate::job::limited(cx, options);
+async fn gather(cx: &Context, job: &Job) -> Evidence {
     let ask = |opened: &Opened| {
         let (store, cx) = (std::sync::Arc::clone(&opened.store), cx.clone());
         async move {

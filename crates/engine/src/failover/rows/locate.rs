@@ -128,8 +128,10 @@ impl<'a> Finding<'a> {
     /// The dataset of a relation, and what both servers have of it.
     fn set(&mut self, known: &Placed) -> &mut Dataset<'a> {
         let same = |placed: &&Placed| placed.dataset == known.dataset;
-        let theirs = self.theirs.values().find(same).or_else(|| self.their_oids.values().find(same)).cloned();
-        let ours = self.ours.values().find(same);
+        // One file is one table, whatever it is called by now.
+        let theirs = self.theirs.get(&known.file).or_else(|| self.theirs.values().find(same));
+        let theirs = theirs.or_else(|| self.their_oids.values().find(same)).cloned();
+        let ours = self.ours.get(&known.file).or_else(|| self.ours.values().find(same));
         let ours = ours.or_else(|| self.our_oids.iter().flat_map(BTreeMap::values).find(same)).cloned();
         let name = known.dataset.clone();
         self.sets

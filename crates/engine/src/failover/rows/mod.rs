@@ -59,9 +59,8 @@ pub(super) async fn fill(
     recovery: &mut Recovery,
     not_checked: &mut Vec<NotChecked>,
 ) {
-    let (cx, _) = crate::job::limited(cx, options);
     let Some(new) = job.replica.store.places() else { return };
-    let old = old::server(&cx, job, evidence).await;
+    let old = old::server(cx, job, evidence).await;
     let mut complete = true;
     let found = evidence.abandoned.iter().zip(&evidence.touched).zip(&mut recovery.timelines);
     for ((abandoned, touched), timeline) in found {
@@ -69,7 +68,7 @@ pub(super) async fn fill(
         let fitting = old.as_ref().map_err(Clone::clone).and_then(|old| old.fits(abandoned).map(|()| old));
         let server = fitting.as_ref().ok().map(|old| old.store.as_ref());
         let sides =
-            Sides { cx: &cx, old: server.and_then(|store| store.places()), new, touched, max: options.max_differences };
+            Sides { cx, old: server.and_then(|store| store.places()), new, touched, max: options.max_differences };
         let (mut rows, names) = rows_of(&sides, &job.taken, not_checked).await;
         doubts(&mut rows, abandoned, touched, &fitting);
         complete &= rows.complete;
@@ -84,6 +83,13 @@ pub(super) async fn fill(
             why: "a copy that was started and written to may show other rows at the same places".to_owned(),
         });
     }
+    if let (Some(_), Ok(old)) = (&job.old_primary, &old)
+        && old.takes_writes()
+    {
+        let hint = "set default_transaction_read_only = on there, and let nobody reach it: what it takes now is lost, too";
+        let text = format!("{} takes writes", old.name);
+        recovery.reasons.push(Reason { verdict: Verdict::Warn, text, hint: Some(hint.to_owned()) });
+    }
     if job.old_primary.is_some() && !complete {
         let hint = "the rows that are lost are listed with each timeline, and why there may be more";
         recovery.reasons.push(Reason {
@@ -91,9 +97,9 @@ pub(super) async fn fill(
             text: "not every lost row could be named".to_owned(),
             hint: Some(hint.to_owned()),
         });
-        recovery.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
         "no-go".clone_into(&mut recovery.decision);
     }
+    recovery.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
 }
 
 /// Why rows of this timeline may be missing whatever the tables say.

@@ -37,6 +37,10 @@ pub(super) async fn server(cx: &Context, job: &Job, evidence: &Evidence) -> Resu
 }
 
 impl Old {
+    pub(super) fn takes_writes(&self) -> bool {
+        self.standing.takes_writes()
+    }
+
     /// Whether the server has this timeline, and all of it that was read.
     pub(super) fn fits(&self, abandoned: &Abandoned) -> Result<(), String> {
         let refused = |why: String| Err(format!("values of the old primary were not read: {} {why}", self.name));

@@ -18,6 +18,9 @@ const NO_OLD: &str = "their values are on the old primary only, whose server was
 const NOT_AS_LEFT: &str = "the old primary does not have them as the log left them: it was written to, or rewritten, since";
 const MOVED_ON: &str = "the new primary has changed or removed them since";
 const NO_TABLE: &str = "the table is not on the new primary as it was";
+const TOO_MANY: &str = "the table has no key, and looking for more of its rows by value would take too long";
+/// Rows of one table without a key that are looked for by their values: each time all rows are read.
+const KEYLESS_MAX: usize = 20_000;
 
 type Spot = (u32, (u32, u16));
 
@@ -57,11 +60,10 @@ pub(super) async fn name(sides: &Sides<'_>, dataset: &Dataset<'_>) -> LostTable 
             Effect::Deleted { .. } => &mut table.rows.deleted,
         }) += 1;
     }
-    let all = table.rows.total();
     let mut work = match Work::new(sides, dataset, table.clone()).await {
         Ok(work) => work,
         Err(error) => {
-            table.unnamed = all;
+            table.unnamed = table.rows.total();
             table.why.push(format!("its columns could not be read: {}", said(&error)));
             return table;
         }
@@ -69,7 +71,7 @@ pub(super) async fn name(sides: &Sides<'_>, dataset: &Dataset<'_>) -> LostTable 
     if let Err(error) = work.run().await {
         work.table.why.push(format!("reading stopped: {}", said(&error)));
     }
-    work.finish(all)
+    work.finish()
 }
 
 fn said(error: &paritas_connect::Error) -> String {
@@ -165,13 +167,13 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn finish(mut self, all: u64) -> LostTable {
+    fn finish(mut self) -> LostTable {
         for (why, count) in std::mem::take(&mut self.unnamed) {
             self.table.why.push(format!("{} not named: {why}", counted(count, "row")));
         }
         let table = &mut self.table;
         let accounted = table.lost.total() + table.present;
-        table.unnamed = all.saturating_sub(accounted);
+        table.unnamed = table.rows.total().saturating_sub(accounted);
         table.complete = table.why.is_empty() && table.unnamed == 0;
         table.amounts = self.sums.into_iter().map(Sum::finish).collect();
         self.table
@@ -255,7 +257,10 @@ impl<'a> Work<'a> {
     /// Rows of a table without a key: lost as far as the old primary has more of them.
     async fn keyless(&mut self, found: &[(&RowChange, &PlacedRow)]) -> Result<()> {
         let values: Vec<Vec<Option<String>>> = found.iter().map(|(_, row)| row.values.clone()).collect();
-        self.count(&values).await?;
+        if !self.count(&values).await? {
+            self.miss(TOO_MANY, found.len());
+            return Ok(());
+        }
         for (change, row) in found {
             let surplus = self.surplus.entry(identity(&row.values)).or_default();
             if *surplus > 0 {
@@ -268,17 +273,17 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// How many more of each row the old primary has.
-    async fn count(&mut self, rows: &[Vec<Option<String>>]) -> Result<()> {
+    /// How many more of each row the old primary has; false when that is not asked any more.
+    async fn count(&mut self, rows: &[Vec<Option<String>>]) -> Result<bool> {
         let mut fresh: HashMap<[u8; 32], &Vec<Option<String>>> = rows.iter().map(|row| (identity(row), row)).collect();
         fresh.retain(|id, _| !self.surplus.contains_key(id));
         let (ids, rows): (Vec<[u8; 32]>, Vec<Vec<Option<String>>>) =
             fresh.into_iter().map(|(id, row)| (id, row.clone())).unzip();
-        if rows.is_empty() {
-            return Ok(());
+        let (Some(old), Some(placed)) = (self.sides.old, &self.dataset.ours) else { return Ok(false) };
+        if rows.is_empty() || self.surplus.len() + rows.len() > KEYLESS_MAX {
+            return Ok(rows.is_empty());
         }
         let cx = self.sides.cx;
-        let (Some(old), Some(placed)) = (self.sides.old, &self.dataset.ours) else { return Ok(()) };
         let ours = old.copies(cx, placed, &self.ours, &rows).await?;
         let theirs = match &self.dataset.theirs {
             Some(placed) => self.sides.new.copies(cx, placed, &self.theirs, &rows).await?,
@@ -287,7 +292,7 @@ impl<'a> Work<'a> {
         for (id, (ours, theirs)) in ids.into_iter().zip(ours.into_iter().zip(theirs)) {
             self.surplus.insert(id, i128::from(ours) - i128::from(theirs));
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn updates(&mut self, piece: &Piece<'_>, changes: &[RowChange]) -> Result<()> {
@@ -322,7 +327,10 @@ impl<'a> Work<'a> {
 
     async fn keyless_updates(&mut self, found: &[(&RowChange, &PlacedRow)]) -> Result<()> {
         let values: Vec<Vec<Option<String>>> = found.iter().map(|(_, row)| row.values.clone()).collect();
-        self.count(&values).await?;
+        if !self.count(&values).await? {
+            self.miss(TOO_MANY, found.len());
+            return Ok(());
+        }
         for (change, row) in found {
             let surplus = self.surplus.entry(identity(&row.values)).or_default();
             if *surplus > 0 {
