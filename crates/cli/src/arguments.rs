@@ -224,13 +224,17 @@ pub struct FailoverArgs {
     /// Folder with archived or received segments of its log (repeatable)
     #[arg(long, value_name = "DIR")]
     pub wal_archive: Vec<PathBuf>,
+    /// The old primary's server, started where nobody else reaches it, if it is not at the source's address: lost rows
+    /// are read from it
+    #[arg(long, value_name = "URL")]
+    pub old_primary: Option<String>,
     /// Make a warning count as a violation (exit code 1)
     #[arg(long, value_name = "WHAT")]
     pub deny: Option<Deny>,
     /// Stop after a time: 10m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub budget: Option<Duration>,
-    /// List at most that many lost transactions per timeline [default: 1000, of which 20 as text]
+    /// List at most that many lost transactions per timeline, and lost rows per table [default: 1000, of which 20 as text]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=MAX_DIFFERENCES_LIMIT))]
     pub max_differences: Option<u64>,
     /// Whose exit codes and output to use

@@ -31,6 +31,7 @@ mod opening;
 mod pages;
 mod params;
 mod passfile;
+mod places;
 mod plan;
 mod positions;
 mod probe;

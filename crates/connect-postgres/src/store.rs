@@ -7,7 +7,7 @@ use crate::session::{self, Session};
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, Lineages, Pages, Positions, QuickPart, QuickSum, Result, Scan, ScanRequest,
+    Beside, Context, Datasets, Description, Lineages, Pages, Places, Positions, QuickPart, QuickSum, Result, Scan, ScanRequest,
     Store, StoreIdentity, Surrounding,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
@@ -162,6 +162,10 @@ impl Store for PostgresStore {
 
     fn pages(&self) -> Option<&dyn Pages> {
         Some(self)
+    }
+
+    fn places(&self) -> Option<&dyn Places> {
+        Some(&*self.inner)
     }
 }
 
