@@ -113,8 +113,9 @@ fn unpack(path: &Path, file: File, packing: Packing, limit: u64) -> Result<Vec<u
         Packing::Plain => Read::by_ref(&mut source).take(limit).read_to_end(&mut content),
         // Several members one after the other are one file.
         Packing::Gzip => flate2::read::MultiGzDecoder::new(&mut source).take(limit).read_to_end(&mut content),
-        Packing::Zstd => zstd::Decoder::new(&mut source)
-            .and_then(|decoder| decoder.take(limit).read_to_end(&mut content)),
+        Packing::Zstd => {
+            zstd::Decoder::new(&mut source).and_then(|decoder| decoder.take(limit).read_to_end(&mut content))
+        }
         Packing::Lz4 => lz4_flex::frame::FrameDecoder::new(&mut source).take(limit).read_to_end(&mut content),
     };
     match (source.failure, unpacked) {

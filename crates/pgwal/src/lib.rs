@@ -63,9 +63,9 @@ mod page;
 mod reader;
 mod record;
 mod recover;
+mod rows;
 mod running;
 mod segment;
-mod rows;
 mod several;
 #[cfg(test)]
 mod synthetic;

@@ -20,6 +20,11 @@ pub struct Changes {
     pub deletes: u64,
 }
 
+/// What was done to each table, and what is left of it row by row.
+type PerTable = Vec<(Relation, Changes, Vec<RowChange>)>;
+/// What each transaction did to each table.
+type PerTransaction = BTreeMap<u32, Vec<(Relation, Changes)>>;
+
 impl Changes {
     fn add(&mut self, deed: &Deed) {
         match deed {
@@ -145,7 +150,7 @@ impl Rows {
     }
 
     /// What is left of each table in the end, and what each transaction did to each.
-    pub(crate) fn finish(self) -> (Vec<(Relation, Changes, Vec<RowChange>)>, BTreeMap<u32, Vec<(Relation, Changes)>>) {
+    pub(crate) fn finish(self) -> (PerTable, PerTransaction) {
         let tables = self.tables.into_iter().map(|(relation, table)| {
             let mut rows = table.deleted;
             rows.extend(table.versions.into_iter().map(|(at, version)| {

@@ -156,7 +156,9 @@ impl Pass {
         let lost: HashSet<u32> = abandoned.commits().map(|commit| commit.xid).filter(|xid| *xid >= XID_MIN).collect();
         let doubts = &mut self.found.doubts;
         if self.ended != lost {
-            doubts.push("not all lost transactions were found again: their log changed, or lies in several folders".into());
+            doubts.push(
+                "not all lost transactions were found again: their log changed, or lies in several folders".into(),
+            );
         }
         if let Some(lsn) = self.unparsed {
             doubts.push(format!("the record at {lsn} changes rows and is of an unknown form"));

@@ -127,8 +127,7 @@ pub async fn failover_pair(
     let named = source.target.datasets.iter().chain(&replica.target.datasets).cloned().collect();
     let taken = rows::Taken { named, ..rows::Taken::default() };
     let not_checked = Vec::new();
-    let job =
-        Job { name, ad_hoc: true, tier: None, source, replica, left, old_primary, taken, objective, not_checked };
+    let job = Job { name, ad_hoc: true, tier: None, source, replica, left, old_primary, taken, objective, not_checked };
     only_postgres(&job)?;
     let keeper = Keeper::begin(options, None).of("failover");
     let link = examine(cx, job, options).await;
@@ -181,7 +180,11 @@ fn old_primary(left: &Failover, source: Option<&StoreConfig>) -> Result<Option<O
     let target = Target::parse(url)?;
     if target.kind != StoreKind::Postgres {
         let message = format!("the old primary cannot be a {} store", target.kind);
-        return Err(Error::usage("usage.kinds", message, "name its server: --old-primary postgres://user@host/database"));
+        return Err(Error::usage(
+            "usage.kinds",
+            message,
+            "name its server: --old-primary postgres://user@host/database",
+        ));
     }
     let password = match source.and_then(|store| store.password.as_ref()) {
         Some(secret) => Some(secret.resolve().map_err(registry::usage)?),
@@ -256,8 +259,7 @@ async fn gather(cx: &Context, job: &Job) -> Evidence {
         // Both were asked at once: only a later answer can say that a standby is ahead of its primary.
         replica = ask(&job.replica).await;
     }
-    let mut evidence =
-        Evidence { source, replica, abandoned: Vec::new(), touched: Vec::new(), problems: Vec::new() };
+    let mut evidence = Evidence { source, replica, abandoned: Vec::new(), touched: Vec::new(), problems: Vec::new() };
     let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value().cloned());
     let Some(ancestry) = ancestry else { return evidence };
     let timeline = evidence.source.as_ref().ok().and_then(|old| old.ancestry.value().map(|old| old.timeline));

@@ -134,9 +134,7 @@ impl<'a> Finding<'a> {
         let ours = self.ours.get(&known.file).or_else(|| self.ours.values().find(same));
         let ours = ours.or_else(|| self.our_oids.iter().flat_map(BTreeMap::values).find(same)).cloned();
         let name = known.dataset.clone();
-        self.sets
-            .entry(known.dataset.clone())
-            .or_insert_with(|| Dataset { name, ours, theirs, ..Dataset::default() })
+        self.sets.entry(known.dataset.clone()).or_insert_with(|| Dataset { name, ours, theirs, ..Dataset::default() })
     }
 
     /// Files that were there at the switchpoint, and that lost transactions removed.
@@ -144,7 +142,9 @@ impl<'a> Finding<'a> {
         for file in files {
             let Some(known) = self.theirs.get(file).cloned() else {
                 let number = file.number;
-                why.push(format!("a lost transaction removed the file {number}, and no server knows of which relation"));
+                why.push(format!(
+                    "a lost transaction removed the file {number}, and no server knows of which relation"
+                ));
                 continue;
             };
             if known.holds != Holds::Rows {
