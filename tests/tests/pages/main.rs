@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod kinds;
 mod load;
+mod manners;
 mod passes;
 mod stage;
 mod versions;
