@@ -1,5 +1,5 @@
 //! Physical standbys compared page by page, through the binary and on real servers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod choice;
 mod damage;

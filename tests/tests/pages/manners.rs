@@ -24,7 +24,7 @@ fn begin(stage: &Stage, table: &str, more: &[&str]) -> Child {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_not_read_while_the_replica_is_too_far_behind() {
     let stage = Stage::new(quiet(), TABLE).await;
-    let options = ["--rate", "50KiB/s", "--view-max", "2s", "--pause-lag", "1MiB", "--parallel", "1"];
+    let options = ["--rate", "50KiB/s", "--view-max", "2s", "--pause-lag", "1MiB", "--parallel", "1", "--settle", "3s"];
     let child = begin(&stage, "t", &options);
     let client = stage.primary.client("postgres").await.unwrap();
     let reading =
