@@ -36,7 +36,8 @@ lint: ## Formatting and lints
 fmt: ## Format everything
 	$(CARGO) fmt --all
 
-bench: ## Measure every hot path beside what it is compared with
+bench: build ## Measure every hot path beside what it is compared with
+	@.ci/setup.sh --peers
 	$(CARGO) bench --locked -p paritas-benches
 
 soak: ## Verify loaded servers for SOAK_MINUTES (default 30) with drifts and stops at random

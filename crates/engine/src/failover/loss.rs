@@ -40,6 +40,7 @@ pub(crate) fn timeline(abandoned: &Abandoned, replica: &Standing, max: usize) ->
                 database: Some(database(prepare.database, names)),
             })
             .collect(),
+        rows: None,
     }
 }
 
@@ -70,6 +71,7 @@ fn lost(commit: &Commit, names: &BTreeMap<u32, String>) -> LostTransaction {
         subtransactions: commit.subxacts.clone(),
         prepared: commit.prepared,
         gid: commit.gid.clone(),
+        touched: Vec::new(),
     }
 }
 
