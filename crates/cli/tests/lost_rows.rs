@@ -185,16 +185,9 @@ fn exactly_the_lost_rows_are_named_with_their_amounts(#[case] major: u32) {
     assert_eq!((sums["rate"].as_str(), sums.contains_key("id")), ("0.2500001", false));
 
     let balances = table(&rows, "public.balances");
-    let expected = [
-        ("delete", "a4"),
-        ("delete", "a5"),
-        ("insert", "late"),
-        ("update", "a1"),
-        ("update", "a3"),
-        ("update", "a6"),
-    ];
-    let expected: Vec<_> =
-        expected.map(|(change, account)| (change.to_owned(), key("account", account.into()))).into();
+    let expected =
+        [("delete", "a4"), ("delete", "a5"), ("insert", "late"), ("update", "a1"), ("update", "a3"), ("update", "a6")];
+    let expected: Vec<_> = expected.map(|(change, account)| (change.to_owned(), key("account", account.into()))).into();
     assert_eq!(items(balances), expected, "{balances:#}");
     assert_eq!(balances["present"], 1, "an update that changes nothing: {balances:#}");
     // -40 and -50 of updates, -100 of each delete, 3 inserted.
@@ -210,9 +203,8 @@ fn exactly_the_lost_rows_are_named_with_their_amounts(#[case] major: u32) {
 
     let fills = table(&rows, "public.fills");
     let expected = [("insert", 100, "eu"), ("insert", 101, "us"), ("insert", 2, "us"), ("delete", 2, "eu")];
-    let mut expected: Vec<_> = expected
-        .map(|(change, id, region)| (change.to_owned(), json!({"id": id, "region": region})))
-        .into();
+    let mut expected: Vec<_> =
+        expected.map(|(change, id, region)| (change.to_owned(), json!({"id": id, "region": region}))).into();
     expected.sort_by_key(|(change, key)| (change.clone(), key.to_string()));
     assert_eq!((items(fills), net(fills)["qty"].as_str()), (expected, "15"), "{fills:#}");
 
@@ -238,13 +230,15 @@ fn what_was_entered_again_is_not_lost_and_what_the_new_primary_changed_is_told()
         insert into orders values (1001, 1, 10, 'again', '0', 0), (1002, 1, 20, 'taken', '0', 0), (1003, 1, 40, 'gone', '0', 0);
         update balances set amount = 1 where account = 'a1'; update balances set amount = 2 where account = 'a2';
         update balances set amount = 3 where account = 'a3'; delete from balances where account in ('a4', 'a5');
-        insert into ticks values ('Z', 1), ('Z', 1), ('Z', 2)";
+        insert into ticks values ('Z', 1), ('Z', 1), ('Z', 2);
+        create table fresh (id int primary key, amount int); insert into fresh values (1, 10), (2, 20)";
     let pair = pair(&install, "", lost);
     pair.new.sql(
         "insert into orders values (1001, 1, 10, 'again', '0', 0), (1002, 9, 1, 'another', '0', 0);
          update balances set amount = 1 where account = 'a1'; update balances set amount = 77 where account = 'a2';
          delete from balances where account = 'a3'; update balances set amount = 5 where account = 'a5';
-         insert into ticks values ('Z', 1)",
+         insert into ticks values ('Z', 1);
+         create table another (a int); create table fresh (id int primary key, amount int); insert into fresh values (1, 10)",
     );
     let rows = pair.named();
     let orders = table(&rows, "public.orders");
@@ -262,12 +256,21 @@ fn what_was_entered_again_is_not_lost_and_what_the_new_primary_changed_is_told()
     let ticks = table(&rows, "public.ticks");
     assert_eq!((&ticks["lost"]["inserted"], &ticks["present"]), (&2.into(), &1.into()), "{ticks:#}");
 
+    let fresh = table(&rows, "public.fresh");
+    assert_eq!(
+        (items(fresh), &fresh["present"]),
+        (vec![("insert".to_owned(), json!({"id": 2}))], &1.into()),
+        "{fresh:#}"
+    );
+    assert!(fresh["notes"][0].as_str().unwrap().contains("another table of this name"), "{fresh:#}");
+
     // Who asked for rows, and does not get all of them, is told in the decision.
     let (code, text) = pair.failover(pair.copy.path(), &["--old-primary", &url(&pair.old)]);
     assert!(code == 1 && text.contains("not every lost row could be named"), "{text}");
     assert!(text.contains("public.orders: 2 rows inserted and not on the new primary, 1 row there by now"), "{text}");
     assert!(text.contains("amount +60.00"), "{text}");
-    let (_, text) = pair.failover(pair.copy.path(), &["--old-primary", &url(&pair.old), "--max-differences", "1", "--json"]);
+    let (_, text) =
+        pair.failover(pair.copy.path(), &["--old-primary", &url(&pair.old), "--max-differences", "1", "--json"]);
     let json: Value = serde_json::from_str(&text).unwrap();
     let orders = table(&json["links"][0]["recovery"]["timelines"][0]["rows"], "public.orders").clone();
     assert_eq!((orders["items"].as_array().unwrap().len(), &orders["items_truncated"]), (1, &true.into()));
@@ -277,7 +280,8 @@ fn what_was_entered_again_is_not_lost_and_what_the_new_primary_changed_is_told()
 #[test]
 fn without_the_old_server_the_log_and_the_new_primary_name_what_they_can() {
     let Some(install) = common::install(MAJOR) else { return };
-    let lost = "insert into orders values (1001, 1, 10, 'lost', '0', 0); update orders set amount = 0 where id in (3, 4);
+    let lost =
+        "insert into orders values (1001, 1, 10, 'lost', '0', 0); update orders set amount = 0 where id in (3, 4);
                 delete from orders where id = 5; delete from old_stuff where id > 3";
     let pair = pair(&install, "", lost);
     let rows = pair.rows(&[]);
@@ -317,9 +321,17 @@ fn without_the_old_server_the_log_and_the_new_primary_name_what_they_can() {
 
 #[rstest]
 #[case::emptied("truncate old_stuff; insert into old_stuff values (7)", "public.old_stuff", "emptied or rewrote")]
-#[case::rewritten("delete from old_stuff where id = 1; vacuum full old_stuff", "public.old_stuff", "emptied or rewrote")]
+#[case::rewritten(
+    "delete from old_stuff where id = 1; vacuum full old_stuff",
+    "public.old_stuff",
+    "emptied or rewrote"
+)]
 #[case::dropped("drop table old_stuff", "public.old_stuff", "dropped public.old_stuff")]
-#[case::widened("alter table old_stuff add column extra int; insert into old_stuff values (8, 8)", "public.old_stuff", "column extra")]
+#[case::widened(
+    "alter table old_stuff add column extra int; insert into old_stuff values (8, 8)",
+    "public.old_stuff",
+    "column extra"
+)]
 fn a_table_that_a_lost_transaction_replaced_is_never_complete(
     #[case] lost: &str,
     #[case] dataset: &str,
@@ -336,7 +348,8 @@ fn a_table_that_a_lost_transaction_replaced_is_never_complete(
 #[test]
 fn what_the_restarted_server_writes_is_not_counted() {
     let Some(install) = common::install(MAJOR) else { return };
-    let pair = pair(&install, "", "insert into orders values (1001, 1, 10, 'lost', '0', 0), (1002, 1, 20, 'lost', '0', 0)");
+    let pair =
+        pair(&install, "", "insert into orders values (1001, 1, 10, 'lost', '0', 0), (1002, 1, 20, 'lost', '0', 0)");
     pair.old.sql("insert into orders values (2000, 1, 99, 'after', '0', 0); vacuum freeze orders");
     let rows = pair.named();
     let orders = table(&rows, "public.orders");
@@ -356,8 +369,10 @@ fn a_transaction_that_began_before_the_switchpoint_is_lost_with_all_its_rows() {
     old.sql(TABLES);
     let new = old.standby("new");
     // Rows before the switchpoint, of a transaction that commits behind it.
-    old.sql("begin; insert into orders values (1001, 1, 10, 'early', '0', 0); delete from old_stuff where id = 1; \
-             prepare transaction 'long'");
+    old.sql(
+        "begin; insert into orders values (1001, 1, 10, 'early', '0', 0); delete from old_stuff where id = 1; \
+             prepare transaction 'long'",
+    );
     old.sql("insert into old_stuff select generate_series(100, 20000); checkpoint");
     let sent = old.sql("select pg_current_wal_lsn()");
     new.wait_for(&format!("select coalesce(pg_last_wal_replay_lsn() >= '{sent}', false)"));

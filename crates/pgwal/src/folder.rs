@@ -296,9 +296,10 @@ fn list(folder: &Path, timeline: u32) -> Result<Vec<(String, PathBuf)>> {
 fn unreadable(folders: &[&Path], timeline: u32) -> Option<&'static str> {
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter_map(|name| {
-        let (stem, ending) = foreign(&name)?;
-        halves(stem).is_some_and(|(of, ..)| of == timeline).then_some(ending)
-    })
-    .next()
+    names
+        .filter_map(|name| {
+            let (stem, ending) = foreign(&name)?;
+            halves(stem).is_some_and(|(of, ..)| of == timeline).then_some(ending)
+        })
+        .next()
 }

@@ -286,11 +286,7 @@ fn block(fields: &mut Fields<'_>, id: u8, last: Option<Relation>, version: Versi
         return None;
     }
     let image = if flags & HAS_IMAGE != 0 { Some(image(fields, version)?) } else { None };
-    let relation = if flags & SAME_RELATION != 0 {
-        last?
-    } else {
-        Relation::read(fields)?
-    };
+    let relation = if flags & SAME_RELATION != 0 { last? } else { Relation::read(fields)? };
     Some(Block { id, fork: flags & FORK, relation, number: fields.u32()?, data_bytes, image })
 }
 

@@ -150,7 +150,9 @@ fn the_decision_comes_first_and_unknown_numbers_are_left_out(
     assert_eq!(text.contains("at least 3 commits"), !exact, "{text}");
     assert_eq!(text.contains("! the log has a hole"), !exact, "{text}");
     assert_eq!(text.contains("\nnext: paritas failover"), verdict == Verdict::Unknown, "{text}");
-    assert!(text.contains("public.orders: 1 row inserted and not on the new primary, 1 row there by now; amount +1234.50"));
+    assert!(
+        text.contains("public.orders: 1 row inserted and not on the new primary, 1 row there by now; amount +1234.50")
+    );
     assert!(text.contains("id=42"), "{text}");
     assert!(text.contains("with subtransactions 701, 702, 703, 704, 705 and 2 more"), "{text}");
     let nagios = written(&Nagios { deny_warnings: false }, &report, RenderOptions::default());

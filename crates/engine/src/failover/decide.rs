@@ -77,7 +77,11 @@ fn writable(job: &Job, evidence: &Evidence) -> Reason {
     };
     if standing.in_recovery {
         let hint = "promote it (pg_promote), and ask again".to_owned();
-        return reason(Verdict::Fail, format!("nothing was promoted yet: {name} is still a standby and takes no writes"), Some(hint));
+        return reason(
+            Verdict::Fail,
+            format!("nothing was promoted yet: {name} is still a standby and takes no writes"),
+            Some(hint),
+        );
     }
     if standing.read_only {
         let hint = "set default_transaction_read_only = off for the server, the database and the role".to_owned();

@@ -57,7 +57,8 @@ fn table(page: &mut Page<'_>, table: &LostTable) -> io::Result<()> {
         parts.push(if table.log.total() > 0 { "nothing left in the end" } else { "no rows named" }.to_owned());
     }
     let sums: Vec<String> = table.amounts.iter().filter_map(amount).collect();
-    let sums = if sums.is_empty() || table.lost.total() == 0 { String::new() } else { format!("; {}", sums.join(", ")) };
+    let sums =
+        if sums.is_empty() || table.lost.total() == 0 { String::new() } else { format!("; {}", sums.join(", ")) };
     page.labelled(6, Paint::Strong, &format!("{}:", escape(&table.dataset)), &format!("{}{sums}", parts.join(", ")))?;
     if table.conflicting > 0 {
         let text = format!("{} of them changed, given away or removed there since", grouped(table.conflicting));
@@ -78,7 +79,8 @@ fn table(page: &mut Page<'_>, table: &LostTable) -> io::Result<()> {
     let total = table.lost.total();
     let hidden = total.saturating_sub(shown as u64);
     if hidden > 0 {
-        let text = format!("… {} more; see them with --max-differences {total}, as text or with --json", grouped(hidden));
+        let text =
+            format!("… {} more; see them with --max-differences {total}, as text or with --json", grouped(hidden));
         page.line(8, &page.paint(Paint::Dim, &text))?;
     }
     Ok(())

@@ -107,6 +107,9 @@ mod tests {
     #[case("-5", "20", "15", "-25")]
     fn sums_and_differences_are_exact(#[case] a: &str, #[case] b: &str, #[case] sum: &str, #[case] difference: &str) {
         let (a, b) = (Amount::parse(a).unwrap(), Amount::parse(b).unwrap());
-        assert_eq!((a.plus(b).unwrap().to_string().as_str(), a.minus(b).unwrap().to_string().as_str()), (sum, difference));
+        assert_eq!(
+            (a.plus(b).unwrap().to_string().as_str(), a.minus(b).unwrap().to_string().as_str()),
+            (sum, difference)
+        );
     }
 }

@@ -86,7 +86,8 @@ pub(super) async fn fill(
     if let (Some(_), Ok(old)) = (&job.old_primary, &old)
         && old.takes_writes()
     {
-        let hint = "set default_transaction_read_only = on there, and let nobody reach it: what it takes now is lost, too";
+        let hint =
+            "set default_transaction_read_only = on there, and let nobody reach it: what it takes now is lost, too";
         let text = format!("{} takes writes", old.name);
         recovery.reasons.push(Reason { verdict: Verdict::Warn, text, hint: Some(hint.to_owned()) });
     }
@@ -144,10 +145,7 @@ async fn rows_of(
 }
 
 /// What a transaction did, dataset by dataset.
-fn named(
-    tables: &[(Relation, paritas_pgwal::Changes)],
-    names: &BTreeMap<Relation, String>,
-) -> Vec<TouchedTable> {
+fn named(tables: &[(Relation, paritas_pgwal::Changes)], names: &BTreeMap<Relation, String>) -> Vec<TouchedTable> {
     let mut by_name: BTreeMap<String, RowChanges> = BTreeMap::new();
     for (relation, changes) in tables {
         if let Some(name) = names.get(relation) {

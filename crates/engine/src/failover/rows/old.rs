@@ -20,9 +20,10 @@ pub(super) async fn server(cx: &Context, job: &Job, evidence: &Evidence) -> Resu
     let (store, name, standing) = match &job.old_primary {
         Some(opened) => {
             let lineages = opened.store.lineages().ok_or("the old primary is no server that can be asked")?;
-            let standing = cx.bound(lineages.standing(cx)).await.map_err(|error| {
-                format!("{} does not answer: {}", opened.described.name, error.message())
-            })?;
+            let standing = cx
+                .bound(lineages.standing(cx))
+                .await
+                .map_err(|error| format!("{} does not answer: {}", opened.described.name, error.message()))?;
             (Arc::clone(&opened.store), opened.described.name.clone(), standing)
         }
         None => match &evidence.source {

@@ -15,7 +15,8 @@ const CHUNK: usize = 500;
 const HALF: u32 = 1 << 31;
 
 const NO_OLD: &str = "their values are on the old primary only, whose server was not asked";
-const NOT_AS_LEFT: &str = "the old primary does not have them as the log left them: it was written to, or rewritten, since";
+const NOT_AS_LEFT: &str =
+    "the old primary does not have them as the log left them: it was written to, or rewritten, since";
 const MOVED_ON: &str = "the new primary has changed or removed them since";
 const NO_TABLE: &str = "the table is not on the new primary as it was";
 const TOO_MANY: &str = "the table has no key, and looking for more of its rows by value would take too long";
@@ -80,7 +81,7 @@ fn said(error: &paritas_connect::Error) -> String {
 }
 
 /// The columns of both servers that are read, in the order of the old one, and what cannot be compared.
-fn common(ours: PlacedShape, theirs: PlacedShape, why: &mut Vec<String>) -> (PlacedShape, PlacedShape) {
+fn common(ours: PlacedShape, theirs: &PlacedShape, why: &mut Vec<String>) -> (PlacedShape, PlacedShape) {
     let (mut left, mut right) = (PlacedShape::default(), PlacedShape::default());
     for column in ours.columns {
         match theirs.columns.iter().find(|other| other.name == column.name) {
@@ -121,7 +122,7 @@ impl<'a> Work<'a> {
             None => None,
         };
         let (ours, theirs) = match (ours, theirs) {
-            (Some(ours), Some(theirs)) => common(ours, theirs, &mut table.why),
+            (Some(ours), Some(theirs)) => common(ours, &theirs, &mut table.why),
             (Some(one), None) | (None, Some(one)) => (one.clone(), one),
             (None, None) => (PlacedShape::default(), PlacedShape::default()),
         };
@@ -182,7 +183,8 @@ impl<'a> Work<'a> {
     /// Rows after the change, on the old server: only versions that the very transaction wrote.
     async fn after(&self, piece: &Piece<'_>, rows: &[RowChange]) -> Result<HashMap<Place, PlacedRow>> {
         let (Some(old), Some(placed)) = (self.sides.old, &piece.ours) else { return Ok(HashMap::new()) };
-        let writers: HashMap<Place, u32> = rows.iter().filter_map(|row| Some((after_place(row)?, row.writer))).collect();
+        let writers: HashMap<Place, u32> =
+            rows.iter().filter_map(|row| Some((after_place(row)?, row.writer))).collect();
         let places: Vec<(u32, u16)> = writers.keys().map(|place| (place.block, place.item)).collect();
         let found = old.at(self.sides.cx, placed, &self.ours, &places).await?;
         let own = |row: &PlacedRow| writers.get(&place(row)) == Some(&row.writer);
@@ -418,7 +420,9 @@ impl Work<'_> {
     fn vanished(&mut self, change: &RowChange, row: &PlacedRow) {
         self.table.lost.updated += 1;
         self.table.conflicting += 1;
-        self.sums.iter_mut().for_each(|sum| sum.miss("updates of rows that the new primary does not have are left out"));
+        self.sums
+            .iter_mut()
+            .for_each(|sum| sum.miss("updates of rows that the new primary does not have are left out"));
         let mut item = LostRow::new("update", change.xid, Class::Lost);
         (item.row.key, item.row.source) = (self.key_values(row), self.all_values(row));
         item.row.note = Some("the new primary does not have this row any more".to_owned());
