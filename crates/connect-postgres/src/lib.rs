@@ -29,6 +29,7 @@ mod numeric;
 mod observe;
 mod opening;
 mod pages;
+mod params;
 mod passfile;
 mod places;
 mod plan;
