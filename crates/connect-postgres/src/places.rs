@@ -6,6 +6,7 @@
 
 use crate::columns;
 use crate::errors::malformed;
+use crate::params::Param;
 use crate::plan::text_of;
 use crate::quote;
 use crate::relation::Relation;
@@ -16,7 +17,6 @@ use paritas_connect::{Context, FileId, Holds, Placed, PlacedColumn, PlacedRow, P
 use paritas_model::LogicalType;
 use std::collections::HashSet;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 /// Rows in one statement: values may be large.
 const ROWS_MAX: usize = 200;
@@ -125,7 +125,7 @@ impl Places for Inner {
             let columns: Vec<Vec<&str>> = each()
                 .map(|(number, _)| part.iter().map(|key| key.get(number).map_or("", String::as_str)).collect())
                 .collect();
-            let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column as _).collect();
+            let params: Vec<&dyn Param> = columns.iter().map(|column| column as _).collect();
             let mut rows: Vec<Option<PlacedRow>> = vec![None; part.len()];
             for row in session.query(cx, "look rows up by key", &sql, &params).await? {
                 let number: i64 = get(&row, 0)?;
@@ -162,7 +162,7 @@ impl Places for Inner {
             let value = |row: &Vec<Option<String>>, number: usize| row.get(number).cloned().flatten();
             let columns: Vec<Vec<Option<String>>> =
                 (0..columns.len()).map(|number| part.iter().map(|row| value(row, number)).collect()).collect();
-            let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column as _).collect();
+            let params: Vec<&dyn Param> = columns.iter().map(|column| column as _).collect();
             let mut counts = vec![0; part.len()];
             for row in session.query(cx, "count rows by their values", &sql, &params).await? {
                 let (number, count): (i64, i64) = (get(&row, 0)?, get(&row, 1)?);
