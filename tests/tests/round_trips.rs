@@ -34,7 +34,6 @@ async fn a_thousand_suspects_are_confirmed_in_three_round_trips() {
     let (source_equal, replica_equal) = trips(&source, &replica, 0).await;
     replica.batch("postgres", "UPDATE t SET amount = amount + 0.01 WHERE id % 20 = 0").await.unwrap();
     let (source_differ, replica_differ) = trips(&source, &replica, 1_000).await;
-    println!("source {source_equal} and {source_differ}, replica {replica_equal} and {replica_differ} round trips");
     assert!(source_differ - source_equal <= SOURCE_MOST, "{source_equal}, then {source_differ}");
     assert!(replica_differ - replica_equal <= REPLICA_MOST, "{replica_equal}, then {replica_differ}");
 }

@@ -39,6 +39,7 @@ params! {
     &str => TEXT,
     String => TEXT,
     Vec<String> => TEXT_ARRAY,
+    Vec<Option<String>> => TEXT_ARRAY,
     &[String] => TEXT_ARRAY,
     Vec<&str> => TEXT_ARRAY,
     &[&str] => TEXT_ARRAY,

@@ -18,7 +18,8 @@ pub(crate) fn compare(layout: Layout, pair: &PagePair<'_>, transactions: &mut Tr
     }
     // Apart from version and checksum, most pages are equal to the bit.
     let identical = source.len() == replica.len() && source.get(FLAGS..) == replica.get(FLAGS..);
-    if !identical && !(masked_equal(layout, pair) && consistent(layout, source, replica)) {
+    let alike = identical || masked_equal(layout, pair) && consistent(layout, source, replica);
+    if !alike {
         return Likeness::Different;
     }
     if layout == Layout::Heap && !collect(pair, identical, transactions) {

@@ -212,7 +212,7 @@ fn choose(
                 counts.left_out.push((relation.name.clone(), why.to_owned()));
             }
             (Some(why), PageKind::Index | PageKind::Sequence | PageKind::Map) => {
-                counts.left_out.push((relation.name.clone(), why.to_owned()))
+                counts.left_out.push((relation.name.clone(), why.to_owned()));
             }
             (Some(why), _) => return Err(format!("{}: {why}", relation.name)),
         }
