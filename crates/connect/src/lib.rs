@@ -10,6 +10,7 @@ pub mod conformance;
 mod context;
 mod error;
 mod faulty;
+mod heartbeat;
 mod memory;
 mod observe;
 mod pace;
@@ -28,6 +29,7 @@ pub use arrow_value::show_arrow;
 pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
+pub use heartbeat::{Heartbeat, HeartbeatRow, Heartbeats, Look, Pen, Written};
 pub use memory::{MemoryStore, MemoryTable};
 pub use observe::{
     Coverage, Cursor, FACT_RELAYED, Fact, Feed, Followed, Halt, Mark, Observation, Offer, Offered, Produced, Reader,
