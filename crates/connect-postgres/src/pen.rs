@@ -62,7 +62,6 @@ struct PgPen {
 struct Open {
     session: Session,
     process: Process,
-    fresh: bool,
 }
 
 /// A process of a server: its number alone is used again.
@@ -81,18 +80,23 @@ impl fmt::Debug for PgPen {
 #[async_trait]
 impl Pen for PgPen {
     async fn look(&mut self, cx: &Context) -> Result<Look> {
-        let mut open = match self.open.take().filter(|open| !open.session.is_closed()) {
-            Some(open) => open,
-            None => self.connect(cx).await?,
-        };
-        // Given up in the middle, the connection is of no use to the next call.
-        open.session.mark_busy();
-        let watches = self.table.is_none();
-        let look = look(&open, cx, watches).await?;
-        open.session.mark_idle();
-        open.fresh = false;
-        self.open = Some(open);
-        Ok(look)
+        if let Some(open) = self.open.take().filter(|open| !open.session.is_closed()) {
+            match self.looked(open, cx).await {
+                // The connection may be half open, and the server well.
+                Err(error) if error.kind() == FailureKind::Deadline => {
+                    return Err(Error::new(FailureKind::Transient, "store.silent", "no answer on an open connection"));
+                }
+                // It was ended, which says nothing about the server: a new one does.
+                Err(error) if error.is_transient() => {}
+                other => return other,
+            }
+        }
+        let open = self.connect(cx).await?;
+        self.looked(open, cx).await
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !open.session.is_closed())
     }
 
     async fn read(&mut self, cx: &Context, key: &str) -> Result<Option<HeartbeatRow>> {
@@ -131,6 +135,15 @@ impl Pen for PgPen {
 }
 
 impl PgPen {
+    async fn looked(&mut self, mut open: Open, cx: &Context) -> Result<Look> {
+        // Given up in the middle, the connection is of no use to the next call.
+        open.session.mark_busy();
+        let look = look(&open, cx, self.table.is_none()).await?;
+        open.session.mark_idle();
+        self.open = Some(open);
+        Ok(look)
+    }
+
     /// Connects; ends the session of a write that was given up, and lets this one write if there is a table.
     async fn connect(&mut self, cx: &Context) -> Result<Open> {
         let session = self.inner.connect(cx).await?;
@@ -154,12 +167,12 @@ impl PgPen {
             rows(&session, cx, "end the session of a write that was given up", &end).await?;
             self.hung = None;
         }
-        Ok(Open { session, process, fresh: true })
+        Ok(Open { session, process })
     }
 }
 
 fn lost() -> Error {
-    Error::new(FailureKind::Transient, "store.unreachable", "the connection was closed")
+    Error::new(FailureKind::Transient, "store.silent", "the connection was closed")
 }
 
 fn acknowledged(messages: &[SimpleQueryMessage]) -> Written {
@@ -223,7 +236,6 @@ async fn look(open: &Open, cx: &Context, watches: bool) -> Result<Look> {
         waits,
         instance: text(row, 4)?.unwrap_or_default().to_owned(),
         commit: text(row, 5)?.unwrap_or_default().to_owned(),
-        fresh: open.fresh,
     })
 }
 

@@ -29,8 +29,14 @@ pub trait Heartbeats: Debug + Send + Sync {
 /// A connection that is used again and again, and made anew when it has ended.
 #[async_trait]
 pub trait Pen: Debug + Send {
-    /// What the server is now. Writes nothing.
+    /// What the server is now, on a new connection where there is none or it was ended. Writes nothing.
+    ///
+    /// # Errors
+    /// `store.silent` when an open connection does not answer: the server itself may be well.
     async fn look(&mut self, cx: &Context) -> Result<Look>;
+
+    /// Whether there is a connection, as far as that is known.
+    fn is_open(&self) -> bool;
 
     /// The row of this key, if there is one.
     async fn read(&mut self, cx: &Context, key: &str) -> Result<Option<HeartbeatRow>>;
@@ -57,8 +63,6 @@ pub struct Look {
     pub instance: String,
     /// What an acknowledgement is worth there: the setting that says what a commit waits for.
     pub commit: String,
-    /// Whether this is the first answer of a new connection.
-    pub fresh: bool,
 }
 
 /// What is to be written.

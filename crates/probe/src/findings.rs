@@ -51,6 +51,9 @@ pub struct Losses {
     /// No more time lies between the last write that survived and the last one that did not; `None` where that is not
     /// known.
     pub high: Option<Duration>,
+    /// From the last write that survived to the first attempt that failed on the old primary, where both are known: if
+    /// it took no write after that, no more work is lost.
+    pub if_down: Option<Duration>,
     /// The last number that survived; `None` when none did.
     pub survived: Option<u64>,
 }
@@ -180,7 +183,11 @@ impl Observation {
             (Some((_, last)), Some(survived)) => last.acknowledged.since(survived.sent),
             (Some(_), None) => None,
         };
-        Known::Known(Losses { least: behind.least, most: behind.most, low, high, survived })
+        let down = server.down_since.filter(|_| self.last.as_ref().is_some_and(|last| {
+            server.down_since.is_some_and(|since| !last.acknowledged.at.is_after(since))
+        }));
+        let if_down = down.zip(behind.survived).and_then(|(down, survived)| down.since(survived.sent));
+        Known::Known(Losses { least: behind.least, most: behind.most, low, high, if_down, survived })
     }
 }
 

@@ -247,6 +247,14 @@ impl Observation {
         }
     }
 
+    /// Whether the last attempts on a side were not acknowledged, those of no meaning aside.
+    pub fn is_missing(&self, side: Side) -> bool {
+        match side {
+            Side::Source => self.source.missed > 0,
+            Side::Replica => self.replica.missed > 0,
+        }
+    }
+
     /// Takes the next attempt; those of a side come in their order.
     pub fn take(&mut self, attempt: &Attempt) {
         self.gap(attempt);

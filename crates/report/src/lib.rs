@@ -11,6 +11,7 @@ mod json;
 mod lag;
 mod nagios;
 mod privacy;
+mod probe;
 mod recovery;
 mod summary;
 mod text;
@@ -25,8 +26,11 @@ pub use json::Json;
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
 pub use nagios::{Nagios, nagios_code, nagios_error};
 pub use privacy::{Privacy, apply_privacy};
+pub use probe::{
+    ProbeCheck, ProbeCounts, ProbeFailover, ProbeGaps, ProbeLosses, ProbeOutage, ProbeSplit, ProbeWrite,
+};
 pub use recovery::{
-    Bounds, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
+    Bounds, HeldTransaction, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
     UndecidedTransaction,
 };
 pub use summary::{Totals, elapsed_seconds};

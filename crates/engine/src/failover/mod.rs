@@ -6,17 +6,24 @@
 mod decide;
 mod lineage;
 mod loss;
+mod observed;
+mod prepared;
+mod sampled;
+
+pub(crate) use lineage::is_gone;
 
 use crate::error::problem_of;
 use crate::keep::Keeper;
 use crate::links::{chosen_links, hide, open, with_secrets};
 use crate::registry::{self, Opened, Secrets};
+use observed::Seen;
 use crate::{Error, Options, Result, Target};
 use paritas_config::{Config, LinkConfig};
 use paritas_connect::{Context, Standing};
 use paritas_model::{Objective, StoreKind, Tier, Verdict};
 use paritas_pgwal::{Abandoned, Origin, Sources, recover};
 use paritas_report::{Check, LinkReport, NotChecked, Problem, Report, apply_privacy};
+use paritas_state::State;
 use std::path::PathBuf;
 
 /// What is left of old primaries, beside what the configuration says.
@@ -62,6 +69,10 @@ struct Evidence {
     abandoned: Vec<Abandoned>,
     /// What could not be read of the old primaries.
     problems: Vec<Problem>,
+    /// What a probe saw of this failover.
+    seen: Seen,
+    /// Bytes of log that stored samples show behind the switchpoint.
+    sampled_bytes: u64,
 }
 
 /// Looks at the links of these names, or at all of them, after a failover.
@@ -85,7 +96,7 @@ pub async fn failover_links(
     }
     let mut links = Vec::new();
     for job in jobs {
-        links.push(examine(cx, job, options).await);
+        links.push(examine(cx, job, options, keeper.state()).await);
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
     let mut report = keeper.finish(Some(checksum), links, options.deny_warnings);
@@ -118,7 +129,7 @@ pub async fn failover_pair(
     let job = Job { name, ad_hoc: true, tier: None, source, replica, left, objective, not_checked: Vec::new() };
     only_postgres(&job)?;
     let keeper = Keeper::begin(options, None).of("failover");
-    let link = examine(cx, job, options).await;
+    let link = examine(cx, job, options, keeper.state()).await;
     let mut report = keeper.finish(None, vec![link], options.deny_warnings);
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
@@ -170,8 +181,8 @@ fn only_postgres(job: &Job) -> Result<()> {
     }
 }
 
-async fn examine(cx: &Context, job: Job, options: &Options) -> LinkReport {
-    let evidence = gather(cx, &job, options).await;
+async fn examine(cx: &Context, job: Job, options: &Options, state: Option<&State>) -> LinkReport {
+    let evidence = gather(cx, &job, options, state).await;
     let servers = lineage::Servers {
         source: &evidence.source,
         replica: &evidence.replica,
@@ -209,7 +220,7 @@ fn ahead(source: &paritas_connect::Result<Standing>, replica: &paritas_connect::
     reached(source).zip(reached(replica)).is_some_and(|(source, replica)| source > replica)
 }
 
-async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
+async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State>) -> Evidence {
     let (cx, _) = crate::job::limited(cx, options);
     let ask = |opened: &Opened| {
         let (store, cx) = (std::sync::Arc::clone(&opened.store), cx.clone());
@@ -223,9 +234,12 @@ async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
         // Both were asked at once: only a later answer can say that a standby is ahead of its primary.
         replica = ask(&job.replica).await;
     }
-    let mut evidence = Evidence { source, replica, abandoned: Vec::new(), problems: Vec::new() };
+    let (abandoned, problems, seen) = (Vec::new(), Vec::new(), Seen::Nothing);
+    let mut evidence = Evidence { source, replica, abandoned, problems, seen, sampled_bytes: 0 };
     let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value().cloned());
     let Some(ancestry) = ancestry else { return evidence };
+    evidence.seen = observed::find(state, &job.name, &ancestry);
+    evidence.sampled_bytes = sampled::left_behind(state, &job.name, &ancestry);
     let timeline = evidence.source.as_ref().ok().and_then(|old| old.ancestry.value().map(|old| old.timeline));
     // The address of the old primary may lead to the new one by now.
     let timeline = timeline.filter(|timeline| ancestry.left(*timeline).is_some());
