@@ -15,9 +15,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// The history of a server that is not on the way to the probe's own time-out is read within this many of them: it
-/// takes several round trips on new connections.
+/// Reading a history takes several round trips on new connections: so many times as long as an attempt.
 const IDENTIFY_TIMEOUTS: u32 = 3;
+/// And no less than this: nobody waits for it.
+const IDENTIFY_MIN: Duration = Duration::from_secs(5);
 /// So many writes in a row a history that could not be read is asked for again; later it is asked for less and less.
 const TRIED_AT_ONCE: u64 = 8;
 
@@ -224,7 +225,7 @@ impl Hand {
                 return;
             }
         }
-        let limit = self.shared.timeout * IDENTIFY_TIMEOUTS;
+        let limit = (self.shared.timeout * IDENTIFY_TIMEOUTS).max(IDENTIFY_MIN);
         let (store, events, cx, asked) = (Arc::clone(&self.store), self.events.clone(), cx.clone(), server.clone());
         let task = tokio::spawn(async move {
             let (instance, timeline) = asked;

@@ -6,7 +6,7 @@ use super::keep::Shelf;
 use super::{ProbeOptions, Watched};
 use crate::error::problem_of;
 use crate::failover::is_gone;
-use paritas_connect::{Context, Error, HeartbeatRow, Heartbeats, Result, Standing};
+use paritas_connect::{Context, Error, FailureKind, HeartbeatRow, Heartbeats, Result, Standing};
 use paritas_model::{Ancestry, Known};
 use paritas_probe::Observation;
 use paritas_report::Problem;
@@ -22,6 +22,8 @@ const SKIPPED: u64 = 1_000;
 const CLOCKS_MAX: usize = 64;
 /// Time for what is asked once, in time-outs of an attempt.
 const START_TIMEOUTS: u32 = 5;
+/// And no less than this where nothing goes on: several connections are made.
+const START_MIN: Duration = Duration::from_secs(10);
 
 /// How a probe begins.
 pub(super) struct Start {
@@ -38,7 +40,10 @@ pub(super) async fn start(
     shelf: &Shelf,
     clock: &Clock,
 ) -> Result<Start, Problem> {
-    let cx = cx.clone().with_timeout(probe.timeout * START_TIMEOUTS);
+    let stored = shelf.newest();
+    // During an outage a probe that goes on must not wait for long.
+    let least = if stored.is_some() { Duration::ZERO } else { START_MIN };
+    let cx = cx.clone().with_timeout((probe.timeout * START_TIMEOUTS).max(least));
     let standing = |opened: &crate::registry::Opened| {
         let (store, cx) = (std::sync::Arc::clone(&opened.store), cx.clone());
         async move {
@@ -47,7 +52,7 @@ pub(super) async fn start(
         }
     };
     let (source, replica) = tokio::join!(standing(&watched.source), standing(&watched.replica));
-    let stored = shelf.newest().filter(|stored| goes_on(stored, probe, source.as_ref(), replica.as_ref()));
+    let stored = stored.filter(|stored| goes_on(stored, probe, source.as_ref(), replica.as_ref()));
     if let Some(mut observation) = stored {
         observation.resume(clock.name());
         observation.next_sequence = observation.next_sequence.saturating_add(SKIPPED);
@@ -136,7 +141,7 @@ fn goes_on(
     let known = |side: Result<&Standing, &Error>| side.ok().and_then(|standing| standing.ancestry.value().cloned());
     let fits = |side: Result<&Standing, &Error>| match side {
         Ok(_) => known(side).is_some_and(|ancestry| related(&ancestry)),
-        Err(error) => is_gone(error),
+        Err(error) => silent(error),
     };
     // A new pair: the source was promoted since, and the replica follows it.
     let new_pair = match (source, replica) {
@@ -146,6 +151,11 @@ fn goes_on(
         _ => false,
     };
     fits(source) && fits(replica) && !new_pair
+}
+
+/// Whether nobody answered, or not in time.
+fn silent(error: &Error) -> bool {
+    is_gone(error) || error.kind() == FailureKind::Deadline
 }
 
 /// The history of the source, if both servers are what the two sides of a link must be.
@@ -163,7 +173,7 @@ fn fitting(source: &Standing, replica: Result<&Standing, &Error>) -> Result<(Anc
     };
     let replica = match replica {
         Ok(replica) => replica,
-        Err(error) if is_gone(error) => {
+        Err(error) if silent(error) => {
             return Ok((ours, vec!["the replica did not answer when the probe began".to_owned()]));
         }
         Err(error) => return Err(side("replica", problem_of(error))),
