@@ -36,7 +36,8 @@ impl Stage {
         let options = Options::default().set("autovacuum", "off").set("checkpoint_timeout", "1d");
         let old = Server::start(&Install::find().unwrap(), &scratch, "p1", options).await.unwrap();
         let folder = Folder::new();
-        let sql = folder.paritas(&["probe", &old.url("postgres"), "postgres://b/x", "--heartbeat", TABLE, "--print-sql"]);
+        let sql =
+            folder.paritas(&["probe", &old.url("postgres"), "postgres://b/x", "--heartbeat", TABLE, "--print-sql"]);
         assert_eq!(sql.code, 0, "{sql:#?}");
         old.batch("postgres", &sql.stdout).await.unwrap();
         let new = standby(&old, "p2").await.unwrap();
@@ -58,7 +59,8 @@ impl Stage {
     fn kept(&self) -> Option<Value> {
         let links = std::fs::read_dir(self.folder.path().join("state/observed")).ok()?;
         let files = links.flatten().flat_map(|link| std::fs::read_dir(link.path()).unwrap().flatten());
-        let newest = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "json")).max()?;
+        let newest =
+            files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "json")).max()?;
         serde_json::from_slice(&std::fs::read(newest).ok()?).ok()
     }
 
@@ -157,9 +159,16 @@ async fn a_failover_is_measured_its_losses_counted_and_failover_shows_both() {
     // The old primary is gone without a trace: what the probe saw is all that is known.
     let recovery = paritas_failover(&stage, "{ rto = \"1h\" }");
     let (rto, rpo) = (&recovery["rto"], &recovery["rpo"]);
-    assert_eq!((&rto["verdict"], &rto["method"], &rto["seconds"]), (&"pass".into(), &"probe".into(), &check["rto"]["seconds"]));
+    assert_eq!(
+        (&rto["verdict"], &rto["method"], &rto["seconds"]),
+        (&"pass".into(), &"probe".into(), &check["rto"]["seconds"])
+    );
     assert_eq!(rto["observation"], check["observation"]);
-    assert_eq!((&rpo["transactions_at_least"], &rpo["verdict"]), (&failover["heartbeats"]["lost"], &"fail".into()), "{rpo:#}");
+    assert_eq!(
+        (&rpo["transactions_at_least"], &rpo["verdict"]),
+        (&failover["heartbeats"]["lost"], &"fail".into()),
+        "{rpo:#}"
+    );
     assert!(rpo["bytes_at_least"].as_u64().unwrap() > 0 && rpo["transactions"].is_null(), "{rpo:#}");
     assert!(rpo["seconds"]["high"].is_null() && rpo["seconds_if_down"].as_f64().unwrap() > 0.0, "{rpo:#}");
     let breached = paritas_failover(&stage, "{ rto = \"1us\" }");
@@ -203,13 +212,16 @@ async fn a_restart_is_an_outage_and_no_failover() {
     let probe = stage.begin(None, &["--heartbeat", TABLE]);
     stage.beats(3).await;
     stage.old.restart().await.unwrap();
-    stage.until("the new run of the old primary", |kept| kept["known"].as_array().is_some_and(|known| known.len() == 2)).await;
+    stage
+        .until("the new run of the old primary", |kept| kept["known"].as_array().is_some_and(|known| known.len() == 2))
+        .await;
     stage.beats(2).await;
     signal(&probe, Signal::INT);
     let Ended { code, check } = ended(probe).await;
     assert_eq!((code, &check["verdict"], &check["ended"]), (130, &"warn".into(), &"interrupted".into()), "{check:#}");
     assert!(check["failover"].is_null() && check["rto"]["seconds"].is_null() && check["split_brain"].is_null());
-    let kinds: Vec<&str> = check["outages"].as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        check["outages"].as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
     assert!(kinds.contains(&"restart"), "{check:#}");
 }
 
@@ -311,7 +323,11 @@ async fn without_heartbeats_nothing_is_written_and_only_a_lower_bound_is_claimed
     stage.until("no answer", |kept| kept["source"]["counts"]["down"].as_u64().unwrap_or(0) >= 3).await;
     let promoted = promoted(&stage.new).await;
     let Ended { code, check } = ended(probe).await;
-    assert_eq!((code, &check["method"], &check["rto"]["method"]), (0, &"observed".into(), &"observed".into()), "{check:#}");
+    assert_eq!(
+        (code, &check["method"], &check["rto"]["method"]),
+        (0, &"observed".into(), &"observed".into()),
+        "{check:#}"
+    );
     let low = check["rto"]["seconds"]["low"].as_f64().unwrap();
     assert!(check["rto"]["seconds"]["high"].is_null() && low > 0.0, "{check:#}");
     assert!(low <= promoted.1.duration_since(killed.0).as_secs_f64());
@@ -329,10 +345,30 @@ async fn without_heartbeats_nothing_is_written_and_only_a_lower_bound_is_claimed
     "probe.table",
     "another table"
 )]
-#[case::not_logged("public.wrong", "CREATE UNLOGGED TABLE wrong (LIKE beat INCLUDING ALL)", "probe.table", "another table")]
-#[case::no_privilege(TABLE, "REVOKE ALL ON beat FROM other", "dataset.denied", "GRANT SELECT, INSERT, UPDATE ON public.beat TO \"other\"")]
-#[case::some_privilege(TABLE, "GRANT SELECT, INSERT ON beat TO other", "dataset.denied", "GRANT UPDATE ON public.beat TO \"other\"")]
-#[case::no_schema("hidden.beat", "CREATE SCHEMA hidden; CREATE TABLE hidden.beat (LIKE beat INCLUDING ALL)", "dataset.denied", "GRANT USAGE ON SCHEMA hidden TO \"other\"")]
+#[case::not_logged(
+    "public.wrong",
+    "CREATE UNLOGGED TABLE wrong (LIKE beat INCLUDING ALL)",
+    "probe.table",
+    "another table"
+)]
+#[case::no_privilege(
+    TABLE,
+    "REVOKE ALL ON beat FROM other",
+    "dataset.denied",
+    "GRANT SELECT, INSERT, UPDATE ON public.beat TO \"other\""
+)]
+#[case::some_privilege(
+    TABLE,
+    "GRANT SELECT, INSERT ON beat TO other",
+    "dataset.denied",
+    "GRANT UPDATE ON public.beat TO \"other\""
+)]
+#[case::no_schema(
+    "hidden.beat",
+    "CREATE SCHEMA hidden; CREATE TABLE hidden.beat (LIKE beat INCLUDING ALL)",
+    "dataset.denied",
+    "GRANT USAGE ON SCHEMA hidden TO \"other\""
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_not_fit_is_told_with_what_to_do(
     #[case] table: &str,
@@ -390,7 +426,10 @@ async fn prepared_transactions_that_the_new_primary_holds_are_named() {
     promote(&stage.new).await.unwrap();
     let recovery = paritas_failover(&stage, "{}");
     let [held] = recovery["prepared"].as_array().unwrap().as_slice() else { panic!("{recovery:#}") };
-    assert_eq!((&held["gid"], &held["database"], &held["owner"]), (&"pay 7".into(), &"postgres".into(), &"postgres".into()));
+    assert_eq!(
+        (&held["gid"], &held["database"], &held["owner"]),
+        (&"pay 7".into(), &"postgres".into(), &"postgres".into())
+    );
     assert_eq!(held["before_promotion"], true);
     assert!(recovery["reasons"].to_string().contains("COMMIT PREPARED or ROLLBACK PREPARED"), "{recovery:#}");
     stage.new.batch("postgres", "ROLLBACK PREPARED 'pay 7'").await.unwrap();

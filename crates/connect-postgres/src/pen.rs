@@ -14,9 +14,7 @@ use crate::quote;
 use crate::session::Session;
 use crate::store::{Inner, PostgresStore};
 use async_trait::async_trait;
-use paritas_connect::{
-    Context, Error, FailureKind, Heartbeat, HeartbeatRow, Heartbeats, Look, Pen, Result, Written,
-};
+use paritas_connect::{Context, Error, FailureKind, Heartbeat, HeartbeatRow, Heartbeats, Look, Pen, Result, Written};
 use paritas_model::{Known, Lsn};
 use std::fmt;
 use std::sync::Arc;
@@ -150,8 +148,7 @@ impl PgPen {
         let limit = cx.remaining().unwrap_or(STATEMENT_DEFAULT).as_millis().max(2);
         // Whoever may write here may write: what the server or the role says by default holds again.
         let writes = if self.table.is_some() { "RESET default_transaction_read_only; " } else { "" };
-        let settings =
-            format!("{writes}SET statement_timeout = {limit}; SET lock_timeout = {}", (limit / 2).max(1));
+        let settings = format!("{writes}SET statement_timeout = {limit}; SET lock_timeout = {}", (limit / 2).max(1));
         session.batch(cx, "begin a session", &settings).await?;
         let own = "SELECT pid::text, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
         let found = rows(&session, cx, "identify the session", own).await?;

@@ -183,9 +183,11 @@ impl Observation {
             (Some((_, last)), Some(survived)) => last.acknowledged.since(survived.sent),
             (Some(_), None) => None,
         };
-        let down = server.down_since.filter(|_| self.last.as_ref().is_some_and(|last| {
-            server.down_since.is_some_and(|since| !last.acknowledged.at.is_after(since))
-        }));
+        let down = server.down_since.filter(|_| {
+            self.last
+                .as_ref()
+                .is_some_and(|last| server.down_since.is_some_and(|since| !last.acknowledged.at.is_after(since)))
+        });
         let if_down = down.zip(behind.survived).and_then(|(down, survived)| down.since(survived.sent));
         Known::Known(Losses { least: behind.least, most: behind.most, low, high, if_down, survived })
     }

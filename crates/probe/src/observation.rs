@@ -343,8 +343,7 @@ impl Observation {
 
     /// A write that another server took, or one whose history is not known yet.
     fn other(&mut self, side: Side, timeline: u32, took: Took, survivor: Option<Survivor>) {
-        let found =
-            self.servers.iter_mut().find(|one| one.instance == took.instance && one.timeline == timeline);
+        let found = self.servers.iter_mut().find(|one| one.instance == took.instance && one.timeline == timeline);
         if let Some(server) = found {
             server.count += 1;
             server.last = took;
@@ -375,9 +374,10 @@ impl Observation {
 
     /// The history of a server, read after it took a write.
     pub fn identify(&mut self, instance: &str, timeline: u32, history: &Ancestry) {
-        let place = self.servers.iter().position(|one| {
-            one.instance == instance && one.timeline == timeline && one.kin.is_none()
-        });
+        let place = self
+            .servers
+            .iter()
+            .position(|one| one.instance == instance && one.timeline == timeline && one.kin.is_none());
         let Some(server) = place.and_then(|place| self.servers.get_mut(place)) else { return };
         server.kin = kin(&self.lineage, history, timeline, server.side == Side::Source);
         if server.kin != Some(Kin::Old) {

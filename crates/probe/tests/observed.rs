@@ -212,8 +212,7 @@ fn two_clocks_have_no_distance() {
     stage.observation.resume("another boot");
     let later = |ns| Stamp { at: Moment { clock: stage.observation.clock(), ns }, wall_us: 0 };
     let (sent, ended) = (later(1), later(2));
-    let outcome =
-        Outcome::Took { sequence: 9, instance: NEW.into(), timeline: 2, reached: None, survivor: None };
+    let outcome = Outcome::Took { sequence: 9, instance: NEW.into(), timeline: 2, reached: None, survivor: None };
     stage.observation.take(&Attempt { side: Side::Replica, sent, ended, outcome });
     stage.observation.identify(NEW, 2, &second(25));
     let findings = stage.observation.findings();

@@ -49,7 +49,8 @@ impl Table {
             let key = if name == "link" { " PRIMARY KEY" } else { " NOT NULL" };
             format!("    {name} {kind}{key}")
         });
-        let make = if self.schema == "public" { String::new() } else { format!("CREATE SCHEMA IF NOT EXISTS {schema};\n") };
+        let make =
+            if self.schema == "public" { String::new() } else { format!("CREATE SCHEMA IF NOT EXISTS {schema};\n") };
         format!(
             "-- Run on the primary, in the database of the link, as a role that may create tables.\n\
              {make}CREATE TABLE {table} (\n{}\n) WITH (fillfactor = 50);\n\
@@ -137,7 +138,8 @@ impl Table {
         let (user, table) = (quote::ident(&session.facts.user), self.shown());
         let [usage, rights @ ..] = granted;
         let names = ["SELECT", "INSERT", "UPDATE"];
-        let lacks: Vec<&str> = names.into_iter().zip(rights).filter(|(_, has)| *has != "true").map(|(n, _)| n).collect();
+        let lacks: Vec<&str> =
+            names.into_iter().zip(rights).filter(|(_, has)| *has != "true").map(|(n, _)| n).collect();
         let mut grants = Vec::new();
         if usage != "true" {
             grants.push(format!("GRANT USAGE ON SCHEMA {} TO {user}", quote::shown_ident(&self.schema)));

@@ -51,8 +51,12 @@ fn kept_in_time(rto: &Rto) -> Option<Reason> {
         (low, _) => format!("at least {:.3} s", low.unwrap_or_default()),
     });
     let (text, hint) = match (verdict, measured) {
-        (Verdict::Pass | Verdict::Warn, measured) => (format!("{}, within the objective of {limit} s", measured.unwrap_or_default()), None),
-        (Verdict::Fail, measured) => (format!("{}, beyond the objective of {limit} s", measured.unwrap_or_default()), None),
+        (Verdict::Pass | Verdict::Warn, measured) => {
+            (format!("{}, within the objective of {limit} s", measured.unwrap_or_default()), None)
+        }
+        (Verdict::Fail, measured) => {
+            (format!("{}, beyond the objective of {limit} s", measured.unwrap_or_default()), None)
+        }
         (Verdict::Unknown, Some(measured)) => {
             let hint = "probe at a shorter interval (--every), with heartbeats, before the next failover";
             (format!("{measured}, not proven to be within the objective of {limit} s"), Some(hint))

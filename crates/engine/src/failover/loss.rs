@@ -170,7 +170,10 @@ pub(super) fn rpo(evidence: &Evidence, objective: Option<Duration>) -> Rpo {
         records: None,
         bytes: exact.then(|| found.iter().map(Abandoned::bytes).sum()),
         bytes_at_least: bytes_at_least(evidence),
-        seconds_if_down: losses.and_then(|losses| losses.if_down).filter(|_| high.is_none()).map(|time| time.as_secs_f64()),
+        seconds_if_down: losses
+            .and_then(|losses| losses.if_down)
+            .filter(|_| high.is_none())
+            .map(|time| time.as_secs_f64()),
         method: if read { "wal" } else { "interval" }.to_owned(),
         why: if exact { high.is_none().then(|| SURVIVOR_UNKNOWN.to_owned()) } else { why },
     }

@@ -29,9 +29,7 @@ pub(crate) fn left_behind(state: Option<&State>, link: &str, history: &Ancestry)
     let Some(state) = state else { return 0 };
     let ids = state.list_runs().unwrap_or_default();
     let read = |id| state.load_run(Which::Id(id)).ok();
-    let is_lag = |json: &[u8]| {
-        serde_json::from_slice::<Stored>(json).is_ok_and(|stored| stored.run.command == "lag")
-    };
+    let is_lag = |json: &[u8]| serde_json::from_slice::<Stored>(json).is_ok_and(|stored| stored.run.command == "lag");
     let runs = ids.into_iter().rev().take(RUNS_MAX).filter_map(read).filter(|run| is_lag(&run.json)).take(SAMPLES_MAX);
     let reports = runs.filter_map(|run| serde_json::from_slice::<Report>(&run.json).ok());
     reports.map(|report| behind(&report, link, history)).max().unwrap_or(0)

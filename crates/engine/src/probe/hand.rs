@@ -190,13 +190,11 @@ impl Hand {
         }
         let survivor = self.held.as_ref().map(|(_, survivor)| survivor.clone());
         let sequence = shared.sequence.fetch_add(1, Ordering::Relaxed);
-        let beat =
-            Heartbeat { key: &shared.key, owner: &shared.owner, replaces: shared.replaces.as_deref(), sequence };
+        let beat = Heartbeat { key: &shared.key, owner: &shared.owner, replaces: shared.replaces.as_deref(), sequence };
         match self.pen.write(cx, &beat).await {
-            Written::Acknowledged { timeline, reached } => Tried {
-                outcome: took(sequence, &look.instance, timeline, reached, survivor),
-                problem: None,
-            },
+            Written::Acknowledged { timeline, reached } => {
+                Tried { outcome: took(sequence, &look.instance, timeline, reached, survivor), problem: None }
+            }
             Written::Foreign => {
                 let message = "another probe writes the row of this link, or wrote a greater number";
                 let hint = "stop the other probe, or name another table for it";

@@ -74,9 +74,8 @@ pub(crate) fn all<'a>(state: &'a State, link: &'a str) -> impl Iterator<Item = (
     });
     ids.into_iter().rev().filter_map(move |id| {
         let read = state.load_observed(link, id).map_err(|error| error.to_string());
-        let parsed = read.and_then(|json| {
-            serde_json::from_slice::<Observation>(&json).map_err(|error| error.to_string())
-        });
+        let parsed =
+            read.and_then(|json| serde_json::from_slice::<Observation>(&json).map_err(|error| error.to_string()));
         match parsed {
             Ok(observation) if observation.is_readable() => Some((id, observation)),
             Ok(_) => None,

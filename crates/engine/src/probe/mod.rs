@@ -317,8 +317,9 @@ fn take(observation: &mut Observation, aside: &mut Aside, event: Event) {
             }
         }
         Event::Identified { instance, timeline, history: Ok(history) } => {
+            let new = observation.asks_for(&instance, timeline);
             observation.identify(&instance, timeline, &history);
-            if let Some(failover) = observation.findings().failover {
+            if let Some(failover) = observation.findings().failover.filter(|_| new) {
                 tracing::warn!(
                     "timeline {} was left at {}; timeline {} takes writes",
                     failover.old_timeline,

@@ -144,7 +144,8 @@ fn losses(losses: &Known<Losses>) -> ProbeLosses {
             lost: (losses.least == losses.most).then_some(losses.least),
             lost_at_least: losses.least,
             seconds: Bounds { low: Some(losses.low.as_secs_f64()), high: losses.high.map(|high| high.as_secs_f64()) },
-            why: (losses.least != losses.most).then(|| "not all of so many heartbeats were noted one by one".to_owned()),
+            why: (losses.least != losses.most)
+                .then(|| "not all of so many heartbeats were noted one by one".to_owned()),
         },
     }
 }

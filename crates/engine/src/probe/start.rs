@@ -63,8 +63,7 @@ pub(super) async fn start(
     let (lineage, notes) = fitting(&source, replica.as_ref())?;
     let begun = clock.now();
     let instance = run_of(&source.instance).to_owned();
-    let mut observation =
-        Observation::begin(shelf.id().to_string(), lineage, instance, begun, clock.name().to_owned());
+    let mut observation = Observation::begin(shelf.id().to_string(), lineage, instance, begun, clock.name().to_owned());
     observation.writes = probe.heartbeat.is_some();
     observation.table.clone_from(&probe.heartbeat);
     (observation.every_ms, observation.timeout_ms) = (millis(probe.every), millis(probe.timeout));
@@ -114,7 +113,8 @@ fn take_over(row: &HeartbeatRow, probe: &ProbeOptions, shelf: &Shelf) -> Result<
         return Ok(());
     }
     let message = format!("another probe wrote the row of this link {:.0} s ago", row.age_seconds.max(0.0));
-    let hint = format!("stop it, or wait until it has been at rest for {rest:.0} s, or give this probe a table of its own");
+    let hint =
+        format!("stop it, or wait until it has been at rest for {rest:.0} s, or give this probe a table of its own");
     Err(problem("probe.taken", &message, &hint))
 }
 
@@ -134,9 +134,9 @@ fn goes_on(
     let old = &stored.lineage;
     let related = |ancestry: &Ancestry| {
         ancestry == old
-            || old.fork(ancestry).is_some_and(|fork| {
-                fork.timeline == old.timeline && ancestry.left(old.timeline) == Some(fork.at)
-            })
+            || old
+                .fork(ancestry)
+                .is_some_and(|fork| fork.timeline == old.timeline && ancestry.left(old.timeline) == Some(fork.at))
     };
     let known = |side: Result<&Standing, &Error>| side.ok().and_then(|standing| standing.ancestry.value().cloned());
     let fits = |side: Result<&Standing, &Error>| match side {
@@ -188,7 +188,8 @@ fn fitting(source: &Standing, replica: Result<&Standing, &Error>) -> Result<(Anc
     }
     match &replica.ancestry {
         Known::Known(theirs) if theirs.system != ours.system => {
-            let message = format!("the replica is a standby of another cluster, {} and not {}", theirs.system, ours.system);
+            let message =
+                format!("the replica is a standby of another cluster, {} and not {}", theirs.system, ours.system);
             Err(problem("lineage.forked", &message, "name the two servers of one cluster"))
         }
         Known::Known(_) => Ok((ours, Vec::new())),

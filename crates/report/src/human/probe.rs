@@ -69,10 +69,12 @@ fn one(page: &mut Page<'_>, check: &ProbeCheck) -> io::Result<()> {
     if hidden > 0 {
         page.line(2, &format!("… {}", counted(hidden, "more outage")))?;
     }
-    for (name, counts) in [("source", &check.source), ("replica", &check.replica)] {
-        page.wrapped(2, &format!("{name}: {}", attempts(check, counts)))?;
+    if check.begun_at.is_some() {
+        for (name, counts) in [("source", &check.source), ("replica", &check.replica)] {
+            page.wrapped(2, &format!("{name}: {}", attempts(check, counts)))?;
+        }
+        watched(page, check)?;
     }
-    watched(page, check)?;
     for note in &check.notes {
         page.wrapped(2, &format!("! {note}"))?;
     }
@@ -92,7 +94,8 @@ fn failover(page: &mut Page<'_>, check: &ProbeCheck, failover: &ProbeFailover) -
         escape(&failover.side)
     );
     page.labelled(2, Paint::Strong, "failover:", &text)?;
-    let write = |write: &ProbeWrite| format!("sent {}, answered {}", escape(&write.sent_at), escape(&write.acknowledged_at));
+    let write =
+        |write: &ProbeWrite| format!("sent {}, answered {}", escape(&write.sent_at), escape(&write.acknowledged_at));
     let last = failover.last_before.as_ref().map_or_else(|| "not seen".to_owned(), write);
     page.wrapped(4, &format!("last on the old primary: {last}"))?;
     page.wrapped(4, &format!("first on the new one: {}", write(&failover.first_after)))?;
@@ -104,9 +107,10 @@ fn failover(page: &mut Page<'_>, check: &ProbeCheck, failover: &ProbeFailover) -
     let commit = commit.unwrap_or_default();
     let (paint, text) = match (lost.lost, lost.lost_at_least) {
         (Some(0), _) => (Paint::Pass, "every acknowledged heartbeat survived; other commits may be lost".to_owned()),
-        (Some(gone), _) => {
-            (Paint::Fail, format!("{} lost, {}{commit}", counted(gone, "acknowledged heartbeat"), bounds(&lost.seconds)))
-        }
+        (Some(gone), _) => (
+            Paint::Fail,
+            format!("{} lost, {}{commit}", counted(gone, "acknowledged heartbeat"), bounds(&lost.seconds)),
+        ),
         (None, 0) => (Paint::Unknown, format!("not known{}", because(lost.why.as_deref()))),
         (None, gone) => (
             Paint::Fail,
@@ -122,7 +126,8 @@ fn because(why: Option<&str>) -> String {
 
 fn attempts(check: &ProbeCheck, counts: &ProbeCounts) -> String {
     let word = if check.method == "probe" { "acknowledged" } else { "took writes" };
-    let mut parts = vec![format!("{} {word}", grouped(counts.acknowledged)), format!("{} refused", grouped(counts.refused))];
+    let mut parts =
+        vec![format!("{} {word}", grouped(counts.acknowledged)), format!("{} refused", grouped(counts.refused))];
     if counts.unknown > 0 {
         parts.push(format!("{} without an answer", grouped(counts.unknown)));
     }
@@ -147,7 +152,11 @@ fn watched(page: &mut Page<'_>, check: &ProbeCheck) -> io::Result<()> {
     }
     page.wrapped(2, &text)?;
     match &check.observation {
-        Some(id) => page.wrapped(2, &format!("kept as observation {id}: `paritas failover` uses it for this failover only")),
-        None => page.wrapped(2, "nothing is kept: name a state folder with --state, so that `paritas failover` can use it"),
+        Some(id) => {
+            page.wrapped(2, &format!("kept as observation {id}: `paritas failover` uses it for this failover only"))
+        }
+        None => {
+            page.wrapped(2, "nothing is kept: name a state folder with --state, so that `paritas failover` can use it")
+        }
     }
 }
