@@ -1,6 +1,6 @@
 //! The table of commands and options. Help, completions and manual pages are made from it.
 
-use crate::runs::{Budget, Method, Rate, Which};
+use crate::runs::{Budget, Method, RateLimit, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
@@ -159,7 +159,7 @@ pub struct VerifyArgs {
     #[arg(long, conflicts_with = "save_digest")]
     pub quick: bool,
     /// Read each side no faster (repeatable): 50MiB/s, 100000rows/s
-    #[arg(long, value_name = "RATE", value_parser = rate)]
+    #[arg(long, value_name = "RATE")]
     pub rate: Vec<RateLimit>,
     /// Hold reading while the replica is behind by more than this: 64MiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -226,13 +226,17 @@ pub struct FailoverArgs {
     /// Folder with archived or received segments of its log (repeatable)
     #[arg(long, value_name = "DIR")]
     pub wal_archive: Vec<PathBuf>,
+    /// The old primary's server, started where nobody else reaches it, if it is not at the source's address: lost rows
+    /// are read from it
+    #[arg(long, value_name = "URL")]
+    pub old_primary: Option<String>,
     /// Make a warning count as a violation (exit code 1)
     #[arg(long, value_name = "WHAT")]
     pub deny: Option<Deny>,
     /// Stop after a time: 10m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub budget: Option<Duration>,
-    /// List at most that many lost transactions per timeline [default: 1000, of which 20 as text]
+    /// List at most that many lost transactions per timeline, and lost rows per table [default: 1000, of which 20 as text]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=MAX_DIFFERENCES_LIMIT))]
     pub max_differences: Option<u64>,
     /// Whose exit codes and output to use
@@ -343,38 +347,6 @@ pub enum BenchCommand {
 pub struct DemoArgs {
     /// Folder for its files [default: paritas-demo in the folder for temporary files]
     pub dir: Option<PathBuf>,
-}
-
-/// One limit of `--rate`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateLimit {
-    /// Rows a second.
-    Rows(u64),
-    /// Bytes a second.
-    Bytes(u64),
-}
-
-fn rate(text: &str) -> Result<RateLimit, ParseQuantityError> {
-    let hint = "write a size or a number of rows a second, such as 50MiB/s or 100000rows/s";
-    let error = || ParseQuantityError { what: "rate", text: text.to_owned(), hint };
-    let count = text.strip_suffix("/s").ok_or_else(error)?;
-    match count.parse::<Budget>() {
-        Ok(Budget::Rows(rows)) => Ok(RateLimit::Rows(rows)),
-        Ok(Budget::Bytes(bytes)) => Ok(RateLimit::Bytes(bytes)),
-        _ => Err(error()),
-    }
-}
-
-/// Puts limits together; the last one of a kind wins.
-pub fn rates(limits: &[RateLimit]) -> Rate {
-    let mut rate = Rate::default();
-    for limit in limits {
-        match *limit {
-            RateLimit::Rows(rows) => rate.rows = Some(rows),
-            RateLimit::Bytes(bytes) => rate.bytes = Some(bytes),
-        }
-    }
-    rate
 }
 
 /// The longest time that `lag` samples in one go.

@@ -171,6 +171,13 @@ async fn a_failover_is_measured_its_losses_counted_and_failover_shows_both() {
     );
     assert!(rpo["bytes_at_least"].as_u64().unwrap() > 0 && rpo["transactions"].is_null(), "{rpo:#}");
     assert!(rpo["seconds"]["high"].is_null() && rpo["seconds_if_down"].as_f64().unwrap() > 0.0, "{rpo:#}");
+    // With its log the number is exact, and the heartbeats are among them.
+    let directory = stage.old.data_dir();
+    let run = stage.folder.paritas(&["failover", "trading", "--json", "--data-directory", directory.to_str().unwrap()]);
+    let json = run.json();
+    let exact = &json["links"][0]["recovery"]["rpo"];
+    assert!(exact["transactions"].as_u64() >= failover["heartbeats"]["lost"].as_u64(), "{exact:#}");
+    assert!(exact["seconds_if_down"].is_null() && exact["seconds"]["high"].is_f64(), "{exact:#}");
     let breached = paritas_failover(&stage, "{ rto = \"1us\" }");
     let word = &breached["rto"]["verdict"];
     let low = check["rto"]["seconds"]["low"].as_f64().unwrap();

@@ -15,6 +15,7 @@ mod memory;
 mod observe;
 mod pace;
 mod pages;
+mod places;
 mod redact;
 mod retry;
 mod secret;
@@ -35,8 +36,9 @@ pub use observe::{
     Coverage, Cursor, FACT_RELAYED, Fact, Feed, Followed, Halt, Mark, Observation, Offer, Offered, Produced, Reader,
     Take,
 };
-pub use pace::{Pace, Rate};
-pub use pages::{Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, PageTerms, Pages};
+pub use pace::{Manners, Pace, Rate, RateLimit};
+pub use pages::{Claim, Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, PageTerms, Pages};
+pub use places::{FileId, Holds, Placed, PlacedColumn, PlacedRow, PlacedShape, Places};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};

@@ -46,6 +46,11 @@ pub trait Store: Debug + Send + Sync {
         None
     }
 
+    /// Rows by place, where the store has them.
+    fn places(&self) -> Option<&dyn crate::Places> {
+        None
+    }
+
     /// Files, where the store has them.
     fn files(&self) -> Option<&dyn Files> {
         None

@@ -33,7 +33,7 @@ pub use links::{StoreCheck, check_stores, verify_links, with_secrets};
 pub use method::Method;
 pub use options::{Budget, Monitor, Options, Phase, SideProgress};
 pub use pair::verify_pair;
-pub use paritas_connect::Rate;
+pub use paritas_connect::{Manners, RateLimit};
 pub use paritas_state::Which;
 pub use probe::{ProbeOptions, Until, probe_link, probe_pair, probe_setup};
 pub use target::{Target, looks_like_target};

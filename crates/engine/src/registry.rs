@@ -61,8 +61,9 @@ fn postgres_options(target: &Target, password: Option<SecretString>) -> Result<P
         match (name.as_str(), value.as_str()) {
             ("pooler", "session") => options.session_pooler = true,
             ("split", "key") => options.split_by_key = true,
+            ("privileges", "compare") => options.privileges = true,
             _ => {
-                let hint = "known are ?pooler=session and ?split=key";
+                let hint = "known are ?pooler=session, ?split=key and ?privileges=compare";
                 return Err(Error::usage("usage.url", format!("option {name} cannot be {value:?}"), hint));
             }
         }

@@ -75,10 +75,12 @@ impl Beats {
         let survived = self.kept.iter().rev().find(survives).copied();
         let first = self.kept.iter().find(|beat| !survives(beat)).copied();
         let gone = first.zip(self.kept.last().copied());
-        let most = self.count - survived.map_or(0, |beat| beat.count).min(self.count);
+        let most = self.count.saturating_sub(survived.map_or(0, |beat| beat.count));
         match gone {
             // Those that are not kept any more lie between one that survived and one that did not.
-            Some((first, _)) => Behind { least: self.count - first.count + 1, most, gone, survived },
+            Some((first, _)) => {
+                Behind { least: self.count.saturating_sub(first.count).saturating_add(1), most, gone, survived }
+            }
             None => Behind { least: 0, most: 0, gone: None, survived },
         }
     }

@@ -83,6 +83,14 @@ fn hide_names(recovery: &mut Recovery, privacy: Privacy) {
         for gid in lost.chain(timeline.undecided.iter_mut().map(|undecided| &mut undecided.gid)) {
             *gid = hidden(&Value::Text(std::mem::take(gid)), privacy);
         }
+        for table in timeline.rows.iter_mut().flat_map(|rows| &mut rows.tables) {
+            table.items.iter_mut().for_each(|item| hide(&mut item.row, privacy));
+            let sums = table.amounts.iter_mut();
+            let sums = sums.flat_map(|one| [&mut one.inserted, &mut one.updated, &mut one.deleted, &mut one.net]);
+            for sum in sums.flatten() {
+                *sum = hidden(&Value::Text(std::mem::take(sum)), privacy);
+            }
+        }
     }
 }
 

@@ -171,6 +171,9 @@ pub struct LeftTimeline {
     pub lost_truncated: bool,
     /// Prepared transactions that nobody decided: not lost commits, and not on the new primary either.
     pub undecided: Vec<UndecidedTransaction>,
+    /// What they did to rows; absent where no log was read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rows: Option<crate::LostRows>,
 }
 
 /// A commit that the new primary does not have.
@@ -193,6 +196,9 @@ pub struct LostTransaction {
     /// The name of the prepared transaction, if the log says it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub gid: Option<String>,
+    /// Changes of rows, per table.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub touched: Vec<crate::TouchedTable>,
 }
 
 /// A prepared transaction that was not decided.

@@ -19,14 +19,14 @@ const TABLES: &str =
 const PASSES: u32 = 12;
 
 /// Writers on a server until it is dropped.
-struct Load {
+pub struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Load {
-    async fn start(server: &Server, writers: u64, sql: fn(u64) -> Vec<String>) -> Self {
+    pub async fn start(server: &Server, writers: u64, sql: fn(u64) -> Vec<String>) -> Self {
         let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let mut tasks = Vec::new();
         for seed in 0..writers {
@@ -50,7 +50,7 @@ impl Load {
         Self { stop, done, tasks }
     }
 
-    async fn end(self) -> u64 {
+    pub async fn end(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
             task.await.unwrap();
@@ -107,7 +107,7 @@ fn ends(state: u64) -> Vec<String> {
 }
 
 /// No page and no row may be called different; hot pages may be left unproven.
-fn no_false_finding(stage: &Stage, table: &str) -> bool {
+pub fn no_false_finding(stage: &Stage, table: &str) -> bool {
     let run = stage.verify(table, &["--settle", "5s"]);
     assert!(run.code == 0 || run.code == 3, "{run:#?}");
     run.expect_no_difference();

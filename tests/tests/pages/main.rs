@@ -3,6 +3,9 @@
 
 mod choice;
 mod damage;
+mod faults;
+mod kinds;
 mod load;
+mod passes;
 mod stage;
 mod versions;

@@ -9,16 +9,18 @@ use paritas_report::{Bounds, LineageCheck, NotChecked, Reason, Recovery, Rpo, Rt
 
 /// Puts all findings together.
 pub(super) fn decide(job: &Job, evidence: &Evidence, lineage: &LineageCheck, max: usize) -> Recovery {
-    let mut reasons = vec![reason(lineage.verdict, lineage.summary.clone(), lineage_hint(lineage))];
-    reasons.push(writable(job, evidence));
-    reasons.extend(evidence.replica.as_ref().ok().and_then(|standing| waits(job.replica_name(), standing)));
-    let promoted = evidence.replica.as_ref().is_ok_and(|standing| !standing.in_recovery);
-    let rpo = if promoted { loss::rpo(evidence, job.objective.rpo) } else { not_promoted(job) };
-    reasons.push(lost(job, evidence, &rpo));
+    // Without a promotion there was no failover, whatever else is wrong.
+    let mut reasons = vec![writable(job, evidence)];
+    // What was given and cannot be read comes before everything that is unknown because of it.
     for problem in &evidence.problems {
         let detail = problem.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
         reasons.push(reason(Verdict::Unknown, format!("{}{detail}", problem.message), problem.hint.clone()));
     }
+    reasons.push(reason(lineage.verdict, lineage.summary.clone(), lineage_hint(lineage)));
+    reasons.extend(evidence.replica.as_ref().ok().and_then(|standing| waits(job.replica_name(), standing)));
+    let promoted = evidence.replica.as_ref().is_ok_and(|standing| !standing.in_recovery);
+    let rpo = if promoted { loss::rpo(evidence, job.objective.rpo) } else { not_promoted(job, evidence) };
+    reasons.push(lost(job, evidence, &rpo));
     let undecided: usize = evidence.abandoned.iter().map(|abandoned| abandoned.undecided().len()).sum();
     if promoted && undecided > 0 {
         let text = format!("{} not decided on the old primary", counted(undecided as u64, "prepared transaction"));
@@ -101,7 +103,11 @@ fn writable(job: &Job, evidence: &Evidence) -> Reason {
     };
     if standing.in_recovery {
         let hint = "promote it (pg_promote), and ask again".to_owned();
-        return reason(Verdict::Fail, format!("{name} is still a standby and takes no writes"), Some(hint));
+        return reason(
+            Verdict::Fail,
+            format!("nothing was promoted yet: {name} is still a standby and takes no writes"),
+            Some(hint),
+        );
     }
     if standing.read_only {
         let hint = "set default_transaction_read_only = off for the server, the database and the role".to_owned();
@@ -148,7 +154,8 @@ fn replayed(standing: &Standing) -> String {
 }
 
 /// Nothing was left behind by a server that was never promoted.
-fn not_promoted(job: &Job) -> Rpo {
+fn not_promoted(job: &Job, evidence: &Evidence) -> Rpo {
+    let why = if evidence.replica.is_ok() { "nothing was promoted yet" } else { "the new primary does not answer" };
     Rpo {
         verdict: Verdict::Unknown,
         objective: job.objective.rpo.map(|limit| limit.as_secs_f64()),
@@ -160,7 +167,7 @@ fn not_promoted(job: &Job) -> Rpo {
         bytes_at_least: 0,
         seconds_if_down: None,
         method: "none".to_owned(),
-        why: Some("the replica does not answer, or was not promoted".to_owned()),
+        why: Some(why.to_owned()),
     }
 }
 
@@ -176,7 +183,8 @@ fn lost(job: &Job, evidence: &Evidence, rpo: &Rpo) -> Reason {
     let hint = match (rpo.transactions, rpo.verdict) {
         (None, _) => loss_hint(job, evidence),
         (Some(_), Verdict::Fail) => Some(
-            "read what is lost from the old server, started where nobody else reaches it: rows whose xmin is listed"
+            "enter the lost rows again, or decide not to: they are listed where the old primary's server is named with \
+             --old-primary, started where nobody else reaches it"
                 .to_owned(),
         ),
         (Some(_), _) => None,

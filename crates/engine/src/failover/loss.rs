@@ -42,6 +42,7 @@ pub(crate) fn timeline(abandoned: &Abandoned, replica: &Standing, max: usize) ->
                 database: Some(database(prepare.database, names)),
             })
             .collect(),
+        rows: None,
     }
 }
 
@@ -72,6 +73,7 @@ fn lost(commit: &Commit, names: &BTreeMap<u32, String>) -> LostTransaction {
         subtransactions: commit.subxacts.clone(),
         prepared: commit.prepared,
         gid: commit.gid.clone(),
+        touched: Vec::new(),
     }
 }
 

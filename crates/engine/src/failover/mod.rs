@@ -8,6 +8,7 @@ mod lineage;
 mod loss;
 mod observed;
 mod prepared;
+mod rows;
 mod sampled;
 
 pub(crate) use lineage::is_gone;
@@ -18,10 +19,10 @@ use crate::links::{chosen_links, hide, open, with_secrets};
 use crate::registry::{self, Opened, Secrets};
 use crate::{Error, Options, Result, Target};
 use observed::Seen;
-use paritas_config::{Config, LinkConfig};
+use paritas_config::{Config, LinkConfig, StoreConfig};
 use paritas_connect::{Context, Standing};
 use paritas_model::{Objective, StoreKind, Tier, Verdict};
-use paritas_pgwal::{Abandoned, Origin, Sources, recover};
+use paritas_pgwal::{Abandoned, Origin, Sources, Touched, recover, touched};
 use paritas_report::{Check, LinkReport, NotChecked, Problem, Report, apply_privacy};
 use paritas_state::State;
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub struct Failover {
     pub data_directories: Vec<PathBuf>,
     /// Folders of archived segments.
     pub wal_archives: Vec<PathBuf>,
+    /// The URL of an old primary's server, started again where nobody else reaches it: its rows are read.
+    pub old_primary: Option<String>,
 }
 
 /// One link to look at.
@@ -45,6 +48,9 @@ struct Job {
     source: Opened,
     replica: Opened,
     left: Failover,
+    /// The old primary's server, where one was named beside the source.
+    old_primary: Option<Opened>,
+    taken: rows::Taken,
     objective: Objective,
     not_checked: Vec<NotChecked>,
 }
@@ -67,6 +73,8 @@ struct Evidence {
     source: paritas_connect::Result<Standing>,
     replica: paritas_connect::Result<Standing>,
     abandoned: Vec<Abandoned>,
+    /// What was done to rows on each of them; nothing where that could not be read.
+    touched: Vec<Option<Touched>>,
     /// What could not be read of the old primaries.
     problems: Vec<Problem>,
     /// What a probe saw of this failover.
@@ -126,7 +134,11 @@ pub async fn failover_pair(
     let replica = registry::open(&theirs, Secrets::default(), None)?;
     let name = format!("{} -> {}", source.store.name(), replica.store.name());
     let (left, objective) = (left.clone(), Objective::default());
-    let job = Job { name, ad_hoc: true, tier: None, source, replica, left, objective, not_checked: Vec::new() };
+    let old_primary = old_primary(&left, None)?;
+    let named = source.target.datasets.iter().chain(&replica.target.datasets).cloned().collect();
+    let taken = rows::Taken { named, ..rows::Taken::default() };
+    let not_checked = Vec::new();
+    let job = Job { name, ad_hoc: true, tier: None, source, replica, left, old_primary, taken, objective, not_checked };
     only_postgres(&job)?;
     let keeper = Keeper::begin(options, None).of("failover");
     let link = examine(cx, job, options, keeper.state()).await;
@@ -155,18 +167,41 @@ fn job(config: &Config, link: &LinkConfig, given: &Failover) -> Result<Job> {
             folder => left.wal_archives.extend(folder.iter().map(PathBuf::from)),
         }
     }
+    let (source, replica) = (open(old)?, open(store(&link.replica)?)?);
+    let named = source.target.datasets.iter().chain(&replica.target.datasets).cloned().collect();
     let job = Job {
         name: link.name.clone(),
         ad_hoc: false,
         tier: link.tier,
-        source: open(old)?,
-        replica: open(store(&link.replica)?)?,
+        source,
+        replica,
+        old_primary: old_primary(&left, Some(old))?,
         left,
+        taken: rows::Taken { include: link.include.clone(), exclude: link.exclude.clone(), named },
         objective: link.objectives.limits(),
         not_checked,
     };
     only_postgres(&job)?;
     Ok(job)
+}
+
+/// The server that `--old-primary` names; it takes the password of the source, of which it is a part.
+fn old_primary(left: &Failover, source: Option<&StoreConfig>) -> Result<Option<Opened>> {
+    let Some(url) = &left.old_primary else { return Ok(None) };
+    let target = Target::parse(url)?;
+    if target.kind != StoreKind::Postgres {
+        let message = format!("the old primary cannot be a {} store", target.kind);
+        return Err(Error::usage(
+            "usage.kinds",
+            message,
+            "name its server: --old-primary postgres://user@host/database",
+        ));
+    }
+    let password = match source.and_then(|store| store.password.as_ref()) {
+        Some(secret) => Some(secret.resolve().map_err(registry::usage)?),
+        None => None,
+    };
+    registry::open(&target, Secrets { password, ..Secrets::default() }, None).map(Some)
 }
 
 fn only_postgres(job: &Job) -> Result<()> {
@@ -182,7 +217,8 @@ fn only_postgres(job: &Job) -> Result<()> {
 }
 
 async fn examine(cx: &Context, job: Job, options: &Options, state: Option<&State>) -> LinkReport {
-    let evidence = gather(cx, &job, options, state).await;
+    let cx = &crate::job::limited(cx, options).0;
+    let evidence = gather(cx, &job, state).await;
     let servers = lineage::Servers {
         source: &evidence.source,
         replica: &evidence.replica,
@@ -191,9 +227,10 @@ async fn examine(cx: &Context, job: Job, options: &Options, state: Option<&State
         stopped: stopped(&evidence.abandoned),
     };
     let lineage = lineage::judge(&servers);
-    let recovery = decide::decide(&job, &evidence, &lineage, options.max_differences);
+    let mut recovery = decide::decide(&job, &evidence, &lineage, options.max_differences);
     let mut not_checked = job.not_checked.clone();
     not_checked.extend(decide::not_checked(&job, &evidence));
+    rows::fill(cx, &job, &evidence, options, &mut recovery, &mut not_checked).await;
     LinkReport {
         name: job.name.clone(),
         tier: job.tier,
@@ -220,8 +257,7 @@ fn ahead(source: &paritas_connect::Result<Standing>, replica: &paritas_connect::
     reached(source).zip(reached(replica)).is_some_and(|(source, replica)| source > replica)
 }
 
-async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State>) -> Evidence {
-    let (cx, _) = crate::job::limited(cx, options);
+async fn gather(cx: &Context, job: &Job, state: Option<&State>) -> Evidence {
     let ask = |opened: &Opened| {
         let (store, cx) = (std::sync::Arc::clone(&opened.store), cx.clone());
         async move {
@@ -235,7 +271,7 @@ async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State
         replica = ask(&job.replica).await;
     }
     let (abandoned, problems, seen) = (Vec::new(), Vec::new(), Seen::Nothing);
-    let mut evidence = Evidence { source, replica, abandoned, problems, seen, sampled_bytes: 0 };
+    let mut evidence = Evidence { source, replica, abandoned, touched: Vec::new(), problems, seen, sampled_bytes: 0 };
     let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value().cloned());
     let Some(ancestry) = ancestry else { return evidence };
     evidence.seen = observed::find(state, &job.name, &ancestry);
@@ -243,14 +279,24 @@ async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State
     let timeline = evidence.source.as_ref().ok().and_then(|old| old.ancestry.value().map(|old| old.timeline));
     // The address of the old primary may lead to the new one by now.
     let timeline = timeline.filter(|timeline| ancestry.left(*timeline).is_some());
-    let Failover { data_directories, wal_archives } = job.left.clone();
+    let Failover { data_directories, wal_archives, .. } = job.left.clone();
     let read = tokio::task::spawn_blocking(move || {
         let (directories, archives) = (data_directories.as_slice(), wal_archives.as_slice());
-        recover(&Sources { directories, archives, ancestry: &ancestry, timeline })
+        let (abandoned, mut errors) = recover(&Sources { directories, archives, ancestry: &ancestry, timeline });
+        let mut rows = Vec::new();
+        for one in &abandoned {
+            // The same log was read to its end a moment ago.
+            let read = one.commits().next().map(|_| touched(archives, one)).transpose();
+            rows.push(read.unwrap_or_else(|error| {
+                errors.push(error);
+                None
+            }));
+        }
+        (abandoned, rows, errors)
     });
     match cx.bound(async { Ok(read.await) }).await {
-        Ok(Ok((abandoned, errors))) => {
-            evidence.abandoned = abandoned;
+        Ok(Ok((abandoned, rows, errors))) => {
+            (evidence.abandoned, evidence.touched) = (abandoned, rows);
             evidence.problems = errors.iter().map(problem).collect();
         }
         Ok(Err(error)) => evidence.problems.push(Problem {

@@ -47,7 +47,8 @@ pub(crate) fn line(link: &LinkReport) -> String {
 }
 
 fn loss(recovery: &Recovery) -> String {
-    match (recovery.rpo.transactions, recovery.rpo.transactions_at_least) {
+    let exact = recovery.timelines.iter().all(|timeline| timeline.exact);
+    match (recovery.rpo.transactions.filter(|_| exact), recovery.rpo.transactions_at_least) {
         (Some(0), _) => "no committed transaction is lost".to_owned(),
         (Some(lost), _) => format!("exactly {} lost", counted(lost, "committed transaction")),
         (None, 0) => "how many transactions are lost is not known".to_owned(),
@@ -188,6 +189,9 @@ fn left(page: &mut Page<'_>, timeline: &LeftTimeline) -> io::Result<()> {
             undecided.xid, undecided.gid, undecided.prepared_at
         );
         page.wrapped(6, &text)?;
+    }
+    if let Some(rows) = &timeline.rows {
+        super::lost_rows::write(page, rows)?;
     }
     doubts(page, timeline)
 }
