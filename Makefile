@@ -47,7 +47,7 @@ soak: ## Verify loaded servers for SOAK_MINUTES (default 30) with drifts and sto
 soak-pages: ## The counted promises of page mode: 100 passes under load, 100 planted faults
 	$(CARGO) build --locked -p paritas-cli
 	PARITAS_PAGE_PASSES=100 PARITAS_PAGE_FAULTS=100 $(CARGO) test --locked -p paritas-tests --test pages \
-		-- --nocapture --test-threads 1 finds_anything every_planted
+		-- --nocapture --include-ignored --test-threads 1 finds_anything every_planted segments_that
 
 fuzz: ## Fuzz every parser of untrusted input, FUZZ_SECONDS (default 60) each; needs a C++ compiler
 	@tests/fuzz/run.sh $(TARGETS)

@@ -132,3 +132,35 @@ async fn versions_that_no_log_record_has_written_are_found() {
     );
     assert!(check["problem"].to_string().contains("public.t, block 1"), "{check:#}");
 }
+
+/// Bytes of a segment of a file.
+const SEGMENT: u64 = 1 << 30;
+
+/// Files of more than a segment: one that the standby does not have, and one that it does not reach.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "reads 6 GiB of zeros; make soak-pages"]
+async fn segments_that_the_standby_lacks_or_does_not_reach_are_found() {
+    let stage = Stage::new(unchecked(), crate::stage::TABLE).await;
+    stage.run("VACUUM (FREEZE) t").await;
+    stage.run("CHECKPOINT").await;
+    stage.replayed().await;
+    stage.standby.batch("postgres", "CHECKPOINT").await.unwrap();
+    let there = stage.file("t").await;
+    let here = stage.primary.data_dir().join(there.strip_prefix(stage.standby.data_dir()).unwrap());
+    let page = std::fs::read(&here).unwrap()[..PAGE].to_vec();
+    let second = [page.clone(), page.clone(), page].concat();
+    for file in [&here, &there] {
+        std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(SEGMENT).unwrap();
+        crate::stage::create_beside(file, &file.with_extension("1"), &second);
+    }
+    by_pages(stage.verify("t", &[]), 0);
+    std::fs::remove_file(there.with_extension("1")).unwrap();
+    let check = by_pages(stage.verify("t", &[]), 1);
+    assert_eq!(check["pages"]["differing"], 3, "{check:#}");
+    assert!(notes(&check).contains("public.t, block 131072: the replica does not have this page"), "{check:#}");
+    crate::stage::create_beside(&there, &there.with_extension("1"), &second);
+    std::fs::OpenOptions::new().write(true).open(&there).unwrap().set_len(1000 * PAGE as u64).unwrap();
+    let check = by_pages(stage.verify("t", &[]), 1);
+    assert_eq!(check["pages"]["differing"], 6, "{check:#}");
+    assert!(notes(&check).contains("public.t, block 1000: the replica cannot read it"), "{check:#}");
+}

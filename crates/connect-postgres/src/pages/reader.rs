@@ -184,9 +184,25 @@ impl PgPages {
         }
         let said = error.detail_text().unwrap_or(error.message());
         let why = format!("its files hold more than the server reads, as behind a segment that was cut short: {said}");
-        whole.damaged = (read..range.end).map(|block| (block, why.clone())).collect();
+        let end = self.end_of_files(cx, relation, read..range.end).await?;
+        whole.damaged = (read..end).map(|block| (block, why.clone())).collect();
         whole.bytes.resize(usize::try_from(count).unwrap_or(0).saturating_mul(page_bytes), 0);
         Ok(whole)
+    }
+
+    /// Where the files end, if they do within a range that the server does not read.
+    async fn end_of_files(&self, cx: &Context, relation: &PageRelation, range: Range<u64>) -> Result<u64> {
+        let (mut low, mut high) = (range.start, range.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.copy(cx, relation, &(middle..range.end)).await {
+                // Nothing is asked for behind the end of the files.
+                Ok(_) => high = middle,
+                Err(error) if is_shorter(&error) => low = middle + 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(high)
     }
 
     /// Reads a range again while the relation becomes shorter between measuring and reading.
