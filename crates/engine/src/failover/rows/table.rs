@@ -238,21 +238,21 @@ impl<'a> Work<'a> {
         }
         let twins = self.twins(&found.iter().map(|(_, row)| *row).collect::<Vec<_>>()).await?;
         for ((change, row), twin) in found.into_iter().zip(twins) {
-            match twin {
-                None => self.inserted(change, row),
-                Some(twin) if twin.values == row.values => self.table.present += 1,
-                Some(twin) => {
-                    let spot = (twin.relation, twin.place);
-                    if self.is_old(&twin) && self.deleted.contains(&spot) && self.merged.insert(spot) {
-                        // Deleted and inserted again, or moved to another partition.
-                        self.table.rows.inserted -= 1;
-                        self.table.rows.deleted -= 1;
-                        self.table.rows.updated += 1;
-                        self.updated(change, row, &twin, false);
-                    } else {
-                        self.taken(change, row, &twin);
-                    }
-                }
+            let Some(twin) = twin else {
+                self.inserted(change, row);
+                continue;
+            };
+            let spot = (twin.relation, twin.place);
+            if self.is_old(&twin) && self.deleted.contains(&spot) && self.merged.insert(spot) {
+                // Deleted and inserted again, or moved to another partition.
+                self.table.rows.inserted -= 1;
+                self.table.rows.deleted -= 1;
+                self.table.rows.updated += 1;
+                self.updated(change, row, &twin, false);
+            } else if twin.values == row.values {
+                self.table.present += 1;
+            } else {
+                self.taken(change, row, &twin);
             }
         }
         Ok(())
@@ -357,8 +357,20 @@ impl<'a> Work<'a> {
         let before = self.before(piece, &changes).await?;
         let why = if piece.theirs.is_none() { NO_TABLE } else { MOVED_ON };
         self.miss(why, changes.len() - before.len());
-        for change in &changes {
-            let Some(row) = before_place(change).and_then(|place| before.get(&place)) else { continue };
+        let found: Vec<(&RowChange, &PlacedRow)> =
+            changes.iter().filter_map(|change| Some((change, before.get(&before_place(change)?)?))).collect();
+        let values: Vec<Vec<Option<String>>> = found.iter().map(|(_, row)| row.values.clone()).collect();
+        // Without a key, a row that was deleted and inserted again is there as often as before.
+        let by_value = self.key.is_empty() && self.count(&values).await?;
+        for (change, row) in found {
+            if by_value {
+                let surplus = self.surplus.entry(identity(&row.values)).or_default();
+                if *surplus >= 0 {
+                    self.table.present += 1;
+                    continue;
+                }
+                *surplus += 1;
+            }
             self.table.lost.deleted += 1;
             self.sums.iter_mut().for_each(|sum| sum.add(Part::Deleted, None, Some(&row.values)));
             let mut item = LostRow::new("delete", change.xid, Class::Extra);

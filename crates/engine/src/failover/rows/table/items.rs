@@ -58,7 +58,7 @@ impl Work<'_> {
             .for_each(|sum| sum.miss("updates of rows that the new primary does not have are left out"));
         let mut item = LostRow::new("update", change.xid, Class::Lost);
         (item.row.key, item.row.source) = (self.key_values(row), self.all_values(row));
-        item.row.note = Some("the new primary does not have this row any more".to_owned());
+        item.row.note = Some("the new primary has no such row".to_owned());
         self.list(item);
     }
 
