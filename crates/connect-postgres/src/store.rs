@@ -125,6 +125,11 @@ impl Inner {
         session::connect(&ConnInfo { replication: true, ..self.info.clone() }, cx).await
     }
 
+    /// The user that connects, by its own word.
+    pub(crate) fn user(&self) -> &str {
+        &self.info.user
+    }
+
     /// A connection of its own, for a transaction that lasts.
     pub(crate) async fn connect(&self, cx: &Context) -> Result<Session> {
         session::connect(&self.info, cx).await
@@ -154,6 +159,10 @@ impl Store for PostgresStore {
 
     fn lineages(&self) -> Option<&dyn Lineages> {
         Some(&*self.inner)
+    }
+
+    fn heartbeats(&self) -> Option<&dyn paritas_connect::Heartbeats> {
+        Some(self)
     }
 
     fn datasets(&self) -> Option<&dyn Datasets> {

@@ -10,6 +10,7 @@ pub mod conformance;
 mod context;
 mod error;
 mod faulty;
+mod heartbeat;
 mod memory;
 mod observe;
 mod pace;
@@ -29,6 +30,7 @@ pub use arrow_value::show_arrow;
 pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
+pub use heartbeat::{Heartbeat, HeartbeatRow, Heartbeats, Look, Pen, Written};
 pub use memory::{MemoryStore, MemoryTable};
 pub use observe::{
     Coverage, Cursor, FACT_RELAYED, Fact, Feed, Followed, Halt, Mark, Observation, Offer, Offered, Produced, Reader,
@@ -40,7 +42,7 @@ pub use places::{FileId, Holds, Placed, PlacedColumn, PlacedRow, PlacedShape, Pl
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
-pub use standing::{Lineages, Standing, Synchrony};
+pub use standing::{Lineages, PreparedTransaction, Standing, Synchrony};
 pub use store::{
     Beside, BlockSink, ColumnPair, Counter, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
     FileManifest, Files, KeyRange, Lookup, Positions, QuickPart, QuickSum, ReplicaRole, Scan, ScanRequest, Split,

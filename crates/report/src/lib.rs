@@ -12,6 +12,7 @@ mod lag;
 mod lost_rows;
 mod nagios;
 mod privacy;
+mod probe;
 mod recovery;
 mod summary;
 mod text;
@@ -27,8 +28,9 @@ pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, L
 pub use lost_rows::{LostAmount, LostRow, LostRows, LostTable, RowChanges, TouchedTable};
 pub use nagios::{Nagios, nagios_code, nagios_error};
 pub use privacy::{Privacy, apply_privacy};
+pub use probe::{ProbeCheck, ProbeCounts, ProbeFailover, ProbeGaps, ProbeLosses, ProbeOutage, ProbeSplit, ProbeWrite};
 pub use recovery::{
-    Bounds, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
+    Bounds, HeldTransaction, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
     UndecidedTransaction,
 };
 pub use summary::{Totals, elapsed_seconds};

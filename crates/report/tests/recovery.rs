@@ -102,10 +102,13 @@ fn recovery(exact: bool, count: u64, verdict: Verdict) -> Recovery {
             transactions_at_least: count,
             records: None,
             bytes: exact.then_some(1_020_680),
+            bytes_at_least: 0,
+            seconds_if_down: None,
             method: "wal".to_owned(),
             why: (!exact).then(|| "the log has a hole".to_owned()),
         },
-        rto: Rto { verdict: None, objective: None, seconds: None, method: None, why: Some("no probe".to_owned()) },
+        prepared: Vec::new(),
+        rto: Rto { why: Some("no probe".to_owned()), ..Rto::default() },
         timelines: vec![timeline],
     }
 }

@@ -7,18 +7,25 @@ mod decide;
 mod fetch;
 mod lineage;
 mod loss;
+mod observed;
+mod prepared;
 mod rows;
+mod sampled;
+
+pub(crate) use lineage::is_gone;
 
 use crate::error::problem_of;
 use crate::keep::Keeper;
 use crate::links::{chosen_links, hide, open, with_secrets};
 use crate::registry::{self, Opened, Secrets};
 use crate::{Error, Options, Result, Target};
+use observed::Seen;
 use paritas_config::{Config, LinkConfig, StoreConfig};
 use paritas_connect::{Context, Standing};
 use paritas_model::{Objective, StoreKind, Tier, Verdict};
 use paritas_pgwal::{Abandoned, Origin, Sources, Touched, recover, touched};
 use paritas_report::{Check, LinkReport, NotChecked, Problem, Report, apply_privacy};
+use paritas_state::State;
 use std::path::PathBuf;
 
 /// What is left of old primaries, beside what the configuration says.
@@ -71,6 +78,10 @@ struct Evidence {
     touched: Vec<Option<Touched>>,
     /// What could not be read of the old primaries.
     problems: Vec<Problem>,
+    /// What a probe saw of this failover.
+    seen: Seen,
+    /// Bytes of log that stored samples show behind the switchpoint.
+    sampled_bytes: u64,
 }
 
 /// Looks at the links of these names, or at all of them, after a failover.
@@ -94,7 +105,7 @@ pub async fn failover_links(
     }
     let mut links = Vec::new();
     for job in jobs {
-        links.push(examine(cx, job, options).await);
+        links.push(examine(cx, job, options, keeper.state()).await);
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
     let mut report = keeper.finish(Some(checksum), links, options.deny_warnings);
@@ -132,7 +143,7 @@ pub async fn failover_pair(
     let job = Job { name, ad_hoc: true, tier: None, source, replica, left, old_primary, taken, objective, not_checked };
     only_postgres(&job)?;
     let keeper = Keeper::begin(options, None).of("failover");
-    let link = examine(cx, job, options).await;
+    let link = examine(cx, job, options, keeper.state()).await;
     let mut report = keeper.finish(None, vec![link], options.deny_warnings);
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
@@ -202,9 +213,9 @@ fn only_postgres(job: &Job) -> Result<()> {
     }
 }
 
-async fn examine(cx: &Context, job: Job, options: &Options) -> LinkReport {
+async fn examine(cx: &Context, job: Job, options: &Options, state: Option<&State>) -> LinkReport {
     let cx = &crate::job::limited(cx, options).0;
-    let evidence = gather(cx, &job, options).await;
+    let evidence = gather(cx, &job, options, state).await;
     let servers = lineage::Servers {
         source: &evidence.source,
         replica: &evidence.replica,
@@ -243,7 +254,7 @@ fn ahead(source: &paritas_connect::Result<Standing>, replica: &paritas_connect::
     reached(source).zip(reached(replica)).is_some_and(|(source, replica)| source > replica)
 }
 
-async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
+async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State>) -> Evidence {
     let ask = |opened: &Opened| {
         let (store, cx) = (std::sync::Arc::clone(&opened.store), cx.clone());
         async move {
@@ -256,9 +267,12 @@ async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
         // Both were asked at once: only a later answer can say that a standby is ahead of its primary.
         replica = ask(&job.replica).await;
     }
-    let mut evidence = Evidence { source, replica, abandoned: Vec::new(), touched: Vec::new(), problems: Vec::new() };
+    let (abandoned, problems, seen) = (Vec::new(), Vec::new(), Seen::Nothing);
+    let mut evidence = Evidence { source, replica, abandoned, touched: Vec::new(), problems, seen, sampled_bytes: 0 };
     let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value().cloned());
     let Some(ancestry) = ancestry else { return evidence };
+    evidence.seen = observed::find(state, &job.name, &ancestry);
+    evidence.sampled_bytes = sampled::left_behind(state, &job.name, &ancestry);
     let timeline = evidence.source.as_ref().ok().and_then(|old| old.ancestry.value().map(|old| old.timeline));
     // The address of the old primary may lead to the new one by now.
     let timeline = timeline.filter(|timeline| ancestry.left(*timeline).is_some());
