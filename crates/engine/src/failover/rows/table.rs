@@ -1,10 +1,12 @@
 //! One table: its rows at their places on both servers, and what the new primary lacks.
 
+mod items;
+
 use super::Sides;
 use super::locate::{Dataset, Piece};
 use super::sums::{Part, Sum, sums};
 use paritas_connect::{Placed, PlacedColumn, PlacedRow, PlacedShape, Result};
-use paritas_model::{Class, LogicalType, Value};
+use paritas_model::Class;
 use paritas_pgwal::{Effect, Place, RowChange};
 use paritas_report::{LostRow, LostTable, counted};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -236,21 +238,21 @@ impl<'a> Work<'a> {
         }
         let twins = self.twins(&found.iter().map(|(_, row)| *row).collect::<Vec<_>>()).await?;
         for ((change, row), twin) in found.into_iter().zip(twins) {
-            match twin {
-                None => self.inserted(change, row),
-                Some(twin) if twin.values == row.values => self.table.present += 1,
-                Some(twin) => {
-                    let spot = (twin.relation, twin.place);
-                    if self.is_old(&twin) && self.deleted.contains(&spot) && self.merged.insert(spot) {
-                        // Deleted and inserted again, or moved to another partition.
-                        self.table.rows.inserted -= 1;
-                        self.table.rows.deleted -= 1;
-                        self.table.rows.updated += 1;
-                        self.updated(change, row, &twin, false);
-                    } else {
-                        self.taken(change, row, &twin);
-                    }
-                }
+            let Some(twin) = twin else {
+                self.inserted(change, row);
+                continue;
+            };
+            let spot = (twin.relation, twin.place);
+            if self.is_old(&twin) && self.deleted.contains(&spot) && self.merged.insert(spot) {
+                // Deleted and inserted again, or moved to another partition.
+                self.table.rows.inserted -= 1;
+                self.table.rows.deleted -= 1;
+                self.table.rows.updated += 1;
+                self.updated(change, row, &twin, false);
+            } else if twin.values == row.values {
+                self.table.present += 1;
+            } else {
+                self.taken(change, row, &twin);
             }
         }
         Ok(())
@@ -355,8 +357,20 @@ impl<'a> Work<'a> {
         let before = self.before(piece, &changes).await?;
         let why = if piece.theirs.is_none() { NO_TABLE } else { MOVED_ON };
         self.miss(why, changes.len() - before.len());
-        for change in &changes {
-            let Some(row) = before_place(change).and_then(|place| before.get(&place)) else { continue };
+        let found: Vec<(&RowChange, &PlacedRow)> =
+            changes.iter().filter_map(|change| Some((change, before.get(&before_place(change)?)?))).collect();
+        let values: Vec<Vec<Option<String>>> = found.iter().map(|(_, row)| row.values.clone()).collect();
+        // Without a key, a row that was deleted and inserted again is there as often as before.
+        let by_value = self.key.is_empty() && self.count(&values).await?;
+        for (change, row) in found {
+            if by_value {
+                let surplus = self.surplus.entry(identity(&row.values)).or_default();
+                if *surplus >= 0 {
+                    self.table.present += 1;
+                    continue;
+                }
+                *surplus += 1;
+            }
             self.table.lost.deleted += 1;
             self.sums.iter_mut().for_each(|sum| sum.add(Part::Deleted, None, Some(&row.values)));
             let mut item = LostRow::new("delete", change.xid, Class::Extra);
@@ -370,116 +384,6 @@ impl<'a> Work<'a> {
         if count > 0 {
             *self.unnamed.entry(why).or_default() += count as u64;
         }
-    }
-}
-
-/// What is said about rows.
-impl Work<'_> {
-    fn list(&mut self, item: LostRow) {
-        if self.table.items.len() < self.sides.max {
-            self.table.items.push(item);
-        } else {
-            self.table.items_truncated = true;
-        }
-    }
-
-    fn inserted(&mut self, change: &RowChange, row: &PlacedRow) {
-        self.table.lost.inserted += 1;
-        self.sums.iter_mut().for_each(|sum| sum.add(Part::Inserted, Some(&row.values), None));
-        let mut item = LostRow::new("insert", change.xid, Class::Lost);
-        (item.row.key, item.row.source) = (self.key_values(row), self.all_values(row));
-        self.list(item);
-    }
-
-    /// An insert whose key belongs to a row with other values on the new primary.
-    fn taken(&mut self, change: &RowChange, row: &PlacedRow, twin: &PlacedRow) {
-        self.table.lost.inserted += 1;
-        self.table.conflicting += 1;
-        self.sums.iter_mut().for_each(|sum| sum.add(Part::Inserted, Some(&row.values), None));
-        let mut item = self.differing("insert", change, row, twin);
-        item.row.note = Some("the new primary has this key with other values".to_owned());
-        self.list(item);
-    }
-
-    fn updated(&mut self, change: &RowChange, row: &PlacedRow, other: &PlacedRow, since: bool) {
-        if row.values == other.values {
-            self.table.present += 1;
-            return;
-        }
-        self.table.lost.updated += 1;
-        self.sums.iter_mut().for_each(|sum| sum.add(Part::Updated, Some(&row.values), Some(&other.values)));
-        let mut item = self.differing("update", change, row, other);
-        if since {
-            self.table.conflicting += 1;
-            item.row.note = Some("the new primary has changed this row since".to_owned());
-        }
-        self.list(item);
-    }
-
-    /// An update of a row that the new primary does not have any more.
-    fn vanished(&mut self, change: &RowChange, row: &PlacedRow) {
-        self.table.lost.updated += 1;
-        self.table.conflicting += 1;
-        self.sums
-            .iter_mut()
-            .for_each(|sum| sum.miss("updates of rows that the new primary does not have are left out"));
-        let mut item = LostRow::new("update", change.xid, Class::Lost);
-        (item.row.key, item.row.source) = (self.key_values(row), self.all_values(row));
-        item.row.note = Some("the new primary does not have this row any more".to_owned());
-        self.list(item);
-    }
-
-    /// An update of which only the row before is known.
-    fn unread(&mut self, change: &RowChange, old: &PlacedRow) {
-        self.table.lost.updated += 1;
-        let why = if self.sides.old.is_none() { NO_OLD } else { NOT_AS_LEFT };
-        self.sums.iter_mut().for_each(|sum| sum.miss("updates whose values are not known are left out"));
-        let text = format!("what rows were updated to is not known: {why}");
-        if !self.table.why.contains(&text) {
-            self.table.why.push(text);
-        }
-        let mut item = LostRow::new("update", change.xid, Class::Changed);
-        (item.row.key, item.row.replica) = (self.key_values(old), self.all_values(old));
-        item.row.note = Some("what it was updated to is not known".to_owned());
-        self.list(item);
-    }
-
-    fn differing(&self, kind: &str, change: &RowChange, row: &PlacedRow, other: &PlacedRow) -> LostRow {
-        let mut item = LostRow::new(kind, change.xid, Class::Changed);
-        // Where the key itself was changed, the row is found by the one that it has.
-        item.row.key = self.key_values(other);
-        for (index, column) in self.ours.iter().enumerate() {
-            let of = |row: &PlacedRow| row.values.get(index).cloned().flatten();
-            let (ours, theirs) = (of(row), of(other));
-            if ours != theirs {
-                item.row.columns.push(column.name.clone());
-                item.row.source.push((column.name.clone(), value(column, ours)));
-                item.row.replica.push((column.name.clone(), value(column, theirs)));
-            }
-        }
-        item
-    }
-
-    fn key_values(&self, row: &PlacedRow) -> Vec<(String, Value)> {
-        self.key.iter().filter_map(|index| self.named(row, *index)).collect()
-    }
-
-    fn all_values(&self, row: &PlacedRow) -> Vec<(String, Value)> {
-        (0..self.ours.len()).filter_map(|index| self.named(row, index)).collect()
-    }
-
-    fn named(&self, row: &PlacedRow, index: usize) -> Option<(String, Value)> {
-        let column = self.ours.get(index)?;
-        Some((column.name.clone(), value(column, row.values.get(index)?.clone())))
-    }
-}
-
-fn value(column: &PlacedColumn, text: Option<String>) -> Value {
-    let Some(text) = text else { return Value::Null };
-    match column.logical {
-        LogicalType::Bool => Value::Bool(text == "true"),
-        LogicalType::Int { .. } => text.parse().map_or_else(|_| Value::Text(text), Value::integer),
-        _ => Value::Text(text),
     }
 }
 
