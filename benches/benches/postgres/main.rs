@@ -32,8 +32,11 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// The release binary beside this bench.
+/// The release binary beside this bench, unless `PARITAS_BIN` names another.
 fn paritas() -> PathBuf {
+    if let Some(path) = std::env::var_os("PARITAS_BIN") {
+        return PathBuf::from(path);
+    }
     let bench = std::env::current_exe().expect("path of this bench");
     let path = bench.parent().and_then(|deps| deps.parent()).expect("folder of the profile").join("paritas");
     assert!(path.exists(), "{} is missing: run `make build` first", path.display());

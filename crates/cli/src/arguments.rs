@@ -223,8 +223,8 @@ pub struct FailoverArgs {
     /// Data directory of a stopped old primary (repeatable: one for each server that was primary since)
     #[arg(long, value_name = "DIR")]
     pub data_directory: Vec<PathBuf>,
-    /// Folder with archived or received segments of its log (repeatable)
-    #[arg(long, value_name = "DIR")]
+    /// Folder or s3://bucket/prefix with archived or received segments of its log (repeatable)
+    #[arg(long, value_name = "DIR|URL")]
     pub wal_archive: Vec<PathBuf>,
     /// The old primary's server, started where nobody else reaches it, if it is not at the source's address: lost rows
     /// are read from it

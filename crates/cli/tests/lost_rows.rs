@@ -230,13 +230,15 @@ fn what_was_entered_again_is_not_lost_and_what_the_new_primary_changed_is_told()
         insert into orders values (1001, 1, 10, 'again', '0', 0), (1002, 1, 20, 'taken', '0', 0), (1003, 1, 40, 'gone', '0', 0);
         update balances set amount = 1 where account = 'a1'; update balances set amount = 2 where account = 'a2';
         update balances set amount = 3 where account = 'a3'; delete from balances where account in ('a4', 'a5');
-        insert into ticks values ('Z', 1), ('Z', 1), ('Z', 2)";
+        insert into ticks values ('Z', 1), ('Z', 1), ('Z', 2);
+        create table fresh (id int primary key, amount int); insert into fresh values (1, 10), (2, 20)";
     let pair = pair(&install, "", lost);
     pair.new.sql(
         "insert into orders values (1001, 1, 10, 'again', '0', 0), (1002, 9, 1, 'another', '0', 0);
          update balances set amount = 1 where account = 'a1'; update balances set amount = 77 where account = 'a2';
          delete from balances where account = 'a3'; update balances set amount = 5 where account = 'a5';
-         insert into ticks values ('Z', 1)",
+         insert into ticks values ('Z', 1);
+         create table another (a int); create table fresh (id int primary key, amount int); insert into fresh values (1, 10)",
     );
     let rows = pair.named();
     let orders = table(&rows, "public.orders");
@@ -253,6 +255,14 @@ fn what_was_entered_again_is_not_lost_and_what_the_new_primary_changed_is_told()
     assert!(balances["why"].to_string().contains("has changed or removed them since"), "{balances:#}");
     let ticks = table(&rows, "public.ticks");
     assert_eq!((&ticks["lost"]["inserted"], &ticks["present"]), (&2.into(), &1.into()), "{ticks:#}");
+
+    let fresh = table(&rows, "public.fresh");
+    assert_eq!(
+        (items(fresh), &fresh["present"]),
+        (vec![("insert".to_owned(), json!({"id": 2}))], &1.into()),
+        "{fresh:#}"
+    );
+    assert!(fresh["notes"][0].as_str().unwrap().contains("another table of this name"), "{fresh:#}");
 
     // Who asked for rows, and does not get all of them, is told in the decision.
     let (code, text) = pair.failover(pair.copy.path(), &["--old-primary", &url(&pair.old)]);

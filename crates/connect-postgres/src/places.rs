@@ -15,6 +15,7 @@ use crate::store::Inner;
 use async_trait::async_trait;
 use paritas_connect::{Context, FileId, Holds, Placed, PlacedColumn, PlacedRow, PlacedShape, Places, Result};
 use paritas_model::LogicalType;
+use std::collections::HashSet;
 use tokio_postgres::Row;
 
 /// Rows in one statement: values may be large.
@@ -30,7 +31,7 @@ const RELATIONS: &str = "SELECT c.oid, \
       JOIN pg_database d ON d.datname = current_database() \
       JOIN pg_class r ON r.oid = CASE WHEN c.relispartition THEN coalesce(pg_partition_root(c.oid), c.oid) ELSE c.oid END \
       JOIN pg_namespace m ON m.oid = r.relnamespace \
-    WHERE pg_relation_filenode(c.oid) = ANY($1) OR c.oid = ANY($2)";
+    WHERE ";
 
 #[async_trait]
 impl Places for Inner {
@@ -42,14 +43,26 @@ impl Places for Inner {
         get(&row?, 0)
     }
 
-    async fn relations(&self, cx: &Context, files: &[FileId], oids: &[u32]) -> Result<Vec<Placed>> {
+    async fn by_file(&self, cx: &Context, files: &[FileId]) -> Result<Vec<Placed>> {
         let numbers: Vec<u32> = files.iter().map(|file| file.number).collect();
+        let sql = format!("{RELATIONS}pg_relation_filenode(c.oid) = ANY($1)");
         let session = self.session(cx).await?;
-        let rows = session.query(cx, "find the tables of files", RELATIONS, &[&numbers, &oids]).await;
+        let rows = session.query(cx, "find the tables of files", &sql, &[&numbers]).await;
         self.give_back(session);
         let found: Result<Vec<Placed>> = rows?.iter().map(placed).collect();
-        let asked = |placed: &Placed| oids.contains(&placed.oid) || files.contains(&placed.file);
-        Ok(found?.into_iter().filter(asked).collect())
+        // Two tablespaces may have a file of one number each.
+        let files: HashSet<&FileId> = files.iter().collect();
+        Ok(found?.into_iter().filter(|placed| files.contains(&placed.file)).collect())
+    }
+
+    async fn by_name(&self, cx: &Context, oids: &[u32], names: &[String]) -> Result<Vec<Placed>> {
+        let sql = format!(
+            "{RELATIONS}c.oid = ANY($1) OR c.oid = ANY(ARRAY(SELECT to_regclass(name) FROM unnest($2::text[]) AS name))"
+        );
+        let session = self.session(cx).await?;
+        let rows = session.query(cx, "find tables by name", &sql, &[&oids, &names]).await;
+        self.give_back(session);
+        rows?.iter().map(placed).collect()
     }
 
     async fn shape(&self, cx: &Context, root: u32) -> Result<PlacedShape> {

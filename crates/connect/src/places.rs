@@ -97,8 +97,11 @@ pub trait Places: std::fmt::Debug + Send + Sync {
     /// Identifier of the connected database.
     async fn database(&self, cx: &Context) -> Result<u32>;
 
-    /// The relations that have one of these files, or one of these identifiers, now.
-    async fn relations(&self, cx: &Context, files: &[FileId], oids: &[u32]) -> Result<Vec<Placed>>;
+    /// The relations that have one of these files now.
+    async fn by_file(&self, cx: &Context, files: &[FileId]) -> Result<Vec<Placed>>;
+
+    /// The relations that have one of these identifiers, or one of these names for statements, now.
+    async fn by_name(&self, cx: &Context, oids: &[u32], names: &[String]) -> Result<Vec<Placed>>;
 
     /// Columns and key of a dataset.
     async fn shape(&self, cx: &Context, root: u32) -> Result<PlacedShape>;

@@ -54,6 +54,11 @@ pub(crate) fn open(target: &Target, secrets: Secrets, named: Option<Named>) -> R
     Ok(Opened { store, target: target.clone(), described })
 }
 
+/// The files at a target, to be read as they are.
+pub(crate) fn files(target: &Target) -> Result<FilesStore> {
+    FilesStore::new(location(target)?, lake_options(target, Secrets::default())?).map_err(usage)
+}
+
 /// Paritas' own options of a PostgreSQL URL.
 fn postgres_options(target: &Target, password: Option<SecretString>) -> Result<PostgresOptions> {
     let mut options = PostgresOptions { password, ..PostgresOptions::default() };

@@ -48,6 +48,7 @@
 //! server itself would end there too. What was zeroed or cut off together with everything behind it cannot be told
 //! from what was never written: the proof is of what the folder holds.
 
+mod archived;
 mod content;
 mod control;
 mod crc;
@@ -72,6 +73,7 @@ mod synthetic;
 mod touched;
 mod xact;
 
+pub use archived::{segment_of, segment_size_in, timeline_of};
 pub use control::{Control, State};
 pub use end::{Doubt, End, Why};
 pub use error::{Error, Result};
@@ -80,8 +82,8 @@ pub use page::Version;
 pub use reader::{Next, Reader, Start};
 pub use record::{Block, Compression, Record, Relation};
 pub use recover::{Abandoned, Origin, Sources, Survivor, recover};
-pub use rows::{Changes, Effect, Place, RowChange};
+pub use rows::{Changes, Effect, Place, RowChange, Table};
 pub use running::{Running, running};
 pub use segment::{Segment, SegmentSize};
-pub use touched::{Table, Touched, touched};
+pub use touched::{Touched, touched};
 pub use xact::{Event, Finish, Prepare, Unparsed};

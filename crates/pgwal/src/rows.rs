@@ -20,11 +20,6 @@ pub struct Changes {
     pub deletes: u64,
 }
 
-/// What was done to each table, and what is left of it row by row.
-type PerTable = Vec<(Relation, Changes, Vec<RowChange>)>;
-/// What each transaction did to each table.
-type PerTransaction = BTreeMap<u32, Vec<(Relation, Changes)>>;
-
 impl Changes {
     fn add(&mut self, deed: &Deed) {
         match deed {
@@ -73,6 +68,20 @@ pub struct RowChange {
     /// The transaction or subtransaction: what the row says as `xmin`.
     pub writer: u32,
 }
+
+/// What lost transactions did to one relation's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The file.
+    pub relation: Relation,
+    /// All changes.
+    pub changes: Changes,
+    /// What became of each row in the end.
+    pub rows: Vec<RowChange>,
+}
+
+/// What each transaction did to each relation's file.
+pub(crate) type ByTransaction = BTreeMap<u32, Vec<(Relation, Changes)>>;
 
 #[derive(Debug, Clone, Copy)]
 struct Version {
@@ -150,7 +159,7 @@ impl Rows {
     }
 
     /// What is left of each table in the end, and what each transaction did to each.
-    pub(crate) fn finish(self) -> (PerTable, PerTransaction) {
+    pub(crate) fn finish(self) -> (Vec<Table>, ByTransaction) {
         let tables = self.tables.into_iter().map(|(relation, table)| {
             let mut rows = table.deleted;
             rows.extend(table.versions.into_iter().map(|(at, version)| {
@@ -161,7 +170,7 @@ impl Rows {
                 RowChange { effect, xid: version.xid, writer: version.writer }
             }));
             rows.sort_by_key(|row| row.effect);
-            (relation, table.changes, rows)
+            Table { relation, changes: table.changes, rows }
         });
         let transactions = self.transactions.into_iter().map(|(xid, tables)| (xid, tables.into_iter().collect()));
         (tables.collect(), transactions.collect())
@@ -187,7 +196,7 @@ mod tests {
             rows.add(deed, 700, 701);
         }
         let (tables, _) = rows.finish();
-        tables.into_iter().flat_map(|(_, _, rows)| rows).map(|row| row.effect).collect()
+        tables.into_iter().flat_map(|table| table.rows).map(|row| row.effect).collect()
     }
 
     #[test]

@@ -13,22 +13,11 @@ use crate::heap::{XID_MIN, deed, next_xid, precedes};
 use crate::reader::{Next, Reader};
 use crate::record::{Record, Relation};
 use crate::recover::{Abandoned, Origin};
-use crate::rows::{Changes, RowChange, Rows};
+use crate::rows::{Changes, Rows, Table};
 use crate::xact::Event;
 
 /// Segments read back from the switchpoint for the beginnings of lost transactions.
 const SEGMENTS_BACK_MAX: u64 = 64;
-
-/// What lost transactions did to one relation's file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
-    /// The file.
-    pub relation: Relation,
-    /// All changes.
-    pub changes: Changes,
-    /// What became of each row in the end.
-    pub rows: Vec<RowChange>,
-}
 
 /// What the lost transactions of one abandoned timeline did to rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -170,10 +159,7 @@ impl Pass {
             doubts.push("more rows were changed than are followed: further ones are counted and not named".into());
         }
         self.found.created = std::mem::take(&mut self.rows.created);
-        let (tables, transactions) = self.rows.finish();
-        self.found.tables =
-            tables.into_iter().map(|(relation, changes, rows)| Table { relation, changes, rows }).collect();
-        self.found.transactions = transactions;
+        (self.found.tables, self.found.transactions) = self.rows.finish();
         self.found
     }
 }

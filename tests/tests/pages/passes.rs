@@ -75,15 +75,19 @@ pub async fn pass(install: &Install, passes: u64) {
     let begun = Instant::now();
     let writers = Load::start(&stage.primary, 6, small).await;
     let others = Load::start(&stage.primary, 1, seldom).await;
-    let mut proven = 0;
+    let (mut proven, mut compared) = (0, 0);
     for _ in 0..passes {
-        proven += u64::from(no_false_finding(&stage, "k"));
+        let run = no_false_finding(&stage, "k");
+        let check = run.parity();
+        assert_eq!(check["method"], "pages", "{check:#}");
+        proven += u64::from(run.code == 0);
+        compared += check["pages"]["compared"].as_u64().unwrap();
     }
     let (done, seconds) = (writers.end().await, begun.elapsed().as_secs_f64());
     others.end().await;
     let rate = done as f64 / seconds;
     eprintln!(
-        "{passes} passes in {seconds:.0} s under {rate:.0} transactions/s: 0 false findings, {proven} proven equal"
+        "{passes} passes in {seconds:.0} s under {rate:.0} transactions/s: {compared} pages, 0 false findings, {proven} proven equal"
     );
     assert!(rate > RATE_MIN, "{rate} transactions/s");
     stage.replayed().await;

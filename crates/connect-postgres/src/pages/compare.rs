@@ -8,9 +8,20 @@ use paritas_connect::{Hint, Likeness, PagePair, Spot, Transactions};
 /// The first number that a transaction can have; those below never end in another way than they did.
 pub(super) const FIRST_NORMAL: u32 = 3;
 
-/// Compares two pages. Only hints that contradict each other make a difference of their own; those
-/// that only one side has are collected, to be held against how the transaction really ended.
+/// Compares two pages of servers that log hints.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn compare(layout: Layout, pair: &PagePair<'_>, transactions: &mut Transactions) -> Likeness {
+    compare_under(layout, true, pair, transactions)
+}
+
+/// Compares two pages; `hinted` says whether the servers log hints. Only hints that contradict each other make a difference of their own; those
+/// that only one side has are collected, to be held against how the transaction really ended.
+pub(crate) fn compare_under(
+    layout: Layout,
+    hinted: bool,
+    pair: &PagePair<'_>,
+    transactions: &mut Transactions,
+) -> Likeness {
     let (source, replica) = (pair.source, pair.replica);
     if layout == Layout::Map {
         let equal = map::claims(replica.len(), pair.block, source, replica).is_empty();
@@ -18,8 +29,8 @@ pub(crate) fn compare(layout: Layout, pair: &PagePair<'_>, transactions: &mut Tr
     }
     // Apart from version and checksum, most pages are equal to the bit.
     let identical = source.len() == replica.len() && source.get(FLAGS..) == replica.get(FLAGS..);
-    let alike = identical || masked_equal(layout, pair) && consistent(layout, source, replica);
-    if !alike {
+    let equal = identical || (masked_equal(layout, pair) && consistent(layout, hinted, source, replica));
+    if !equal {
         return Likeness::Different;
     }
     if layout == Layout::Heap && !collect(pair, identical, transactions) {
@@ -29,11 +40,12 @@ pub(crate) fn compare(layout: Layout, pair: &PagePair<'_>, transactions: &mut Tr
 }
 
 /// What is masked and still has to fit together.
-fn consistent(layout: Layout, source: &[u8], replica: &[u8]) -> bool {
+fn consistent(layout: Layout, hinted: bool, source: &[u8], replica: &[u8]) -> bool {
     match layout {
         // Set on the source before it is logged and cleared by what changes the version, so a replica never
-        // has it alone. A primary that crashed may have kept one that was not logged.
-        Layout::Heap => u16_at(replica, FLAGS) & !u16_at(source, FLAGS) & ALL_VISIBLE == 0,
+        // has it alone. Where setting it does not change the version, a primary that crashed may have kept
+        // one that was not logged, and may be a replica now.
+        Layout::Heap => !hinted || u16_at(replica, FLAGS) & !u16_at(source, FLAGS) & ALL_VISIBLE == 0,
         Layout::Sequence(increment) => sequence::reached(source, increment) == sequence::reached(replica, increment),
         _ => true,
     }

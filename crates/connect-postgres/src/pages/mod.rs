@@ -56,6 +56,8 @@ pub(crate) struct Opened {
     /// The function for SQL.
     pub(crate) function: String,
     pub(crate) terms: PageTerms,
+    /// Whether hints are logged.
+    pub(crate) hinted: bool,
     /// Whether it is a primary.
     pub(crate) writes: bool,
 }
@@ -92,7 +94,7 @@ async fn open(session: &Session, cx: &Context, dataset: &Dataset) -> Result<Know
         logging: if hints { "on" } else { "off (wal_log_hints and data checksums)" }.to_owned(),
     };
     let root = relation::resolve(session, cx, dataset).await?;
-    Ok(Known::Known(Opened { root, function, terms, writes: !session.facts.in_recovery }))
+    Ok(Known::Known(Opened { root, function, terms, hinted: hints, writes: !session.facts.in_recovery }))
 }
 
 /// Why pages of this server cannot be understood, if they cannot.

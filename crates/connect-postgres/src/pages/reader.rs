@@ -1,6 +1,6 @@
 //! Reading ranges of pages in bulk, past pages that the server cannot read.
 
-use super::compare::compare;
+use super::compare::compare_under;
 use super::layout::lsn;
 use super::mask::Layout;
 use super::{Opened, index, map, relations, rows, transactions};
@@ -130,7 +130,9 @@ impl PgPages {
                 Some(error) => error,
                 None => match self.untruncated(cx, relation, &range).await {
                     Ok(part) => {
-                        // Parts come in order, and all but the last are whole.
+                        // Parts come in order. One before may have been short, where pages went meanwhile.
+                        let before = usize::try_from(range.start - whole.first).unwrap_or(0);
+                        whole.bytes.resize(before.saturating_mul(page_bytes), 0);
                         whole.bytes.extend_from_slice(&part.bytes);
                         continue;
                     }
@@ -143,7 +145,6 @@ impl PgPages {
             }
             if range.end - range.start <= 1 {
                 whole.damaged.push((range.start, error.detail_text().unwrap_or(error.message()).to_owned()));
-                whole.bytes.resize(whole.bytes.len() + page_bytes, 0);
                 continue;
             }
             let middle = range.start + (range.end - range.start) / 2;
@@ -171,6 +172,10 @@ impl PgPages {
             match self.copy(cx, relation, &(read..middle)).await {
                 Ok(part) => {
                     whole.bytes.extend_from_slice(&part.bytes);
+                    if (part.bytes.len() as u64) < (middle - read).saturating_mul(page_bytes as u64) {
+                        // It became shorter meanwhile: there is nothing behind the end.
+                        return Ok(whole);
+                    }
                     read = middle;
                 }
                 Err(error) if is_shorter(&error) => beyond = middle - 1,
@@ -275,7 +280,7 @@ impl PageReader for PgPages {
 
     fn compare(&self, pair: &PagePair<'_>, transactions: &mut Transactions) -> Likeness {
         match Layout::of(pair.method) {
-            Some(layout) => compare(layout, pair, transactions),
+            Some(layout) => compare_under(layout, self.opened.hinted, pair, transactions),
             None => Likeness::Different,
         }
     }

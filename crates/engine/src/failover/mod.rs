@@ -4,6 +4,7 @@
 //! wrote after that is read from its files. Everything that was asked must be proven, or the answer is NO-GO.
 
 mod decide;
+mod fetch;
 mod lineage;
 mod loss;
 mod observed;
@@ -32,7 +33,7 @@ use std::path::PathBuf;
 pub struct Failover {
     /// Data directories.
     pub data_directories: Vec<PathBuf>,
-    /// Folders of archived segments.
+    /// Archived segments: folders, or URLs such as `s3://bucket/prefix`.
     pub wal_archives: Vec<PathBuf>,
     /// The URL of an old primary's server, started again where nobody else reaches it: its rows are read.
     pub old_primary: Option<String>,
@@ -133,6 +134,7 @@ pub async fn failover_pair(
     let source = registry::open(&ours, Secrets::default(), None)?;
     let replica = registry::open(&theirs, Secrets::default(), None)?;
     let name = format!("{} -> {}", source.store.name(), replica.store.name());
+    fetch::check(&left.wal_archives)?;
     let (left, objective) = (left.clone(), Objective::default());
     let old_primary = old_primary(&left, None)?;
     let named = source.target.datasets.iter().chain(&replica.target.datasets).cloned().collect();
@@ -156,17 +158,12 @@ fn job(config: &Config, link: &LinkConfig, given: &Failover) -> Result<Job> {
         })
     };
     let old = store(&link.source)?;
-    let (mut left, mut not_checked) = (given.clone(), Vec::new());
+    let mut left = given.clone();
     if let Some(recovery) = &old.recovery {
         left.data_directories.extend(recovery.data_directory.iter().map(PathBuf::from));
-        match &recovery.wal_archive {
-            Some(url) if url.contains("://") => not_checked.push(NotChecked {
-                what: format!("wal_archive {url}"),
-                why: "only folders are read: copy the segments into one and name it with --wal-archive".to_owned(),
-            }),
-            folder => left.wal_archives.extend(folder.iter().map(PathBuf::from)),
-        }
+        left.wal_archives.extend(recovery.wal_archive.iter().map(PathBuf::from));
     }
+    fetch::check(&left.wal_archives)?;
     let (source, replica) = (open(old)?, open(store(&link.replica)?)?);
     let named = source.target.datasets.iter().chain(&replica.target.datasets).cloned().collect();
     let job = Job {
@@ -179,7 +176,7 @@ fn job(config: &Config, link: &LinkConfig, given: &Failover) -> Result<Job> {
         left,
         taken: rows::Taken { include: link.include.clone(), exclude: link.exclude.clone(), named },
         objective: link.objectives.limits(),
-        not_checked,
+        not_checked: Vec::new(),
     };
     only_postgres(&job)?;
     Ok(job)
@@ -218,7 +215,7 @@ fn only_postgres(job: &Job) -> Result<()> {
 
 async fn examine(cx: &Context, job: Job, options: &Options, state: Option<&State>) -> LinkReport {
     let cx = &crate::job::limited(cx, options).0;
-    let evidence = gather(cx, &job, state).await;
+    let evidence = gather(cx, &job, options, state).await;
     let servers = lineage::Servers {
         source: &evidence.source,
         replica: &evidence.replica,
@@ -257,7 +254,7 @@ fn ahead(source: &paritas_connect::Result<Standing>, replica: &paritas_connect::
     reached(source).zip(reached(replica)).is_some_and(|(source, replica)| source > replica)
 }
 
-async fn gather(cx: &Context, job: &Job, state: Option<&State>) -> Evidence {
+async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State>) -> Evidence {
     let ask = |opened: &Opened| {
         let (store, cx) = (std::sync::Arc::clone(&opened.store), cx.clone());
         async move {
@@ -280,6 +277,9 @@ async fn gather(cx: &Context, job: &Job, state: Option<&State>) -> Evidence {
     // The address of the old primary may lead to the new one by now.
     let timeline = timeline.filter(|timeline| ancestry.left(*timeline).is_some());
     let Failover { data_directories, wal_archives, .. } = job.left.clone();
+    let from = fetch::of_interest(&ancestry, timeline, !data_directories.is_empty());
+    let fetched = fetch::fetch(cx, &wal_archives, &from, options.state.as_deref()).await;
+    let wal_archives = fetched.folders.clone();
     let read = tokio::task::spawn_blocking(move || {
         let (directories, archives) = (data_directories.as_slice(), wal_archives.as_slice());
         let (abandoned, mut errors) = recover(&Sources { directories, archives, ancestry: &ancestry, timeline });
@@ -298,6 +298,7 @@ async fn gather(cx: &Context, job: &Job, state: Option<&State>) -> Evidence {
         Ok(Ok((abandoned, rows, errors))) => {
             (evidence.abandoned, evidence.touched) = (abandoned, rows);
             evidence.problems = errors.iter().map(problem).collect();
+            evidence.problems.splice(0..0, fetched.problems.iter().cloned());
         }
         Ok(Err(error)) => evidence.problems.push(Problem {
             code: "internal".to_owned(),

@@ -60,16 +60,23 @@ pub(super) async fn locate<'a>(sides: &Sides<'a>) -> Result<Located<'a>> {
     let changed = touched.tables.iter().map(|table| &table.relation).filter(here).copied().map(file);
     let files: Vec<FileId> = changed.chain(created.iter().copied()).chain(dropped.iter().copied()).collect();
     let by_file = |found: Vec<Placed>| found.into_iter().map(|placed| (placed.file, placed)).collect::<ByFile>();
-    let theirs = by_file(sides.new.relations(cx, &files, &[]).await?);
-    let ours = match sides.old {
-        Some(old) => by_file(old.relations(cx, &files, &[]).await?),
+    let mut theirs = by_file(sides.new.by_file(cx, &files).await?);
+    // A number that a lost transaction gave to a file may have been given to another one since, and one that it took
+    // away, too.
+    theirs.retain(|file, _| !created.contains(file));
+    let mut ours = match sides.old {
+        Some(old) => by_file(old.by_file(cx, &files).await?),
         None => ByFile::new(),
     };
+    ours.retain(|file, _| !dropped.contains(file));
     let by_oid = |found: Vec<Placed>| found.into_iter().map(|placed| (placed.oid, placed)).collect::<ByOid>();
     let oids = |of: &ByFile| of.values().flat_map(|placed| [placed.oid, placed.root]).collect::<Vec<u32>>();
-    let their_oids = by_oid(sides.new.relations(cx, &[], &oids(&ours)).await?);
+    let names = |of: &ByFile| {
+        of.values().flat_map(|placed| [placed.sql.clone(), placed.dataset_sql.clone()]).collect::<Vec<String>>()
+    };
+    let their_oids = by_oid(sides.new.by_name(cx, &oids(&ours), &names(&ours)).await?);
     let our_oids = match sides.old {
-        Some(old) => Some(by_oid(old.relations(cx, &[], &oids(&theirs)).await?)),
+        Some(old) => Some(by_oid(old.by_name(cx, &oids(&theirs), &names(&theirs)).await?)),
         None => None,
     };
     let mut finding = Finding { ours, theirs, their_oids, our_oids, sets: BTreeMap::new() };
@@ -164,13 +171,20 @@ impl<'a> Finding<'a> {
     fn made<'f>(&mut self, files: impl Iterator<Item = &'f FileId>) {
         for file in files {
             let Some(known) = self.ours.get(file).filter(|known| known.holds == Holds::Rows).cloned() else { continue };
-            let twin = self.their_oids.get(&known.oid).filter(|twin| twin.shown == known.shown);
-            if twin.is_some() {
-                let why = format!("{}: rows that this removed are not named", replaced(&known.shown));
-                self.set(&known).why.insert(why);
-            } else {
-                let note = format!("a lost transaction created {}, which the new primary does not have", known.shown);
-                self.set(&known).notes.insert(note);
+            let twin = self.their_oids.values().find(|twin| twin.shown == known.shown);
+            let created = format!("a lost transaction created {}", known.shown);
+            match twin.map(|twin| twin.oid == known.oid) {
+                Some(true) => {
+                    let why = format!("{}: rows that this removed are not named", replaced(&known.shown));
+                    self.set(&known).why.insert(why);
+                }
+                Some(false) => {
+                    let note = format!("{created}; the new primary has another table of this name");
+                    self.set(&known).notes.insert(note);
+                }
+                None => {
+                    self.set(&known).notes.insert(format!("{created}, which the new primary does not have"));
+                }
             }
         }
     }
