@@ -273,8 +273,12 @@ impl Observation {
             Outcome::Unknown => {
                 state.counts.unknown += 1;
                 state.missed += 1;
+                state.failing.doubt();
             }
-            Outcome::Void => state.counts.void += 1,
+            Outcome::Void => {
+                state.counts.void += 1;
+                state.failing.doubt();
+            }
             Outcome::Took { sequence, instance, timeline, reached, survivor } => {
                 state.counts.took += 1;
                 let took = Took {
@@ -388,7 +392,7 @@ impl Observation {
         let Some(Server { first, last, count, down_since, down_until, .. }) = server else { return };
         self.known.push(instance.to_owned());
         let now = (self.source.missed, self.source.failing);
-        self.source.failing = Failing { since: down_since, until: down_until };
+        self.source.failing = Failing { since: down_since, until: down_until, doubted: false };
         self.old(first);
         if count > 1 {
             self.beats.skip(count - 2);

@@ -8,13 +8,25 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Failing {
     /// The end of the first one.
     pub(crate) since: Option<Moment>,
-    /// When the last one was sent.
+    /// When the last one was sent, of those before a doubt.
     pub(crate) until: Option<Moment>,
+    /// Whether a write may have been taken among them.
+    #[serde(default)]
+    pub(crate) doubted: bool,
 }
 
 impl Failing {
     pub(crate) fn add(&mut self, sent: Moment, ended: Moment) {
         self.since.get_or_insert(ended);
-        self.until = Some(sent);
+        if !self.doubted {
+            self.until = Some(sent);
+        }
+    }
+
+    /// An attempt among failures that may have been taken: the old primary may have stopped only after it, and a new
+    /// one may have begun before it.
+    pub(crate) fn doubt(&mut self) {
+        self.doubted |= self.since.is_some();
+        self.since = None;
     }
 }

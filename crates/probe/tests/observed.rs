@@ -184,6 +184,31 @@ fn a_write_that_overlaps_takes_the_lower_bound_away() {
     assert_eq!(seconds, Known::Known(Seconds { low: Duration::ZERO, high: Known::Known(ms(4)) }));
 }
 
+#[rstest]
+#[case::no_answer(Outcome::Unknown)]
+#[case::of_no_meaning(Outcome::Void)]
+fn a_doubt_among_failures_makes_the_lower_bound_smaller(#[case] doubt: Outcome) {
+    let low = |on_source: bool, on_replica: bool| {
+        let mut stage = Stage::new();
+        stage.took(Side::Source, 100, 105, OLD, 1, None);
+        for sent in [200, 300, 400, 500] {
+            let outcome = |doubted: bool| if doubted && sent == 300 { doubt.clone() } else { Outcome::Down };
+            stage.at(Side::Source, sent, sent + 2, outcome(on_source));
+            stage.at(Side::Replica, sent, sent + 2, outcome(on_replica));
+        }
+        stage.took(Side::Replica, 600, 605, NEW, 2, None);
+        stage.observation.identify(NEW, 2, &second(25));
+        let seconds = stage.observation.findings().failover.unwrap().seconds.value().cloned().unwrap();
+        assert_eq!(seconds.high, Known::Known(ms(505)));
+        seconds.low
+    };
+    assert_eq!(low(false, false), ms(500 - 202));
+    // The old primary may have taken it, and stopped later.
+    assert_eq!(low(true, false), ms(500 - 402));
+    // The new primary may have taken it, and began before.
+    assert_eq!(low(false, true), Duration::ZERO);
+}
+
 #[test]
 fn after_a_gap_failures_begin_anew_and_the_upper_bound_stays() {
     for killed in [false, true] {

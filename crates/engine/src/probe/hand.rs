@@ -201,7 +201,7 @@ impl Hand {
                 Tried { outcome: Outcome::Void, problem: Some(problem("probe.taken", message, hint)) }
             }
             Written::Refused(error) => failed(&error),
-            Written::Unknown(error) => Tried { outcome: Outcome::Unknown, problem: Some(problem_of(&error)) },
+            Written::Unknown(error) => Tried { outcome: Outcome::Unknown, ..failed(&error) },
         }
     }
 
