@@ -47,6 +47,7 @@ mod surroundings;
 mod tap;
 mod tls;
 mod types;
+mod who;
 mod wire;
 
 pub use store::{Options, PostgresStore};

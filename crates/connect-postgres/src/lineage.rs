@@ -25,7 +25,7 @@ const MICROSECONDS: i64 = 1_000_000;
 impl Lineages for Inner {
     async fn standing(&self, cx: &Context) -> Result<Standing> {
         // A session from before a promotion would remember what the server was.
-        let session = self.connect(cx).await?;
+        let session = self.connect_to_any(cx).await?;
         let sender = match self.connect_for_replication(cx).await {
             Err(error) if ended(&error) => return Err(error),
             other => other,
