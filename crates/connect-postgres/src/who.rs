@@ -6,12 +6,13 @@ use std::fmt;
 use tokio_postgres::error::SqlState;
 
 /// The cluster (PostgreSQL documentation, `pg_control_system`), which everybody may read unless that was revoked.
-pub(crate) const SYSTEM: &str = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())";
+/// Here and below nothing is named that a schema of the user's search path could hold as well.
+pub(crate) const SYSTEM: &str = "(SELECT system_identifier FROM pg_catalog.pg_control_system())";
 /// In its place where it may not be read.
 pub(crate) const HIDDEN: &str = "NULL";
 /// The address that the server was reached at, and when it was started.
-pub(crate) const PLACE: &str = "coalesce(pg_catalog.inet_server_addr()::text, 'a socket') || ' port ' || \
-    pg_catalog.current_setting('port'), pg_catalog.pg_postmaster_start_time()::text";
+pub(crate) const PLACE: &str = "pg_catalog.concat(pg_catalog.inet_server_addr(), ' port ', \
+    pg_catalog.current_setting('port')), pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())";
 
 /// Whether an error says that [`SYSTEM`] cannot be had.
 pub(crate) fn is_hidden(error: &tokio_postgres::Error) -> bool {
