@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 # Trials of the overload test in `make test-release`; the promise of docs/digest-format.md.
 TRIALS ?= 100000
 
-.PHONY: help setup build demo test test-dev test-release lint fmt bench soak fuzz docs clean
+.PHONY: help setup build demo test test-dev test-release lint fmt bench soak soak-pages fuzz docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -36,12 +36,18 @@ lint: ## Formatting and lints
 fmt: ## Format everything
 	$(CARGO) fmt --all
 
-bench: ## Measure every hot path beside what it is compared with
+bench: build ## Measure every hot path beside what it is compared with
+	@.ci/setup.sh --peers
 	$(CARGO) bench --locked -p paritas-benches
 
 soak: ## Verify loaded servers for SOAK_MINUTES (default 30) with drifts and stops at random
 	$(CARGO) build --release --locked -p paritas-cli
 	PARITAS_BIN=$(CURDIR)/target/release/paritas $(CARGO) run --release --locked -p paritas-tests --bin soak
+
+soak-pages: ## The counted promises of page mode: 100 passes under load, 100 planted faults
+	$(CARGO) build --locked -p paritas-cli
+	PARITAS_PAGE_PASSES=100 PARITAS_PAGE_FAULTS=100 $(CARGO) test --locked -p paritas-tests --test pages \
+		-- --nocapture --test-threads 1 finds_anything every_planted
 
 fuzz: ## Fuzz every parser of untrusted input, FUZZ_SECONDS (default 60) each; needs a C++ compiler
 	@tests/fuzz/run.sh $(TARGETS)

@@ -3,6 +3,7 @@
 #
 #   .ci/setup.sh             install what is missing, then say what is there
 #   .ci/setup.sh --check     install nothing, only say what is there
+#   .ci/setup.sh --peers     also install what the benches compare with
 #
 # Needs root or sudo for the packages; without either it names what is missing and goes on.
 # Environment: PARITAS_CACHE  folder for the Python environment and PostgreSQL of other versions (default: ~/.cache/paritas)
@@ -14,6 +15,7 @@ PG_MAJOR=15
 SEAWEED_VERSION=4.48   # S3 server for tests
 DUCKDB_VERSION=2.0.0   # an independent reader of the same files
 PYARROW_VERSION=26.0.1 # an independent writer of Parquet
+RELADIFF_VERSION=0.6.0 # compares tables; for the benches
 RUST_MINIMUM=1.89
 # Servers of every version that is tested beside Debian's 15.
 PG_VERSIONS='14.23.0 16.15.0 17.11.0 18.6.0'
@@ -26,11 +28,13 @@ POOLER=$CACHE/pgbouncer/usr/sbin/pgbouncer
 FAKETIME=$CACHE/faketime/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
 POOLER_PACKAGES='pgbouncer libevent-2.1-7 libc-ares2'
 CHECK_ONLY=0
+PEERS=0
 case ${1:-} in
 --check) CHECK_ONLY=1 ;;
+--peers) PEERS=1 ;;
 '') ;;
 *)
-  sed -n '2,10s/^# \{0,1\}//p' "$0"
+  sed -n '2,11s/^# \{0,1\}//p' "$0"
   exit 2
   ;;
 esac
@@ -169,6 +173,17 @@ install_faketime() {
   rm -rf "$fetched"
 }
 
+# --- What the benches compare with -----------------------------------------------------------------------------------
+
+install_peers() {
+  [ "$PEERS" = 1 ] || return 0
+  if can_install; then
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql-comparator || say 'not installed: postgresql-comparator'
+  fi
+  [ ! -x "$VENV/bin/python" ] || "$VENV/bin/python" -m pip install -q --disable-pip-version-check "reladiff==$RELADIFF_VERSION" psycopg2-binary ||
+    say 'not installed: reladiff'
+}
+
 # --- Report ----------------------------------------------------------------------------------------------------------
 
 FAILED=0
@@ -217,5 +232,6 @@ install_python
 install_postgres_versions
 install_pooler
 install_faketime
+install_peers
 report
 exit "$FAILED"

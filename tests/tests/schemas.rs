@@ -11,6 +11,7 @@ const TABLES: &str = "CREATE TYPE side AS ENUM ('buy', 'sell'); \
       kind side, note text); \
     CREATE INDEX t_account ON t (account); CREATE UNIQUE INDEX t_note ON t (lower(note)) WHERE note IS NOT NULL; \
     INSERT INTO t (amount) SELECT g FROM generate_series(1, 20) g; \
+    CREATE TRIGGER stamp BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger(); \
     CREATE SEQUENCE invoice INCREMENT 10; CREATE SEQUENCE down INCREMENT -1";
 
 /// A change of the replica, the words that name it, and whether it means other data.
@@ -39,6 +40,16 @@ const CASES: &[(&str, &str, bool)] = &[
     ("CREATE SEQUENCE more", "sequence public.more", false),
     ("CREATE EXTENSION pgcrypto", "extension \"pgcrypto\"", false),
     ("DROP EXTENSION plpgsql", "extension \"plpgsql\"", false),
+    ("DROP TRIGGER stamp ON t", "trigger stamp BEFORE UPDATE FOR EACH ROW EXECUTE FUNCTION", false),
+    ("ALTER TABLE t DISABLE TRIGGER stamp", "(disabled)", false),
+    ("ALTER TABLE t ENABLE ALWAYS TRIGGER stamp", "(always, on replication too)", false),
+    (
+        "CREATE TRIGGER more BEFORE DELETE ON t EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "trigger more",
+        false,
+    ),
+    // Owners and grants are the replica's own unless asked for.
+    ("ALTER TABLE t OWNER TO desk; GRANT SELECT ON t TO PUBLIC", "", false),
     // Names mean nothing.
     ("ALTER INDEX t_account RENAME TO by_account", "", false),
     ("ALTER TABLE t RENAME CONSTRAINT t_amount_check TO positive", "", false),
@@ -55,6 +66,7 @@ fn named(run: &Run) -> Vec<String> {
 async fn every_difference_of_a_schema_is_named_and_only_that() {
     let scratch = Scratch::new().unwrap();
     let server = Server::start(&Install::find().unwrap(), &scratch, "one", Options::default()).await.unwrap();
+    server.batch("postgres", "CREATE ROLE desk").await.unwrap();
     server.create_database("east").await.unwrap();
     server.batch("east", TABLES).await.unwrap();
     for (index, (change, what, data)) in CASES.iter().enumerate() {
@@ -73,6 +85,38 @@ async fn every_difference_of_a_schema_is_named_and_only_that() {
         assert_eq!(run.json()["verdict"], if *data { "fail" } else { "warn" }, "{change}");
         assert_eq!(run.json()["links"][0]["checks"][0]["check"], "schema");
     }
+}
+
+/// A change of the replica, and what names it where owners and grants are compared.
+const PRIVILEGES: &[(&str, &str)] = &[
+    ("ALTER TABLE t OWNER TO desk", "owner \"desk\""),
+    ("GRANT SELECT, UPDATE ON t TO desk WITH GRANT OPTION", "grant UPDATE to \"desk\" with grant option"),
+    ("GRANT SELECT (amount) ON t TO PUBLIC", "grant SELECT on column \"amount\" to \"public\""),
+    ("REVOKE DELETE ON t FROM clerk", "grant DELETE to \"clerk\""),
+    ("REVOKE SELECT ON t FROM postgres", ""),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_and_grants_are_compared_where_both_sides_ask_for_it() {
+    let scratch = Scratch::new().unwrap();
+    let server = Server::start(&Install::find().unwrap(), &scratch, "one", Options::default()).await.unwrap();
+    server.batch("postgres", "CREATE ROLE desk; CREATE ROLE clerk").await.unwrap();
+    let tables = format!("{TABLES}; GRANT DELETE ON t TO clerk");
+    server.create_database("east").await.unwrap();
+    server.batch("east", &tables).await.unwrap();
+    let url = |database: &str| format!("{}?privileges=compare", server.url(database));
+    for (index, (change, what)) in PRIVILEGES.iter().enumerate() {
+        let west = format!("west{index}");
+        server.create_database(&west).await.unwrap();
+        server.batch(&west, &tables).await.unwrap();
+        server.batch(&west, change).await.unwrap();
+        let run = verify(&url("east"), &url(&west), &[]).expect_code(0);
+        let named = named(&run);
+        assert_eq!(named.is_empty(), what.is_empty(), "{change}: {named:?}");
+        assert!(what.is_empty() || named.iter().any(|found| found.contains(what)), "{change}: {named:?}");
+    }
+    let run = verify(&url("east"), &server.url("west0"), &[]).expect_code(2);
+    assert!(run.stdout.contains("usage.privileges"), "{run:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("state", &["model", "digest"]),
     ("report", &["model"]),
     ("lag", &["model"]),
+    ("probe", &["model"]),
     (
         "engine",
         &[
@@ -35,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "report",
             "lag",
             "pgwal",
+            "probe",
         ],
     ),
     ("testbed", &["model"]),
@@ -43,7 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that do no input or output of their own.
-const PURE: &[&str] = &["model", "digest", "lag"];
+const PURE: &[&str] = &["model", "digest", "lag", "probe"];
 /// What those crates must not mention outside tests.
 const IMPURE: &[&str] = &["std::fs", "std::net", "tokio::", "std::process"];
 

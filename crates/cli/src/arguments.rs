@@ -1,6 +1,6 @@
 //! The table of commands and options. Help, completions and manual pages are made from it.
 
-use crate::runs::{Budget, Method, Rate, Which};
+use crate::runs::{Budget, Method, RateLimit, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
@@ -80,6 +80,8 @@ pub enum Command {
     Lag(LagArgs),
     /// After a promotion: lineage, what was lost, achieved RPO and RTO, GO or NO-GO (PostgreSQL)
     Failover(FailoverArgs),
+    /// How long nobody takes writes when the source fails: watched, or measured by heartbeats (PostgreSQL)
+    Probe(ProbeArgs),
     /// Write a commented paritas.toml
     Init(InitArgs),
     /// Validate or show the configuration
@@ -157,7 +159,7 @@ pub struct VerifyArgs {
     #[arg(long, conflicts_with = "save_digest")]
     pub quick: bool,
     /// Read each side no faster (repeatable): 50MiB/s, 100000rows/s
-    #[arg(long, value_name = "RATE", value_parser = rate)]
+    #[arg(long, value_name = "RATE")]
     pub rate: Vec<RateLimit>,
     /// Hold reading while the replica is behind by more than this: 64MiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -221,21 +223,78 @@ pub struct FailoverArgs {
     /// Data directory of a stopped old primary (repeatable: one for each server that was primary since)
     #[arg(long, value_name = "DIR")]
     pub data_directory: Vec<PathBuf>,
-    /// Folder with archived or received segments of its log (repeatable)
-    #[arg(long, value_name = "DIR")]
+    /// Folder or s3://bucket/prefix with archived or received segments of its log (repeatable)
+    #[arg(long, value_name = "DIR|URL")]
     pub wal_archive: Vec<PathBuf>,
+    /// The old primary's server, started where nobody else reaches it, if it is not at the source's address: lost rows
+    /// are read from it
+    #[arg(long, value_name = "URL")]
+    pub old_primary: Option<String>,
     /// Make a warning count as a violation (exit code 1)
     #[arg(long, value_name = "WHAT")]
     pub deny: Option<Deny>,
     /// Stop after a time: 10m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub budget: Option<Duration>,
-    /// List at most that many lost transactions per timeline [default: 1000, of which 20 as text]
+    /// List at most that many lost transactions per timeline, and lost rows per table [default: 1000, of which 20 as text]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=MAX_DIFFERENCES_LIMIT))]
     pub max_differences: Option<u64>,
     /// Whose exit codes and output to use
     #[arg(long, value_name = "STYLE", conflicts_with = "json")]
     pub exit_style: Option<ExitStyle>,
+}
+
+const PROBE_HELP: &str = "\
+Without --heartbeat nothing is written, and only a lower bound of the RTO can be proven.
+
+Examples:
+  paritas probe trading                         watch both servers until interrupted
+  paritas probe trading --heartbeat paritas.heartbeat --print-sql
+                                                what a DBA has to run before heartbeats can be written
+  paritas probe trading --heartbeat paritas.heartbeat --every 200ms --until recovered
+                                                measure a failover; `paritas failover trading` then shows it
+  paritas probe postgres://a/db postgres://b/db --for 1h";
+
+/// Options of `probe`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = PROBE_HELP, override_usage = "paritas probe [OPTIONS] LINK\n       paritas probe [OPTIONS] SOURCE REPLICA")]
+pub struct ProbeArgs {
+    /// Name of a configured link, or the primary and its standby
+    #[arg(value_name = "LINK|STORE")]
+    pub what: Vec<String>,
+    /// Write heartbeats into this table, made by --print-sql's statements: one row per link
+    #[arg(long, value_name = "SCHEMA.TABLE")]
+    pub heartbeat: Option<String>,
+    /// Print the statements that make the table and its grants, and end
+    #[arg(long, requires = "heartbeat")]
+    pub print_sql: bool,
+    /// Time between two attempts on each side: the resolution of the answer
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = every)]
+    pub every: Duration,
+    /// Longest time of one attempt, connecting included
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = attempt_timeout)]
+    pub timeout: Duration,
+    /// End after that long [default: never]
+    #[arg(long = "for", value_name = "TIME", value_parser = run_for)]
+    pub run_for: Option<Duration>,
+    /// What ends it
+    #[arg(long, value_name = "WHAT", default_value = "interrupted")]
+    pub until: UntilArg,
+    /// Make a warning count as a violation (exit code 1)
+    #[arg(long, value_name = "WHAT")]
+    pub deny: Option<Deny>,
+    /// Whose exit codes and output to use
+    #[arg(long, value_name = "STYLE", conflicts_with = "json")]
+    pub exit_style: Option<ExitStyle>,
+}
+
+/// What ends a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UntilArg {
+    /// Only an interrupt, or --for
+    Interrupted,
+    /// A failover that was seen to its end
+    Recovered,
 }
 
 /// What to deny.
@@ -290,38 +349,6 @@ pub struct DemoArgs {
     pub dir: Option<PathBuf>,
 }
 
-/// One limit of `--rate`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateLimit {
-    /// Rows a second.
-    Rows(u64),
-    /// Bytes a second.
-    Bytes(u64),
-}
-
-fn rate(text: &str) -> Result<RateLimit, ParseQuantityError> {
-    let hint = "write a size or a number of rows a second, such as 50MiB/s or 100000rows/s";
-    let error = || ParseQuantityError { what: "rate", text: text.to_owned(), hint };
-    let count = text.strip_suffix("/s").ok_or_else(error)?;
-    match count.parse::<Budget>() {
-        Ok(Budget::Rows(rows)) => Ok(RateLimit::Rows(rows)),
-        Ok(Budget::Bytes(bytes)) => Ok(RateLimit::Bytes(bytes)),
-        _ => Err(error()),
-    }
-}
-
-/// Puts limits together; the last one of a kind wins.
-pub fn rates(limits: &[RateLimit]) -> Rate {
-    let mut rate = Rate::default();
-    for limit in limits {
-        match *limit {
-            RateLimit::Rows(rows) => rate.rows = Some(rows),
-            RateLimit::Bytes(bytes) => rate.bytes = Some(bytes),
-        }
-    }
-    rate
-}
-
 /// The longest time that `lag` samples in one go.
 const RUN_FOR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -332,6 +359,29 @@ fn run_for(text: &str) -> Result<Duration, ParseQuantityError> {
         return Err(ParseQuantityError { what: "time", text: text.to_owned(), hint });
     }
     Ok(time)
+}
+
+/// Bounds of `--every`: less than the first is a load, more than the second no measurement.
+const EVERY_MIN: Duration = Duration::from_millis(10);
+const EVERY_MAX: Duration = Duration::from_secs(60 * 60);
+/// Bounds of `--timeout`.
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
+const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 60);
+
+fn within(text: &str, least: Duration, most: Duration, hint: &'static str) -> Result<Duration, ParseQuantityError> {
+    let time = parse_duration(text)?;
+    if time < least || time > most {
+        return Err(ParseQuantityError { what: "time", text: text.to_owned(), hint });
+    }
+    Ok(time)
+}
+
+fn every(text: &str) -> Result<Duration, ParseQuantityError> {
+    within(text, EVERY_MIN, EVERY_MAX, "write 10ms at least and 1h at most")
+}
+
+fn attempt_timeout(text: &str) -> Result<Duration, ParseQuantityError> {
+    within(text, TIMEOUT_MIN, TIMEOUT_MAX, "write 10ms at least and 10m at most")
 }
 
 fn view_max(text: &str) -> Result<Duration, ParseQuantityError> {

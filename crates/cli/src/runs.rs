@@ -1,6 +1,7 @@
 //! What the engine offers, in one place.
 
 pub use paritas_engine::{
-    Budget, Error, Failover, LagOptions, LagRun, Method, Monitor, Options, Phase, Rate, SideProgress, StoreCheck,
-    Which, check_stores, failover_links, failover_pair, looks_like_target, verify_links, verify_pair, with_secrets,
+    Budget, Error, Failover, LagOptions, LagRun, Manners, Method, Monitor, Options, Phase, ProbeOptions, RateLimit,
+    SideProgress, StoreCheck, Until, Which, check_stores, failover_links, failover_pair, looks_like_target, probe_link,
+    probe_pair, probe_setup, verify_links, verify_pair, with_secrets,
 };

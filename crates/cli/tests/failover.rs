@@ -241,7 +241,12 @@ fn a_source_that_still_runs_is_never_a_go() {
     let run = failover(&old, &new, &[], &["--json"]);
     let (lineage, recovery) = run.parts();
     assert_eq!((run.code, &lineage["relation"], &lineage["verdict"]), (1, &"same".into(), &"pass".into()));
-    assert!(recovery["decision"] == "no-go" && reasons(&recovery).contains("still a standby"), "{recovery:#}");
+    assert_eq!(recovery["decision"], "no-go", "{recovery:#}");
+    let text = failover(&old, &new, &[Path::new("/nowhere/at/all")], &[]).stdout;
+    let unwrapped = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        unwrapped.contains(": nothing was promoted yet: the new primary is still a standby and takes no writes, and")
+    );
 
     new.cut_off();
     old.sql("insert into t values (8, 'lost')");
@@ -465,6 +470,13 @@ fn what_is_left_of_another_server_or_damaged_is_an_error_or_unknown() {
     assert!(run.code == 3 && reasons(&run.parts().1).contains("control file"), "{}", run.stdout);
     let run = failover(&foreign, &new, &[], &["--json"]);
     assert_eq!((run.code, &run.parts().0["verdict"]), (3, &"unknown".into()));
+    // What was given and is not there comes first, with what to do.
+    let run = failover(&old, &new, &[Path::new("/nowhere/at/all")], &["--json"]);
+    let first = run.parts().1["reasons"][0].clone();
+    assert!(first["hint"].as_str().unwrap().contains("check the path"), "{first}");
+    let run = failover(&old, &new, &[], &["--json", "--wal-archive", old.data().to_str().unwrap()]);
+    let first = run.parts().1["reasons"][0].clone();
+    assert!(run.code == 3 && first["hint"].as_str().unwrap().contains("--data-directory"), "{first}");
 
     // An archive: at least so many, and no objective allows any.
     let pg_wal = old.pg_wal();

@@ -50,6 +50,9 @@ exclude = ["public.sessions"]
 # What was promised. It wins over the objectives of the tier and of the kind of store.
 objectives = { lag = "5s", rpo = "60s", rto = "10m" }
 
+# How fast each side is read, and when reading waits for the replica.
+# manners = { rate = ["50MiB/s"], pause_lag = "64MiB", view_max = "60s" }
+
 # What is different for one dataset.
 # [[link.dataset]]
 # name = "public.fills"             # or source_name and replica_name

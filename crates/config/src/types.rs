@@ -1,6 +1,7 @@
 //! A configuration whose meaning is known.
 
 use crate::source::Place;
+use paritas_connect::Manners;
 use paritas_connect::SecretRef;
 use paritas_digest::Policies;
 use paritas_model::{Objective, Region, StoreKind, Tier};
@@ -66,6 +67,8 @@ pub struct LinkConfig {
     /// What was promised, the link's own words before those of its tier before those of the source's
     /// kind.
     pub objectives: Objectives,
+    /// How its stores are treated when they are read.
+    pub manners: Manners,
     /// What is different for single datasets.
     pub datasets: Vec<DatasetConfig>,
     /// Reconciliations; not executed yet.

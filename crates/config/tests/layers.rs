@@ -4,6 +4,7 @@
 use paritas_config::{
     Config, ConfigErrors, Mode, OptionValue, PACKS, Surroundings, ValuePrivacy, init_text, load_in, parse,
 };
+use paritas_connect::Manners;
 use paritas_connect::SecretRef;
 use paritas_digest::{DecimalPolicy, FloatPolicy};
 use paritas_model::{StoreKind, Tier};
@@ -74,6 +75,11 @@ fn every_key_of_the_contract_is_read() {
     let limits = link.objectives.limits();
     let seconds = |s| Some(Duration::from_secs(s));
     assert_eq!((limits.lag, limits.rpo, limits.rto), (seconds(5), seconds(60), seconds(600)));
+
+    let manners = link.manners;
+    assert_eq!((manners.rate.bytes, manners.rate.rows), (Some(50 << 20), Some(100_000)));
+    assert_eq!((manners.pause_lag, manners.view_max), (Some(64 << 20), seconds(30)));
+    assert_eq!(config.link("other").unwrap().manners, Manners::default());
 
     let [fills, trades] = &link.datasets[..] else { panic!("two datasets") };
     assert_eq!((fills.source_name.as_str(), fills.replica_name.as_str()), ("public.fills", "public.fills"));

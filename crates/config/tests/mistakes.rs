@@ -77,6 +77,18 @@ fn the_base_of_these_tests_is_valid() {
 #[case::exclude_table("exclude = { a = 1 }", "config.type", "must be a list of texts, not a table", "")]
 #[case::lag_number("objectives = { lag = 5 }", "config.type", "must be a duration, not an integer", "with a unit")]
 #[case::lag_unitless("objectives = { lag = \"5\" }", "config.value", "cannot read \"5\" as a duration", "500ms, 30s")]
+#[case::rate_unit(
+    "manners = { rate = [\"50MiB\"] }",
+    "config.value",
+    "rate in manners of [[link]] \"trading\"",
+    "50MiB/s"
+)]
+#[case::rate_zero("manners = { rate = [\"0rows/s\"] }", "config.value", "rate in manners", "100000rows/s")]
+#[case::rate_text("manners = { rate = \"50MiB/s\" }", "config.type", "must be a list of texts", "rate = [")]
+#[case::pause_number("manners = { pause_lag = 5 }", "config.type", "pause_lag in manners", "")]
+#[case::pause_word("manners = { pause_lag = \"much\" }", "config.value", "pause_lag in manners", "")]
+#[case::view_zero("manners = { view_max = \"0s\" }", "config.value", "must be more than zero", "")]
+#[case::unknown_manner("manners = { rates = [] }", "config.unknown_key", "\"rates\" in manners of", "rate")]
 #[case::lag_zero("objectives = { lag = \"0s\" }", "config.value", "must be more than zero", "")]
 #[case::lag_levels(
     "objectives = { lag = { target = \"5s\", critical = \"1s\" } }",

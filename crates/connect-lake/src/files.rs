@@ -30,6 +30,10 @@ impl FilesStore {
     pub fn new(location: Location, options: LakeOptions) -> Result<Self> {
         Ok(Self { site: Site::new(location, options)? })
     }
+
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
 }
 
 #[async_trait]

@@ -7,6 +7,7 @@ mod csv;
 mod dataset;
 mod drive;
 mod failure;
+mod fetch;
 mod files;
 mod glob;
 mod hash;
@@ -23,6 +24,7 @@ mod source;
 mod text;
 
 pub use csv::CsvStore;
+pub use fetch::ListedFiles;
 pub use files::FilesStore;
 pub use location::Location;
 pub use options::{CsvOptions, LakeOptions};

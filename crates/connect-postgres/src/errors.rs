@@ -80,7 +80,7 @@ fn network_hint(kind: io::ErrorKind) -> &'static str {
 /// An error that the server reported.
 fn from_server(doing: impl Display, said: &DbError) -> Error {
     let state = said.code();
-    let (kind, code) = meaning(state);
+    let (kind, code) = if is_lost_file(said) { (FailureKind::Damaged, "data.damaged") } else { meaning(state) };
     let mut detail = format!("{} (SQLSTATE {})", said.message(), state.code());
     if let Some(more) = said.detail() {
         detail = format!("{detail}. {more}");
@@ -118,6 +118,12 @@ fn from_server(doing: impl Display, said: &DbError) -> Error {
         }
         _ => error,
     }
+}
+
+/// Whether a file of a relation is gone: its storage manager (`md.c`) cannot open it.
+fn is_lost_file(said: &DbError) -> bool {
+    let storage = |routine: &str| routine.starts_with("md") || routine.starts_with("_mdfd");
+    *said.code() == SqlState::UNDEFINED_FILE && said.routine().is_some_and(storage)
 }
 
 /// Kind and code for a SQLSTATE.

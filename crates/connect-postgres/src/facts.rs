@@ -18,21 +18,28 @@ pub(crate) async fn load(
     relation: &Relation,
     columns: &[ColumnInfo],
     types: &Types,
+    with_privileges: bool,
 ) -> Result<Vec<String>> {
-    let mut facts = Vec::new();
-    for column in columns {
-        of_column(column, types, &mut facts);
-    }
-    constraints(session, cx, relation, &mut facts).await?;
-    persistence(session, cx, relation, &mut facts).await?;
-    indexes(session, cx, relation, &mut facts).await?;
-    row_security(session, cx, relation, &mut facts).await?;
-    sequences(session, cx, relation, &mut facts).await?;
     let mut named: Vec<Oid> = columns.iter().flat_map(|column| types.within(column.type_oid)).collect();
     named.sort_unstable();
     named.dedup();
-    enums(session, cx, &named, &mut facts).await?;
-    domains(session, cx, &named, types, &mut facts).await?;
+    let owned = async { if with_privileges { privileges(session, cx, relation).await } else { Ok(Vec::new()) } };
+    // Sent together: regions are far apart.
+    let (a, b, c, d, e, f, g, h, i) = tokio::try_join!(
+        constraints(session, cx, relation),
+        persistence(session, cx, relation),
+        indexes(session, cx, relation),
+        row_security(session, cx, relation),
+        sequences(session, cx, relation),
+        triggers(session, cx, relation),
+        owned,
+        enums(session, cx, &named),
+        domains(session, cx, &named, types),
+    )?;
+    let mut facts = [a, b, c, d, e, f, g, h, i].concat();
+    for column in columns {
+        of_column(column, types, &mut facts);
+    }
     facts.sort();
     facts.dedup();
     Ok(facts)
@@ -69,17 +76,19 @@ fn plain_default(expression: &str) -> &str {
     if expression.starts_with("nextval('") { "from a sequence" } else { expression }
 }
 
-async fn constraints(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+async fn constraints(session: &Session, cx: &Context, relation: &Relation) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
     let sql = "SELECT pg_get_constraintdef(oid) FROM pg_constraint \
                WHERE conrelid = $1 AND contype IN ('c', 'f', 'p', 'u', 'x')";
     for row in session.query(cx, "read the constraints", sql, &[&relation.oid]).await? {
         facts.push(format!("constraint {}", get::<&str>(&row, 0)?));
     }
-    Ok(())
+    Ok(facts)
 }
 
 /// Indexes that are no part of a constraint. One that is not valid is not used, and not unique either.
-async fn indexes(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+async fn indexes(session: &Session, cx: &Context, relation: &Relation) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
     let sql = "SELECT pg_get_indexdef(i.indexrelid), i.indisunique, i.indisvalid \
                FROM pg_index i WHERE i.indrelid = $1 \
                  AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.conrelid = $1)";
@@ -91,10 +100,11 @@ async fn indexes(session: &Session, cx: &Context, relation: &Relation, facts: &m
         let valid = if get(&row, 2)? { "" } else { " (not valid)" };
         facts.push(format!("{unique} {plain}{valid}"));
     }
-    Ok(())
+    Ok(facts)
 }
 
-async fn row_security(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+async fn row_security(session: &Session, cx: &Context, relation: &Relation) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
     let sql = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = $1";
     let row = session.query_one(cx, "read the row security", sql, &[&relation.oid]).await?;
     for (on, what) in [(get(&row, 0)?, "row security enabled"), (get(&row, 1)?, "row security forced on the owner")] {
@@ -121,18 +131,20 @@ async fn row_security(session: &Session, cx: &Context, relation: &Relation, fact
         let (using, check): (&str, &str) = (get(&row, 4)?, get(&row, 5)?);
         facts.push(format!("policy {} {kind} for {command} to {roles} using {using} check {check}", ident(name)));
     }
-    Ok(())
+    Ok(facts)
 }
 
-async fn persistence(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+async fn persistence(session: &Session, cx: &Context, relation: &Relation) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
     let sql = "SELECT 1 FROM pg_class WHERE oid = $1 AND relpersistence = 'u'";
     if !session.query(cx, "read how the table is kept", sql, &[&relation.oid]).await?.is_empty() {
         facts.push(FACT_UNLOGGED.to_owned());
     }
-    Ok(())
+    Ok(facts)
 }
 
-async fn sequences(session: &Session, cx: &Context, relation: &Relation, facts: &mut Vec<String>) -> Result<()> {
+async fn sequences(session: &Session, cx: &Context, relation: &Relation) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
     let sql = "SELECT a.attname::text, format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, \
                  s.seqcache, s.seqcycle \
                FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid \
@@ -146,10 +158,53 @@ async fn sequences(session: &Session, cx: &Context, relation: &Relation, facts: 
         let numbers = list(numbers?);
         facts.push(format!("sequence of {} {kind} (start, step, min, max, cache: {numbers}, {cycle})", ident(name)));
     }
-    Ok(())
+    Ok(facts)
 }
 
-async fn enums(session: &Session, cx: &Context, oids: &[Oid], facts: &mut Vec<String>) -> Result<()> {
+/// Triggers of the table's own, with their names, which decide their order, and when they fire: those that fire on
+/// writes of applications only are lost unnoticed until a promotion.
+async fn triggers(session: &Session, cx: &Context, relation: &Relation) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
+    let sql = "SELECT replace(pg_get_triggerdef(oid), ' ON ' || tgrelid::regclass::text || ' ', ' '), tgenabled::text \
+               FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal";
+    for row in session.query(cx, "read the triggers", sql, &[&relation.oid]).await? {
+        let (definition, enabled): (&str, &str) = (get(&row, 0)?, get(&row, 1)?);
+        let plain = definition.trim_start_matches("CREATE ").trim_start_matches("CONSTRAINT ");
+        let plain = plain.trim_start_matches("TRIGGER ");
+        let fires = match enabled {
+            "D" => " (disabled)",
+            "R" => " (on replication only)",
+            "A" => " (always, on replication too)",
+            _ => "",
+        };
+        facts.push(format!("trigger {plain}{fires}"));
+    }
+    Ok(facts)
+}
+
+/// The owner, and what others may do with the table and its columns. Whoever granted it makes no difference.
+async fn privileges(session: &Session, cx: &Context, relation: &Relation) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
+    let sql = "SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = $1";
+    let row = session.query_one(cx, "read the owner", sql, &[&relation.oid]).await?;
+    facts.push(format!("owner {}", ident(get(&row, 0)?)));
+    let sql = "SELECT a.privilege_type, CASE WHEN a.grantee = 0 THEN 'public' ELSE pg_get_userbyid(a.grantee)::text END, \
+                 a.is_grantable, coalesce(of.name, '') \
+               FROM (SELECT relacl AS acl, relowner AS owner, NULL::text AS name FROM pg_class WHERE oid = $1 \
+                 UNION ALL SELECT attacl, relowner, attname::text FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid \
+                   WHERE attrelid = $1 AND NOT attisdropped) AS of, aclexplode(of.acl) AS a \
+               WHERE a.grantee <> of.owner";
+    for row in session.query(cx, "read the privileges", sql, &[&relation.oid]).await? {
+        let (privilege, role, column): (&str, &str, &str) = (get(&row, 0)?, get(&row, 1)?, get(&row, 3)?);
+        let on = if column.is_empty() { String::new() } else { format!(" on column {}", ident(column)) };
+        let option = if get(&row, 2)? { " with grant option" } else { "" };
+        facts.push(format!("grant {privilege}{on} to {}{option}", ident(role)));
+    }
+    Ok(facts)
+}
+
+async fn enums(session: &Session, cx: &Context, oids: &[Oid]) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
     let sql = "SELECT format_type(enumtypid, NULL), array_agg(enumlabel::text ORDER BY enumsortorder) \
                FROM pg_enum WHERE enumtypid = ANY($1) GROUP BY enumtypid";
     for row in session.query(cx, "read the enum labels", sql, &[&oids]).await? {
@@ -157,17 +212,18 @@ async fn enums(session: &Session, cx: &Context, oids: &[Oid], facts: &mut Vec<St
         let labels = list(labels.iter().map(|label| literal(label)));
         facts.push(format!("enum {}: {labels}", get::<&str>(&row, 0)?));
     }
-    Ok(())
+    Ok(facts)
 }
 
-async fn domains(session: &Session, cx: &Context, oids: &[Oid], types: &Types, facts: &mut Vec<String>) -> Result<()> {
+async fn domains(session: &Session, cx: &Context, oids: &[Oid], types: &Types) -> Result<Vec<String>> {
+    let mut facts = Vec::new();
     let wanted: Vec<Oid> = oids
         .iter()
         .copied()
         .filter(|oid| types.get(*oid).is_ok_and(|info| matches!(info.kind, Kind::Domain(..))))
         .collect();
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(facts);
     }
     let sql = "SELECT format_type(t.oid, NULL), format_type(t.typbasetype, t.typtypmod), t.typnotnull, \
                  coalesce((SELECT string_agg(pg_get_constraintdef(c.oid), ' ' ORDER BY pg_get_constraintdef(c.oid)) \
@@ -179,5 +235,5 @@ async fn domains(session: &Session, cx: &Context, oids: &[Oid], types: &Types, f
         let checks = if checks.is_empty() { String::new() } else { format!(" {checks}") };
         facts.push(format!("domain {name}: {base}{filled}{checks}"));
     }
-    Ok(())
+    Ok(facts)
 }

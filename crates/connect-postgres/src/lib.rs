@@ -2,8 +2,8 @@
 //!
 //! Rows come as `COPY ... BINARY` streams of one exported snapshot, cut into block ranges. Two
 //! PostgreSQL servers are compared by their own binary values (wire canon), any other store by
-//! Arrow columns (logical canon). Nothing is ever written to a server: sessions are read only, and
-//! no temporary tables or slots are made.
+//! Arrow columns (logical canon). Nothing is written to a server: sessions are read only, and
+//! no temporary tables or slots are made. The one exception is `pen`, for a table that was made for it.
 
 mod beside;
 mod bytes;
@@ -29,7 +29,10 @@ mod numeric;
 mod observe;
 mod opening;
 mod pages;
+mod params;
 mod passfile;
+mod pen;
+mod places;
 mod plan;
 mod positions;
 mod probe;

@@ -11,7 +11,7 @@ use crate::quote;
 use crate::session::Session;
 use crate::store::Inner;
 use async_trait::async_trait;
-use paritas_connect::{Context, Error, FailureKind, Lineages, Result, Standing};
+use paritas_connect::{Context, Error, FailureKind, Lineages, PreparedTransaction, Result, Standing};
 use paritas_model::{Ancestry, Known, Lsn};
 use std::collections::BTreeMap;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
@@ -20,6 +20,8 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 const TRIES_MAX: u32 = 5;
 /// Microseconds of a second.
 const MICROSECONDS: i64 = 1_000_000;
+/// Prepared transactions that are listed.
+const PREPARED_MAX: u32 = 1_000;
 
 #[async_trait]
 impl Lineages for Inner {
@@ -203,8 +205,31 @@ async fn finish(session: &Session, cx: &Context, facts: Facts, ancestry: Known<A
         databases: names,
         streams,
         synchrony,
+        prepared: if in_recovery { Vec::new() } else { prepared(session, cx).await? },
         instance,
     })
+}
+
+/// Transactions that somebody has to decide. On a standby they are not shown before its promotion.
+async fn prepared(session: &Session, cx: &Context) -> Result<Vec<PreparedTransaction>> {
+    let sql = format!(
+        "SELECT transaction::text, gid, database::text, owner::text, \
+           (extract(epoch FROM prepared) * {MICROSECONDS})::int8::text \
+         FROM pg_prepared_xacts ORDER BY prepared LIMIT {PREPARED_MAX}"
+    );
+    let found = rows(session, cx, "list prepared transactions", &sql).await?;
+    let one = |row: &SimpleQueryRow| -> Result<PreparedTransaction> {
+        let column = |column| Ok::<_, Error>(text(row, column)?.unwrap_or_default().to_owned());
+        let bad = || malformed("a prepared transaction without a number or a time");
+        Ok(PreparedTransaction {
+            xid: column(0)?.parse().map_err(|_| bad())?,
+            gid: column(1)?,
+            database: column(2)?,
+            owner: column(3)?,
+            prepared_at: column(4)?.parse().map_err(|_| bad())?,
+        })
+    };
+    found.iter().map(one).collect()
 }
 
 /// A promotion writes the history file of the timeline that it begins.

@@ -20,7 +20,6 @@ use paritas_model::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 /// Keys in one statement.
 const KEYS_MAX: usize = 1_000;
@@ -38,6 +37,7 @@ const SNAPSHOT: &str = "(SELECT ARRAY(SELECT (x::text::numeric % 4294967296)::in
       FROM pg_snapshot_xip(pg_current_snapshot()) AS x) AS running, \
       (pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296)::int8 AS upper) AS snap";
 
+const LOOK_UP: &str = "look rows up by key";
 const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Until the transaction ends.
 const NO_INDEX: &str =
@@ -56,41 +56,47 @@ impl PgLookup {
     }
 
     async fn fetch_with(&self, cx: &Context, keys: &[Vec<u8>], begin: &str) -> Result<Vec<FetchedRow>> {
+        cx.check()?;
+        let statements = self.statements(keys)?;
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
         let session = self.store.session(cx).await?;
-        session.batch(cx, "begin a look-up", begin).await?;
-        let found = self.fetch_all(&session, cx, keys).await?;
-        session.batch(cx, "end a look-up", "COMMIT").await?;
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        if let [(sql, params)] = statements.as_slice() {
+            let rows = session.query_alone(cx, LOOK_UP, begin, sql, params).await?;
+            self.collect(&rows, &mut seen, &mut found)?;
+        } else {
+            session.batch(cx, "begin a look-up", begin).await?;
+            for (sql, params) in &statements {
+                let rows = session.query_raw(cx, LOOK_UP, sql, params).await?;
+                cx.check()?;
+                self.collect(&rows, &mut seen, &mut found)?;
+            }
+            session.batch(cx, "end a look-up", "COMMIT").await?;
+        }
         self.store.give_back(session);
         Ok(found)
     }
 
-    async fn fetch_all(&self, session: &Session, cx: &Context, keys: &[Vec<u8>]) -> Result<Vec<FetchedRow>> {
+    /// Statements for all rows whose key is equal to one of these in the server's eyes.
+    fn statements(&self, keys: &[Vec<u8>]) -> Result<Vec<(String, Vec<RawParam>)>> {
         // Keys with NULL in the same places share a condition that an index can serve.
         let mut by_pattern: BTreeMap<Vec<bool>, Vec<KeyValues>> = BTreeMap::new();
         for key in keys {
             let Some(values) = keys::parameters(&self.plan, key)? else { continue };
             by_pattern.entry(values.iter().map(Option::is_none).collect()).or_default().push(values);
         }
-        let mut seen = HashSet::new();
-        let mut found = Vec::new();
-        for (pattern, keys) in &by_pattern {
+        let mut statements = Vec::new();
+        for (pattern, keys) in by_pattern {
             let filled = pattern.iter().filter(|null| !**null).count();
             for batch in keys.chunks(KEYS_MAX.min(PARAMETERS_MAX / filled.max(1))) {
-                let rows = self.batch(session, cx, pattern, batch).await?;
-                cx.check()?;
-                self.collect(&rows, &mut seen, &mut found)?;
+                let params = batch.iter().flatten().flatten().map(|value| RawParam(Some(value.clone())));
+                statements.push((self.statement(&pattern, batch.len()), params.collect()));
             }
         }
-        Ok(found)
-    }
-
-    /// All rows whose key is equal to one of these in the server's eyes.
-    async fn batch(&self, session: &Session, cx: &Context, pattern: &[bool], keys: &[KeyValues]) -> Result<Vec<Row>> {
-        let params: Vec<RawParam> =
-            keys.iter().flatten().flatten().map(|value| RawParam(Some(value.clone()))).collect();
-        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();
-        let sql = self.statement(pattern, keys.len());
-        session.query(cx, "look rows up by key", &sql, &params).await
+        Ok(statements)
     }
 
     fn statement(&self, pattern: &[bool], keys: usize) -> String {
@@ -316,8 +322,7 @@ async fn texts(session: &Session, cx: &Context, values: Vec<(&str, Vec<u8>)>) ->
             batch.iter().enumerate().map(|(index, (kind, _))| text_of(&format!("${}::{kind}", index + 1), kind));
         let sql = format!("SELECT unnest(ARRAY[{}])", quote::list(selected));
         let params: Vec<RawParam> = batch.iter().map(|(_, value)| RawParam(Some(value.clone()))).collect();
-        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as _).collect();
-        let rows = session.query(cx, "show values", &sql, &params).await?;
+        let rows = session.query_raw(cx, "show values", &sql, &params).await?;
         for row in &rows {
             texts.push(get(row, 0)?);
         }

@@ -52,15 +52,18 @@ impl History {
 
 /// Reads the history; unknown where this user may not. Outside a transaction only.
 pub(crate) async fn history(session: &Session, cx: &Context) -> Result<Known<History>> {
-    let allowed = "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') \
-                   AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')";
-    let row = session.query_one(cx, "check privileges", allowed, &[]).await?;
-    if !get::<bool>(&row, 0)? {
+    Ok(history_and_lsn(session, cx).await?.0)
+}
+
+/// The history, and the server's own position now.
+async fn history_and_lsn(session: &Session, cx: &Context) -> Result<(Known<History>, Option<Lsn>)> {
+    if !session.may_identify(cx).await? {
         let user = crate::quote::ident(&session.facts.user);
-        return Ok(Known::unknown(format!(
+        let why = format!(
             "the system identifier may not be read: GRANT EXECUTE ON FUNCTION pg_control_system(), \
              pg_control_checkpoint() TO {user}"
-        )));
+        );
+        return Ok((Known::unknown(why), lsn(session, cx).await?));
     }
     // Right after a promotion the control file still names the old timeline; file names do not.
     let timeline = if session.facts.in_recovery {
@@ -72,26 +75,35 @@ pub(crate) async fn history(session: &Session, cx: &Context) -> Result<Known<His
     };
     let sql = format!(
         "SELECT system_identifier::text, {timeline}, current_setting('wal_block_size')::int8, \
-           pg_size_bytes(current_setting('wal_segment_size')) FROM pg_control_system()"
+           pg_size_bytes(current_setting('wal_segment_size')), {}::text FROM pg_control_system()",
+        lsn_function(session)
     );
     let row = session.query_one(cx, "identify the server", &sql, &[]).await?;
     let (system, timeline): (String, i64) = (get(&row, 0)?, get(&row, 1)?);
     let (page, segment): (i64, i64) = (get(&row, 2)?, get(&row, 3)?);
-    Ok(Known::Known(History {
+    let history = History {
         // The identifier is an unsigned number shown as a signed one.
         system: system.parse::<i64>().map_or(system, |number| number.cast_unsigned().to_string()),
         timeline: u32::try_from(timeline).map_err(|_| malformed("a timeline out of range"))?,
         page: page.unsigned_abs(),
         segment: segment.unsigned_abs(),
-    }))
+    };
+    Ok((Known::Known(history), parsed(get(&row, 4)?)?))
+}
+
+fn lsn_function(session: &Session) -> &'static str {
+    if session.facts.in_recovery { "pg_last_wal_replay_lsn()" } else { "pg_current_wal_insert_lsn()" }
+}
+
+fn parsed(lsn: Option<&str>) -> Result<Option<Lsn>> {
+    lsn.map(|text| text.parse().map_err(|_| malformed(format!("{text:?} for a log position")))).transpose()
 }
 
 /// The server's own position now.
 pub(crate) async fn lsn(session: &Session, cx: &Context) -> Result<Option<Lsn>> {
-    let function = if session.facts.in_recovery { "pg_last_wal_replay_lsn()" } else { "pg_current_wal_insert_lsn()" };
-    let row = session.query_one(cx, "read the log position", &format!("SELECT {function}::text"), &[]).await?;
-    let text: Option<&str> = get(&row, 0)?;
-    text.map(|text| text.parse().map_err(|_| malformed(format!("{text:?} for a log position")))).transpose()
+    let sql = format!("SELECT {}::text", lsn_function(session));
+    let row = session.query_one(cx, "read the log position", &sql, &[]).await?;
+    parsed(get(&row, 0)?)
 }
 
 /// Joins a history and a position.
@@ -125,8 +137,7 @@ struct Seen {
 impl Positions for Inner {
     async fn current(&self, cx: &Context) -> Result<Position> {
         let session = self.session(cx).await?;
-        let history = history(&session, cx).await?;
-        let lsn = lsn(&session, cx).await?;
+        let (history, lsn) = history_and_lsn(&session, cx).await?;
         self.give_back(session);
         match known(&history, lsn) {
             Known::Known(position) => Ok(position),

@@ -3,23 +3,27 @@
 use crate::conninfo::{ChannelBinding, ConnInfo, Host, SslMode, TargetSession};
 use crate::dial::{self, Failed, Line};
 use crate::errors::{classify, is_tls, malformed, refuses_connection, unreachable};
+use crate::params::Param;
+use crate::raw::RawParam;
 use crate::tap::Source;
 use crate::who::{self, Who};
 use crate::{passfile, tls};
 use paritas_connect::{Context, Error, FailureKind, Result};
 use secrecy::ExposeSecret;
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, SimpleQueryMessage};
 
 /// The oldest server with ctid range scans.
 const VERSION_MIN: i32 = 140_000;
 /// Waiting for a lock that somebody holds against readers.
 const LOCK_TIMEOUT_MS: u32 = 10_000;
+/// Time-outs that were set this short a while ago are not set again.
+const RENEWED_FOR: Duration = Duration::from_secs(1);
 /// An abandoned transaction of ours is ended by the server after this long.
 const IDLE_TIMEOUT_MS_MAX: u128 = 3_600_000;
 /// The server's time-out comes after our own deadline, which gives the better message.
@@ -62,6 +66,9 @@ pub(crate) struct Session {
     pub(crate) source: Arc<dyn Source>,
     connection: JoinHandle<()>,
     busy: bool,
+    /// Until when the time-outs are as good as new, and for which deadline.
+    renewed: Mutex<(Instant, Option<Instant>)>,
+    may_identify: OnceLock<bool>,
 }
 
 impl fmt::Debug for Session {
@@ -252,7 +259,8 @@ async fn prepare(line: Line, pooled: bool, cx: &Context) -> Result<Session> {
     let who = Who::new(row.and_then(|row| row.get(5)), text(6), text(7), in_recovery);
     let (version, user) = (text(1).to_owned(), text(3).to_owned());
     let facts = ServerFacts { version, in_recovery, user, search_path, who };
-    Ok(Session { client, facts, source, connection, busy: false })
+    let renewed = Mutex::new((Instant::now() + RENEWED_FOR, cx.deadline()));
+    Ok(Session { client, facts, source, connection, busy: false, renewed, may_identify: OnceLock::new() })
 }
 
 /// Settings that keep the server from working for us after the run has ended.
@@ -264,9 +272,29 @@ pub(crate) fn timeouts(cx: &Context) -> String {
 }
 
 impl Session {
-    /// Starts a new use of an open connection: time-outs of this context.
+    /// Starts a new use of an open connection: time-outs of this context. Calls close to each other for one
+    /// deadline spare the round trip; the server then stops by itself at most [`RENEWED_FOR`] later.
     pub(crate) async fn renew(&self, cx: &Context) -> Result<()> {
-        self.batch(cx, "begin a call", &timeouts(cx)).await
+        let fresh = |(until, deadline): (Instant, Option<Instant>)| Instant::now() < until && deadline == cx.deadline();
+        if fresh(*self.renewed.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        let until = Instant::now() + RENEWED_FOR;
+        self.batch(cx, "begin a call", &timeouts(cx)).await?;
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = (until, cx.deadline());
+        Ok(())
+    }
+
+    /// Whether this user may read which server this is. Asked once in a session: refused later, the reading fails.
+    pub(crate) async fn may_identify(&self, cx: &Context) -> Result<bool> {
+        if let Some(known) = self.may_identify.get() {
+            return Ok(*known);
+        }
+        let sql = "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') \
+                   AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')";
+        let row = self.query_one(cx, "check privileges", sql, &[]).await?;
+        let allowed = get(&row, 0)?;
+        Ok(*self.may_identify.get_or_init(|| allowed))
     }
 
     /// Whether the connection has ended.
@@ -290,27 +318,57 @@ impl Session {
     }
 
     /// Runs a query.
-    pub(crate) async fn query(
-        &self,
-        cx: &Context,
-        doing: &str,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>> {
-        cx.bound(async { self.client.query(sql, params).await.map_err(|error| classify(doing, error)) }).await
+    pub(crate) async fn query(&self, cx: &Context, doing: &str, sql: &str, params: &[&dyn Param]) -> Result<Vec<Row>> {
+        let typed: Vec<_> = params.iter().map(|param| (param.value(), param.sql_type())).collect();
+        cx.bound(async { self.client.query_typed(sql, &typed).await.map_err(|error| classify(doing, error)) }).await
     }
 
     /// Runs a query for exactly one row.
-    pub(crate) async fn query_one(
+    /// The rows of one statement whose parameters are binary and get their types from its casts; one round trip.
+    pub(crate) async fn query_raw(
         &self,
         cx: &Context,
         doing: &str,
         sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Row> {
+        params: &[RawParam],
+    ) -> Result<Vec<Row>> {
+        let typed = as_the_statement_says(params);
+        cx.bound(async { self.client.query_typed(sql, &typed).await.map_err(|error| classify(doing, error)) }).await
+    }
+
+    /// The same in a transaction of its own that begins with `begin`; all is sent at once, so that it is one
+    /// round trip as well.
+    pub(crate) async fn query_alone(
+        &self,
+        cx: &Context,
+        doing: &str,
+        begin: &str,
+        sql: &str,
+        params: &[RawParam],
+    ) -> Result<Vec<Row>> {
+        let typed = as_the_statement_says(params);
+        let work = async {
+            // In this order: each is sent when it is first polled. After an error the last one rolls back.
+            let (begun, rows, ended) = tokio::join!(
+                biased;
+                self.client.batch_execute(begin),
+                self.client.query_typed(sql, &typed),
+                self.client.batch_execute("COMMIT")
+            );
+            let rows = begun.and(rows)?;
+            ended.map(|()| rows)
+        };
+        cx.bound(async { work.await.map_err(|error| classify(doing, error)) }).await
+    }
+
+    pub(crate) async fn query_one(&self, cx: &Context, doing: &str, sql: &str, params: &[&dyn Param]) -> Result<Row> {
         let rows = self.query(cx, doing, sql, params).await?;
         rows.into_iter().next().ok_or_else(|| malformed("no row where one must be").context(doing))
     }
+}
+
+fn as_the_statement_says(params: &[RawParam]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+    params.iter().map(|param| (param as &(dyn ToSql + Sync), Type::UNKNOWN)).collect()
 }
 
 /// Reads a column of a catalog row.

@@ -8,8 +8,8 @@ use crate::who::Who;
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, Lineages, Pages, Positions, QuickPart, QuickSum, Result, Scan, ScanRequest,
-    Store, StoreIdentity, Surrounding,
+    Beside, Context, Datasets, Description, Lineages, Pages, Places, Positions, QuickPart, QuickSum, Result, Scan,
+    ScanRequest, Store, StoreIdentity, Surrounding,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
@@ -39,6 +39,8 @@ pub struct Options {
     /// Whether a pooler between us and the server keeps one server session for each client. Otherwise a
     /// pooler is refused: settings and snapshots belong to sessions, and would meet others'.
     pub session_pooler: bool,
+    /// Whether the owner of a table and the privileges granted on it belong to its schema.
+    pub privileges: bool,
 }
 
 /// What scans and look-ups share with the store.
@@ -47,6 +49,7 @@ pub(crate) struct Inner {
     name: String,
     materialized_views: bool,
     pub(crate) split_by_key: bool,
+    privileges: bool,
     idle: Mutex<Option<Session>>,
     watch: Mutex<Option<Kept>>,
     /// The server of the first session.
@@ -75,10 +78,11 @@ impl PostgresStore {
         let mut info = ConnInfo::parse(url, options.password)?;
         info.session_pooler = options.session_pooler;
         let name = options.name.unwrap_or_else(|| info.display_name());
-        let Options { materialized_views, split_by_key, .. } = options;
+        let Options { materialized_views, split_by_key, privileges, .. } = options;
         let (idle, watch) = (Mutex::new(None), Mutex::new(None));
         let who = OnceLock::new();
-        Ok(Self { inner: Arc::new(Inner { info, name, materialized_views, split_by_key, idle, watch, who }) })
+        let inner = Inner { info, name, materialized_views, split_by_key, privileges, idle, watch, who };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 
@@ -126,6 +130,11 @@ impl Inner {
         session::connect(&ConnInfo { replication: true, ..self.info.clone() }, cx).await
     }
 
+    /// The user that connects, by its own word.
+    pub(crate) fn user(&self) -> &str {
+        &self.info.user
+    }
+
     /// A connection of its own, for a transaction that lasts. Fails where it ends at another server than the first
     /// one did.
     pub(crate) async fn connect(&self, cx: &Context) -> Result<Session> {
@@ -165,12 +174,20 @@ impl Store for PostgresStore {
         Some(&*self.inner)
     }
 
+    fn heartbeats(&self) -> Option<&dyn paritas_connect::Heartbeats> {
+        Some(self)
+    }
+
     fn datasets(&self) -> Option<&dyn Datasets> {
         Some(self)
     }
 
     fn pages(&self) -> Option<&dyn Pages> {
         Some(self)
+    }
+
+    fn places(&self) -> Option<&dyn Places> {
+        Some(&*self.inner)
     }
 }
 
@@ -206,7 +223,7 @@ impl Datasets for PostgresStore {
 
     async fn describe(&self, cx: &Context, dataset: &Dataset) -> Result<Description> {
         let session = self.inner.session(cx).await?;
-        let description = describe(&session, cx, dataset).await;
+        let description = describe(&session, cx, dataset, self.inner.privileges).await;
         self.inner.give_back(session);
         description
     }
@@ -250,12 +267,14 @@ impl Datasets for PostgresStore {
     }
 }
 
-async fn describe(session: &Session, cx: &Context, dataset: &Dataset) -> Result<Description> {
+async fn describe(session: &Session, cx: &Context, dataset: &Dataset, privileges: bool) -> Result<Description> {
     let relation = relation::resolve(session, cx, dataset).await?;
     let (infos, types) = columns::load(session, cx, &relation).await?;
-    let key = columns::key(session, cx, &relation).await?;
-    let facts = facts::load(session, cx, &relation, &infos, &types).await?;
-    let parts = relation::parts(session, cx, &relation).await?;
+    let (key, facts, parts) = tokio::try_join!(
+        columns::key(session, cx, &relation),
+        facts::load(session, cx, &relation, &infos, &types, privileges),
+        relation::parts(session, cx, &relation),
+    )?;
     let rows: Option<u64> = parts.iter().map(|part| part.rows).sum();
     let columns = infos
         .iter()

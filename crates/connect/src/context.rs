@@ -162,6 +162,12 @@ impl Context {
         &self.cancel
     }
 
+    /// When everything has to be over, if there is a deadline.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Time left, if there is a deadline.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))

@@ -10,10 +10,12 @@ pub mod conformance;
 mod context;
 mod error;
 mod faulty;
+mod heartbeat;
 mod memory;
 mod observe;
 mod pace;
 mod pages;
+mod places;
 mod redact;
 mod retry;
 mod secret;
@@ -28,17 +30,19 @@ pub use arrow_value::show_arrow;
 pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
+pub use heartbeat::{Heartbeat, HeartbeatRow, Heartbeats, Look, Pen, Written};
 pub use memory::{MemoryStore, MemoryTable};
 pub use observe::{
     Coverage, Cursor, FACT_RELAYED, Fact, Feed, Followed, Halt, Mark, Observation, Offer, Offered, Produced, Reader,
     Take,
 };
-pub use pace::{Pace, Rate};
-pub use pages::{Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, PageTerms, Pages};
+pub use pace::{Manners, Pace, Rate, RateLimit};
+pub use pages::{Claim, Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, PageTerms, Pages};
+pub use places::{FileId, Holds, Placed, PlacedColumn, PlacedRow, PlacedShape, Places};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
-pub use standing::{Lineages, Standing, Synchrony};
+pub use standing::{Lineages, PreparedTransaction, Standing, Synchrony};
 pub use store::{
     Beside, BlockSink, ColumnPair, Counter, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
     FileManifest, Files, KeyRange, Lookup, Positions, QuickPart, QuickSum, ReplicaRole, Scan, ScanRequest, Split,

@@ -1,6 +1,8 @@
 //! Going slowly: limits on rows and bytes a second, and pauses while a store needs its strength.
 
 use crate::{Error, FailureKind, Result};
+use paritas_model::{ParseQuantityError, parse_size};
+use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,83 @@ impl Rate {
     /// Whether anything is limited.
     pub fn is_limited(&self) -> bool {
         self.rows.is_some() || self.bytes.is_some()
+    }
+}
+
+/// One limit of a rate: `50MiB/s`, `100000rows/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateLimit {
+    /// Rows a second.
+    Rows(u64),
+    /// Bytes a second.
+    Bytes(u64),
+}
+
+impl FromStr for RateLimit {
+    type Err = ParseQuantityError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hint = "write a size or a number of rows a second, such as 50MiB/s or 100000rows/s";
+        let error = || ParseQuantityError { what: "rate", text: text.to_owned(), hint };
+        let count = text.strip_suffix("/s").ok_or_else(error)?;
+        let limit = match count.strip_suffix("rows") {
+            Some(rows) => Self::Rows(whole(rows).ok_or_else(error)?),
+            None => Self::Bytes(parse_size(count).map_err(|_| error())?),
+        };
+        if matches!(limit, Self::Rows(0) | Self::Bytes(0)) { Err(error()) } else { Ok(limit) }
+    }
+}
+
+/// A whole number above zero, also as `1e6`.
+fn whole(text: &str) -> Option<u64> {
+    let number: f64 = text.trim().parse().ok()?;
+    let whole = number.is_finite() && (1.0..=1e18).contains(&number) && number.fract() == 0.0;
+    whole.then_some(number as u64)
+}
+
+impl FromIterator<RateLimit> for Rate {
+    /// Puts limits together; the last one of a kind wins.
+    fn from_iter<I: IntoIterator<Item = RateLimit>>(limits: I) -> Self {
+        let mut rate = Self::default();
+        for limit in limits {
+            match limit {
+                RateLimit::Rows(rows) => rate.rows = Some(rows),
+                RateLimit::Bytes(bytes) => rate.bytes = Some(bytes),
+            }
+        }
+        rate
+    }
+}
+
+/// How a run treats the stores it reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manners {
+    /// How fast each side may be read.
+    pub rate: Rate,
+    /// Reading is held while a replica is behind by more bytes of history than this.
+    pub pause_lag: Option<u64>,
+    /// How long one view of a table may be held open, where something is said about it.
+    pub view_max: Option<Duration>,
+}
+
+impl Manners {
+    /// How long one view of a table may be held open when nothing is said about it.
+    pub const VIEW_MAX: Duration = Duration::from_secs(60);
+
+    /// These, and `others` where these say nothing.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
+        Self {
+            rate: Rate { rows: self.rate.rows.or(others.rate.rows), bytes: self.rate.bytes.or(others.rate.bytes) },
+            pause_lag: self.pause_lag.or(others.pause_lag),
+            view_max: self.view_max.or(others.view_max),
+        }
+    }
+
+    /// How long one view of a table may be held open.
+    #[must_use]
+    pub fn view_max(&self) -> Duration {
+        self.view_max.unwrap_or(Self::VIEW_MAX)
     }
 }
 

@@ -55,6 +55,10 @@ pub enum PageKind {
     Overflow,
     /// A way to find rows.
     Index,
+    /// Numbers that are handed out to rows.
+    Sequence,
+    /// What is known of the rows in the pages of another relation.
+    Map,
 }
 
 impl PageKind {
@@ -64,6 +68,8 @@ impl PageKind {
             Self::Rows => "table",
             Self::Overflow => "out-of-line values",
             Self::Index => "index",
+            Self::Sequence => "sequence",
+            Self::Map => "visibility map",
         }
     }
 }
@@ -81,6 +87,10 @@ pub struct PageRelation {
     pub storage: String,
     /// How many pages it has now.
     pub blocks: u64,
+    /// The relation whose pages it speaks of, if it is a map.
+    pub of: Option<String>,
+    /// Whether changes of it are in the log. What is not there is on no replica.
+    pub logged: bool,
     /// Whether its pages can be compared, or why not.
     pub comparable: Known<()>,
 }
@@ -159,12 +169,25 @@ pub struct PagePair<'a> {
     pub replica: &'a [u8],
 }
 
+/// What a map says of a page of the relation that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// The page of that relation.
+    pub block: u64,
+    /// What is said, in the connector's bits.
+    pub bits: u8,
+}
+
 /// Reads pages of one dataset. Keeps connections of its own until it is dropped; holds no view: every
 /// page is read as it is at that moment.
 #[async_trait]
 pub trait PageReader: Debug + Send + Sync {
     /// What must be alike on both sides.
     fn terms(&self) -> &PageTerms;
+
+    /// Whether the store writes the log itself, so that its position is the log's end. Others may have
+    /// replicas that are further than they are.
+    fn is_origin(&self) -> bool;
 
     /// The relations that the dataset consists of now, sorted by name. Those without pages of their
     /// own (a partitioned table) are not among them.
@@ -178,6 +201,20 @@ pub trait PageReader: Debug + Send + Sync {
 
     /// Compares two pages, and collects the transactions that a page depends on when they are equal.
     fn compare(&self, pair: &PagePair<'_>, transactions: &mut Transactions) -> Likeness;
+
+    /// What the replica's page of a map says that the source's does not. Either may be without bytes, which
+    /// says nothing. Without maps, there is nothing to say.
+    fn claims(&self, block: u64, source: &[u8], replica: &[u8]) -> Vec<Claim> {
+        let _ = (block, source, replica);
+        Vec::new()
+    }
+
+    /// Whether a page, of the same server as the map, contradicts what the map says of it. Without bytes it
+    /// is a page that is not there.
+    fn contradicts(&self, claim: Claim, page: &[u8]) -> bool {
+        let _ = (claim, page);
+        false
+    }
 
     /// The full number (64 bits) of some transaction of now, for [`Transactions::full`].
     async fn recent_transaction(&self, cx: &Context) -> Result<u64>;

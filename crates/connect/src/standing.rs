@@ -24,8 +24,25 @@ pub struct Standing {
     pub streams: Known<bool>,
     /// Whether commits are acknowledged only once other servers have them, and whether those are there.
     pub synchrony: Known<Synchrony>,
+    /// Transactions that were prepared and are not decided; of very many only the oldest.
+    pub prepared: Vec<PreparedTransaction>,
     /// The running server: two names for one server are told by it.
     pub instance: String,
+}
+
+/// A transaction that was prepared and is held until somebody decides it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedTransaction {
+    /// Its number.
+    pub xid: u32,
+    /// Its name.
+    pub gid: String,
+    /// Name of its database.
+    pub database: String,
+    /// Who prepared it.
+    pub owner: String,
+    /// When, in microseconds since 1970, by the clock of the server that did: a standby takes it over.
+    pub prepared_at: i64,
 }
 
 /// How commits of a server depend on other servers.

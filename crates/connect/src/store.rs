@@ -31,6 +31,11 @@ pub trait Store: Debug + Send + Sync {
         None
     }
 
+    /// Rows written at an interval, where a probe can measure how long nobody takes writes.
+    fn heartbeats(&self) -> Option<&dyn crate::Heartbeats> {
+        None
+    }
+
     /// Datasets with rows, where the store has them.
     fn datasets(&self) -> Option<&dyn Datasets> {
         None
@@ -38,6 +43,11 @@ pub trait Store: Debug + Send + Sync {
 
     /// Pages, where the store has them.
     fn pages(&self) -> Option<&dyn crate::Pages> {
+        None
+    }
+
+    /// Rows by place, where the store has them.
+    fn places(&self) -> Option<&dyn crate::Places> {
         None
     }
 

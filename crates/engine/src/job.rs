@@ -87,7 +87,7 @@ pub(crate) async fn verify_job(
     match identify(work.job, &work.sides).await {
         Ok((live, physical)) => {
             (work.sides.live, work.sides.physical) = (live, physical);
-            let _guard = options.pause_lag.filter(|_| live).map(|limit| guard::watch(&work.sides, limit));
+            let _guard = options.manners.pause_lag.filter(|_| live).map(|limit| guard::watch(&work.sides, limit));
             let (source, replica) = (&work.sides.source.store, &work.sides.replica.store);
             match (source.datasets(), replica.datasets(), source.files(), replica.files()) {
                 (Some(_), Some(_), _, _) => tables::verify(&work, &mut link).await,
@@ -122,7 +122,7 @@ pub(crate) fn limited(cx: &Context, options: &Options) -> (Context, Arc<paritas_
 fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
     let (cx, budget) = limited(cx, options);
     let side = |opened: &Opened| {
-        let pace = Arc::new(Pace::new(options.rate).with_hold_max(options.view_max));
+        let pace = Arc::new(Pace::new(options.manners.rate).with_hold_max(options.manners.view_max()));
         let mut side = Side::new(Arc::clone(&opened.store), cx.clone().with_pace(pace));
         side.budget = Arc::clone(&budget);
         side

@@ -77,6 +77,16 @@ impl Keeper {
         }
     }
 
+    /// Where it is kept, if anywhere.
+    pub(crate) fn state(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
+
+    /// The run's id.
+    pub(crate) fn id(&self) -> Ulid {
+        self.id
+    }
+
     /// Whether anything becomes of digests.
     pub(crate) fn keeps_digests(&self) -> bool {
         self.state.is_some() || self.save_digest.is_some()

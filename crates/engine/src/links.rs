@@ -3,6 +3,7 @@
 use crate::error::problem_of;
 use crate::job::{Job, Override, verify_job};
 use crate::keep::Keeper;
+use crate::pair::same_privileges;
 use crate::registry::{self, Named};
 use crate::resume::What;
 use crate::{Error, Monitor, Options, Result, Target};
@@ -30,19 +31,20 @@ pub async fn verify_links(
     hide(options);
     let mut jobs = Vec::new();
     for link in chosen {
-        jobs.push(job(config, link, options)?);
+        let manners = options.manners.or(link.manners);
+        jobs.push((job(config, link, options)?, Options { manners, ..options.clone() }));
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
-    let named: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    let named: Vec<&str> = jobs.iter().map(|(job, _)| job.name.as_str()).collect();
     let what = What::of(named.join(", "), &[&checksum, &named, &options.policies]);
     let keeper = Keeper::begin(options, config.state.as_deref()).resumable(options, &what)?;
     let mut links = Vec::new();
-    for job in jobs {
+    for (job, options) in jobs {
         if let Err(error) = cx.check() {
             links.push(not_reached(&job, &problem_of(&error)));
             continue;
         }
-        links.push(verify_job(cx, job, options, monitor, &keeper).await);
+        links.push(verify_job(cx, job, &options, monitor, &keeper).await);
     }
     let mut report = keeper.finish(Some(checksum), links, options.deny_warnings);
     // Before anything is kept: what may not be printed may not be stored either.
@@ -117,11 +119,13 @@ fn job(config: &Config, link: &LinkConfig, options: &Options) -> Result<Job> {
     };
     let overrides = link.datasets.iter().map(|dataset| choice(dataset, options));
     let not_executed = config.not_executed(Some(&link.name)).into_iter();
+    let (source, replica) = (open(store(&link.source)?)?, open(store(&link.replica)?)?);
+    same_privileges(&source.target, &replica.target)?;
     Ok(Job {
         name: link.name.clone(),
         tier: link.tier,
-        source: open(store(&link.source)?)?,
-        replica: open(store(&link.replica)?)?,
+        source,
+        replica,
         include: link.include.clone(),
         exclude: link.exclude.clone(),
         overrides: overrides.collect(),

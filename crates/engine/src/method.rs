@@ -66,8 +66,8 @@ fn unfit(work: &Work<'_>, choice: &Choice, plan: &Plan) -> Option<String> {
         "the replica is not a physical standby of the source"
     } else if plan.canon.columns.is_empty() {
         "the table has no columns"
-    } else if work.options.rate.is_limited() || work.options.pause_lag.is_some() {
-        "reading is to keep to a rate, or to wait for the replica"
+    } else if work.options.manners.rate.rows.is_some() {
+        "reading is to keep to a number of rows a second"
     } else if work.keeper.keeps_digests() {
         "a digest of the rows is to be kept"
     } else if plan.source.filter.is_some() || plan.replica.filter.is_some() {

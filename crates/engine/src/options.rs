@@ -1,6 +1,6 @@
 //! What a run is told, and how it can be watched.
 
-use paritas_connect::{Progress, Rate};
+use paritas_connect::{Manners, Progress};
 use paritas_digest::{DigestKey, Policies};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
 use paritas_report::Privacy;
@@ -40,12 +40,8 @@ pub struct Options {
     pub save_digest: Option<PathBuf>,
     /// Whether the stores may be asked for sums first; equal ones are no proof, and end as unknown.
     pub quick: bool,
-    /// How long one view of a table may be held open.
-    pub view_max: Duration,
-    /// How fast each side may be read.
-    pub rate: Rate,
-    /// Reading is held while a replica is behind by more bytes of history than this.
-    pub pause_lag: Option<u64>,
+    /// How the stores are treated. What a link's own say comes second.
+    pub manners: Manners,
     /// A run that was ended and is to be gone on with.
     pub resume: Option<Which>,
 }
@@ -66,9 +62,7 @@ impl Default for Options {
             method: crate::Method::default(),
             save_digest: None,
             quick: false,
-            view_max: Duration::from_secs(60),
-            rate: Rate::default(),
-            pause_lag: None,
+            manners: Manners::default(),
             resume: None,
         }
     }

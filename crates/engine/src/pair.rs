@@ -45,6 +45,7 @@ pub async fn verify_pair(
         let hint = "write where= on both sides, each in the words of its own columns";
         return Err(Error::usage("usage.where", "a condition stands on one side only", hint));
     }
+    same_privileges(&ours, &theirs)?;
     let job = Job {
         name: String::new(),
         tier: None,
@@ -64,4 +65,14 @@ pub async fn verify_pair(
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
     Ok(report)
+}
+
+/// Owners and grants are facts of a schema that one side alone would never share with the other.
+pub(crate) fn same_privileges(source: &Target, replica: &Target) -> Result<()> {
+    const OPTION: &str = "privileges";
+    if source.options.get(OPTION) == replica.options.get(OPTION) {
+        return Ok(());
+    }
+    let hint = "write privileges=compare on both sides";
+    Err(Error::usage("usage.privileges", "owners and grants are asked for on one side only", hint))
 }

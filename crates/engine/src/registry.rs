@@ -54,6 +54,11 @@ pub(crate) fn open(target: &Target, secrets: Secrets, named: Option<Named>) -> R
     Ok(Opened { store, target: target.clone(), described })
 }
 
+/// The files at a target, to be read as they are.
+pub(crate) fn files(target: &Target) -> Result<FilesStore> {
+    FilesStore::new(location(target)?, lake_options(target, Secrets::default())?).map_err(usage)
+}
+
 /// Paritas' own options of a PostgreSQL URL.
 fn postgres_options(target: &Target, password: Option<SecretString>) -> Result<PostgresOptions> {
     let mut options = PostgresOptions { password, ..PostgresOptions::default() };
@@ -61,8 +66,9 @@ fn postgres_options(target: &Target, password: Option<SecretString>) -> Result<P
         match (name.as_str(), value.as_str()) {
             ("pooler", "session") => options.session_pooler = true,
             ("split", "key") => options.split_by_key = true,
+            ("privileges", "compare") => options.privileges = true,
             _ => {
-                let hint = "known are ?pooler=session and ?split=key";
+                let hint = "known are ?pooler=session, ?split=key and ?privileges=compare";
                 return Err(Error::usage("usage.url", format!("option {name} cannot be {value:?}"), hint));
             }
         }

@@ -344,9 +344,9 @@ async fn verify_rows(
         items_max: work.options.max_differences,
         settle: work.options.settle,
         parting: Parting {
-            view_max: work.options.view_max,
+            view_max: work.options.manners.view_max(),
             bytes: [ours, theirs].iter().filter_map(|side| side.bytes_estimate.value()).copied().max().unwrap_or(0),
-            bytes_per_second: work.options.rate.bytes,
+            bytes_per_second: work.options.manners.rate.bytes,
             ledger: ledger.as_ref().map(|parts| parts as &dyn Ledger),
         },
         watch: &|phase| work.monitor.enter(phase),

@@ -157,7 +157,7 @@ impl Target {
                     self.rename.insert(from.to_owned(), to.to_owned());
                 }
             }
-            "pooler" | "split" if self.kind == StoreKind::Postgres => {
+            "pooler" | "split" | "privileges" if self.kind == StoreKind::Postgres => {
                 self.options.insert(name.to_owned(), value.to_owned());
             }
             _ if self.kind == StoreKind::Postgres => return Ok(false),

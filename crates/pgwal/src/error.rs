@@ -25,6 +25,13 @@ pub enum Error {
         /// The timeline that was asked for.
         timeline: u32,
     },
+    /// The segments of this timeline are packed or encrypted in a way that is not read.
+    Packed {
+        /// The folder.
+        folder: PathBuf,
+        /// The ending of their names.
+        ending: &'static str,
+    },
     /// None of the segment files begins like a log of a version that can be read.
     NotALog {
         /// The folder.
@@ -55,6 +62,11 @@ pub enum Error {
         /// Its timeline.
         timeline: u32,
     },
+    /// A data directory was named as an archive.
+    NotAnArchive {
+        /// The directory.
+        folder: PathBuf,
+    },
     /// The history file of a timeline is not there, or not one.
     BadHistory {
         /// The data directory.
@@ -75,10 +87,12 @@ impl Error {
         match self {
             Self::Io { .. } => "recovery.io",
             Self::NoSegment { .. } => "recovery.no_segment",
+            Self::Packed { .. } => "recovery.packed",
             Self::NotALog { .. } => "recovery.not_a_log",
             Self::BadControl { .. } => "recovery.control",
             Self::Foreign { .. } => "recovery.foreign",
             Self::Follows { .. } => "recovery.follows",
+            Self::NotAnArchive { .. } => "recovery.not_an_archive",
             Self::BadHistory { .. } => "recovery.history",
         }
     }
@@ -90,6 +104,9 @@ impl Error {
             Self::NoSegment { folder, timeline } => {
                 format!("no write-ahead log of timeline {timeline} in {}", folder.display())
             }
+            Self::Packed { folder, ending } => {
+                format!("the segments in {} end with {ending}, which is not read", folder.display())
+            }
             Self::NotALog { folder, .. } => {
                 format!("the segments in {} are not a log that can be read", folder.display())
             }
@@ -98,6 +115,7 @@ impl Error {
             Self::Follows { folder, .. } => {
                 format!("{} has no history of its own beside the new primary's", folder.display())
             }
+            Self::NotAnArchive { folder } => format!("{} is a data directory, not an archive", folder.display()),
             Self::BadHistory { folder, timeline, .. } => {
                 format!("the history of timeline {timeline} is not in {}", folder.display())
             }
@@ -108,7 +126,7 @@ impl Error {
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::Io { source, .. } => Some(source.to_string()),
-            Self::NoSegment { .. } => None,
+            Self::NoSegment { .. } | Self::Packed { .. } | Self::NotAnArchive { .. } => None,
             Self::BadControl { what, .. } | Self::BadHistory { what, .. } => Some(what.clone()),
             Self::Foreign { found, expected, .. } => {
                 Some(format!("its system identifier is {found}, that of the new primary {expected}"))
@@ -123,6 +141,9 @@ impl Error {
     /// What to do.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                "check the path: there is no such file or folder on this machine; the directory must be mounted or copied here"
+            }
             Self::Io { .. } => "read as the user that the server ran as, or copy pg_wal somewhere readable",
             Self::NoSegment { .. } => "name the folder pg_wal of the data directory, or a folder of archived segments",
             Self::BadControl { .. } => {
@@ -130,8 +151,17 @@ impl Error {
             }
             Self::Foreign { .. } => "name the data directory or archive of the primary that was replaced",
             Self::Follows { .. } => "name a copy of the old primary's directory from before it was rewound or rebuilt",
+            Self::NotAnArchive { .. } => {
+                "name it with --data-directory if it is the old primary's; of another standby name its pg_wal"
+            }
             Self::BadHistory { .. } => "copy the .history file from an archive or another server into its pg_wal",
-            Self::NotALog { .. } => "logs of PostgreSQL 14 to 18 from little-endian machines are read, not compressed",
+            Self::NotALog { .. } => {
+                "logs of PostgreSQL 14 to 18 from little-endian machines are read; decrypt and unpack segments that are not \
+                 named .gz, .zst or .lz4"
+            }
+            Self::Packed { .. } => {
+                "segments are read as they are, or as .gz, .zst, .lz4: decrypt or unpack these into a folder, and name that"
+            }
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The segment files of one timeline in one or several folders, read page by page.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use paritas_model::Lsn;
 
+use crate::content::{Content, Packing, foreign, head};
 use crate::end::Why;
 use crate::page::{LONG_HEADER, Layout, PageHeader};
 use crate::segment::{Segment, halves};
@@ -34,8 +33,7 @@ impl From<Error> for Stop {
 #[derive(Debug)]
 struct Open {
     number: u64,
-    file: File,
-    bytes: u64,
+    content: Content,
 }
 
 /// Segment files, and the pages read last.
@@ -65,6 +63,9 @@ impl Folder {
             found.extend(list(folder, timeline)?);
         }
         if found.is_empty() {
+            if let Some(ending) = unreadable(folders, timeline) {
+                return Err(Error::Packed { folder: folder.to_owned(), ending });
+            }
             return Err(Error::NoSegment { folder: folder.to_owned(), timeline });
         }
         let mut layout = None;
@@ -191,14 +192,14 @@ impl Folder {
         // The run of pages that holds it: the next one wanted may be the one before. Whole pages, of this segment only.
         let run = page * PAGES_AT_ONCE;
         let begin = offset - offset % run;
-        let there = open.bytes.min(size).saturating_sub(begin);
+        let there = open.content.bytes().min(size).saturating_sub(begin);
         let bytes = run.min(there - there % page);
         if begin + bytes <= offset {
-            return Err(Stop::At(address, Why::ShortSegment { name, bytes: open.bytes }));
+            return Err(Stop::At(address, Why::ShortSegment { name, bytes: open.content.bytes() }));
         }
         self.buffer.resize(usize::try_from(bytes).unwrap_or_default(), 0);
         self.buffered = address - (offset - begin);
-        if let Err(source) = open.file.read_exact_at(&mut self.buffer, begin) {
+        if let Err(source) = open.content.read_at(&mut self.buffer, begin) {
             self.buffer.clear();
             let path = self.files.get(&number).cloned().unwrap_or_default();
             return Err(Stop::Failed(Error::Io { doing: "read the segment", path, source }));
@@ -214,10 +215,8 @@ impl Folder {
         let Some(path) = self.files.get(&number) else {
             return Err(Stop::At(address, Why::MissingSegment { name: self.name(number) }));
         };
-        let failed = |source| Error::Io { doing: "open the segment", path: path.clone(), source };
-        let file = File::open(path).map_err(failed)?;
-        let bytes = file.metadata().map_err(failed)?.len();
-        self.open = Some(Open { number, file, bytes });
+        let content = Content::open(path, self.layout.segment.bytes())?;
+        self.open = Some(Open { number, content });
         Ok(())
     }
 
@@ -229,13 +228,13 @@ impl Folder {
             self.spare.iter().map(|(number, path)| (number, path)).filter(|(number, _)| **number >= after / size);
         for (number, path) in self.files.range(after / size..).chain(spare) {
             let failed = |source| Error::Io { doing: "read the segment", path: path.clone(), source };
-            let file = File::open(path).map_err(failed)?;
+            let content = Content::open(path, size)?;
             let start = number.saturating_mul(size);
             let mut offset = after.saturating_sub(start);
-            let end = file.metadata().map_err(failed)?.len().min(size);
+            let end = content.bytes().min(size);
             let mut head = [0; LONG_HEADER];
             while offset.saturating_add(LONG_HEADER as u64) <= end {
-                file.read_exact_at(&mut head, offset).map_err(failed)?;
+                content.read_at(&mut head, offset).map_err(failed)?;
                 let address = start.saturating_add(offset);
                 let belongs = PageHeader::parse(&head).is_some_and(|header| {
                     header.address == address && crate::Version::from_magic(header.magic) == Some(self.layout.version)
@@ -281,24 +280,26 @@ fn list(folder: &Path, timeline: u32) -> Result<Vec<(String, PathBuf)>> {
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let ours = halves(&name).is_some_and(|(of, ..)| of == timeline);
+        let (stem, packing) = Packing::of(&name);
+        let ours = halves(&stem).is_some_and(|(of, ..)| of == timeline);
         // Followed when it is a link; anything but a file could block when opened.
         if ours && fs::metadata(entry.path()).is_ok_and(|data| data.is_file()) {
-            found.push((name, entry.path()));
+            found.push((stem, packing != Packing::Plain, entry.path()));
         }
     }
+    // What need not be unpacked comes first.
     found.sort();
-    Ok(found)
+    Ok(found.into_iter().map(|(name, _, path)| (name, path)).collect())
 }
 
-/// The first bytes of a file, fewer when it is shorter.
-fn head(path: &Path) -> Result<Vec<u8>> {
-    let failed = |source| Error::Io { doing: "read the segment", path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    let mut bytes = vec![0; LONG_HEADER];
-    match file.read_exact_at(&mut bytes, 0) {
-        Ok(()) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
-        Err(error) => Err(failed(error)),
-    }
+/// How segments of this timeline are packed that cannot be read.
+fn unreadable(folders: &[&Path], timeline: u32) -> Option<&'static str> {
+    let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names
+        .filter_map(|name| {
+            let (stem, ending) = foreign(&name)?;
+            halves(stem).is_some_and(|(of, ..)| of == timeline).then_some(ending)
+        })
+        .next()
 }

@@ -19,7 +19,7 @@
 //!
 //! - **Segments** (`access/xlog_internal.h`): files of 1 MiB to 1 GiB, named by timeline and number in 24 hexadecimal
 //!   digits; how the number is split depends on the size, which only the first page says. A file that a promotion or
-//!   an unfinished transfer left is named `.partial`. Files are recycled: renamed to a later name, old content inside.
+//!   an unfinished transfer left is named `.partial`. Archives may pack them (`.gz`, `.zst`, `.lz4`). Files are recycled: renamed to a later name, old content inside.
 //! - **Pages** (`access/xlog_internal.h`, `xlogreader.c`): 8 KiB, with a header of 24 bytes, of 40 in the first page of
 //!   a segment. The magic number tells the version: 14 D10D, 15 D110, 16 D113, 17 D116, 18 D118. A page says its own
 //!   position, so a recycled one is found out; the header has no checksum, so everything it says is checked against
@@ -35,6 +35,8 @@
 //! - **Transactions** (`access/xact.h`, `xactdesc.c`, `twophase.c`): time, then flagged parts. 15 added dropped
 //!   statistics to commits and to prepare records, 18 made these four bytes longer each. Plain commits name their
 //!   database only when `wal_level` is `logical` or caches were invalidated; else it is taken from the pages changed.
+//! - **Rows** (`access/heapam_xlog.h`): inserts, updates and deletes name the page and the item of each row version they
+//!   make or end; what a row holds is not read. See [`touched`].
 //! - **Timelines** (`catalog/pg_control.h`): checkpoints and the end-of-recovery record name the timeline.
 //! - **The control file** (`catalog/pg_control.h`): see [`Control`].
 //!
@@ -46,6 +48,8 @@
 //! server itself would end there too. What was zeroed or cut off together with everything behind it cannot be told
 //! from what was never written: the proof is of what the folder holds.
 
+mod archived;
+mod content;
 mod control;
 mod crc;
 #[cfg(test)]
@@ -54,18 +58,22 @@ mod end;
 mod error;
 mod fields;
 mod folder;
+mod heap;
 mod lost;
 mod page;
 mod reader;
 mod record;
 mod recover;
+mod rows;
 mod running;
 mod segment;
 mod several;
 #[cfg(test)]
 mod synthetic;
+mod touched;
 mod xact;
 
+pub use archived::{segment_of, segment_size_in, timeline_of};
 pub use control::{Control, State};
 pub use end::{Doubt, End, Why};
 pub use error::{Error, Result};
@@ -74,6 +82,8 @@ pub use page::Version;
 pub use reader::{Next, Reader, Start};
 pub use record::{Block, Compression, Record, Relation};
 pub use recover::{Abandoned, Origin, Sources, Survivor, recover};
+pub use rows::{Changes, Effect, Place, RowChange, Table};
 pub use running::{Running, running};
 pub use segment::{Segment, SegmentSize};
+pub use touched::{Touched, touched};
 pub use xact::{Event, Finish, Prepare, Unparsed};

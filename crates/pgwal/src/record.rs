@@ -71,7 +71,7 @@ pub enum Compression {
 }
 
 /// A relation's files: `RelFileLocator`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Relation {
     /// OID of the tablespace.
     pub tablespace: u32,
@@ -79,6 +79,12 @@ pub struct Relation {
     pub database: u32,
     /// The number in the file's name.
     pub number: u32,
+}
+
+impl Relation {
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self { tablespace: fields.u32()?, database: fields.u32()?, number: fields.u32()? })
+    }
 }
 
 /// A page of a relation that a record changes.
@@ -280,11 +286,7 @@ fn block(fields: &mut Fields<'_>, id: u8, last: Option<Relation>, version: Versi
         return None;
     }
     let image = if flags & HAS_IMAGE != 0 { Some(image(fields, version)?) } else { None };
-    let relation = if flags & SAME_RELATION != 0 {
-        last?
-    } else {
-        Relation { tablespace: fields.u32()?, database: fields.u32()?, number: fields.u32()? }
-    };
+    let relation = if flags & SAME_RELATION != 0 { last? } else { Relation::read(fields)? };
     Some(Block { id, fork: flags & FORK, relation, number: fields.u32()?, data_bytes, image })
 }
 

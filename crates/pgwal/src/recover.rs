@@ -111,6 +111,8 @@ impl Abandoned {
 /// Reads what is left of the timelines that the new primary left behind. What cannot be read is among the errors.
 pub fn recover(sources: &Sources<'_>) -> (Vec<Abandoned>, Vec<Error>) {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
+    let directories = sources.archives.iter().filter(|folder| folder.join("global/pg_control").is_file());
+    errors.extend(directories.map(|folder| Error::NotAnArchive { folder: folder.clone() }));
     for directory in distinct(sources.directories) {
         match from_directory(directory, sources) {
             Ok(abandoned) => add(&mut found, abandoned),

@@ -6,7 +6,7 @@ use paritas_model::Lsn;
 
 use crate::fields::Fields;
 use crate::page::Version;
-use crate::record::Record;
+use crate::record::{Record, Relation};
 
 const MANAGER_XLOG: u8 = 0;
 const MANAGER_TRANSACTION: u8 = 1;
@@ -50,7 +50,7 @@ pub struct Finish {
     /// Its subtransactions that had a transaction id.
     pub subxacts: Vec<u32>,
     /// Files of relations that it deletes.
-    pub dropped_relations: usize,
+    pub dropped_relations: Vec<Relation>,
     /// Statistics that it deletes.
     pub dropped_statistics: usize,
     /// Cache invalidations.
@@ -176,7 +176,7 @@ impl Record {
         let has = |flag| xinfo & flag != 0;
         let database = if has(DATABASE) { Some((fields.u32()?, fields.u32()?)) } else { None };
         let subxacts = if has(SUBXACTS) { xids(&mut fields)? } else { Vec::new() };
-        let dropped_relations = if has(RELATIONS) { skip(&mut fields, RELATION_BYTES)? } else { 0 };
+        let dropped_relations = if has(RELATIONS) { relations(&mut fields)? } else { Vec::new() };
         // 18 made the object's identifier eight bytes.
         let statistic = if version >= Version::V18 { 16 } else { 12 };
         let dropped_statistics = if has(DROPPED_STATISTICS) { skip(&mut fields, statistic)? } else { 0 };
@@ -216,6 +216,11 @@ fn known(version: Version) -> u32 {
 fn xids(fields: &mut Fields<'_>) -> Option<Vec<u32>> {
     let count = fields.count(size_of::<u32>())?;
     (0..count).map(|_| fields.u32()).collect()
+}
+
+fn relations(fields: &mut Fields<'_>) -> Option<Vec<Relation>> {
+    let count = fields.count(RELATION_BYTES)?;
+    (0..count).map(|_| Relation::read(fields)).collect()
 }
 
 /// A counted list of things that are not read.

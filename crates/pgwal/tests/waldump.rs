@@ -225,7 +225,7 @@ fn event(record: &Record, version: Version, desc: &str, seen: &mut Seen) -> Resu
             seen.databases += usize::from(finish.database.is_some());
             seen.statistics += usize::from(finish.dropped_statistics > 0);
             seen.origins += usize::from(finish.origin.is_some());
-            seen.relations += usize::from(finish.dropped_relations > 0);
+            seen.relations += usize::from(!finish.dropped_relations.is_empty());
             seen.subxacts += usize::from(!finish.subxacts.is_empty());
             kind(if prepared { "COMMIT_PREPARED" } else { "COMMIT" })?;
             ended(&finish, prepared, desc)
@@ -275,8 +275,9 @@ fn ended(finish: &Finish, prepared: bool, desc: &str) -> Result<(), String> {
         Some((_, rest)) => rest.split(';').next().unwrap().split_whitespace().count(),
         None => 0,
     };
-    if counted("; rels: ") != finish.dropped_relations && counted("; rels:") != finish.dropped_relations {
-        return Err(format!("{} dropped relations", finish.dropped_relations));
+    let dropped = finish.dropped_relations.len();
+    if counted("; rels: ") != dropped && counted("; rels:") != dropped {
+        return Err(format!("{dropped} dropped relations"));
     }
     if counted("; dropped stats:") != finish.dropped_statistics {
         return Err(format!("{} dropped statistics", finish.dropped_statistics));

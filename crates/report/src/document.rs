@@ -93,6 +93,8 @@ pub enum Check {
     Coverage(CoverageCheck),
     /// Do the two servers share one history, and does one at most take writes?
     Lineage(crate::LineageCheck),
+    /// How long does nobody take writes when the source fails?
+    Probe(Box<crate::ProbeCheck>),
 }
 
 impl Check {
@@ -105,6 +107,7 @@ impl Check {
             Self::Lag(check) => check.verdict,
             Self::Coverage(check) => check.verdict,
             Self::Lineage(check) => check.verdict,
+            Self::Probe(check) => check.verdict,
         }
     }
 }

@@ -52,6 +52,10 @@ pub struct LagStream {
     pub hint: Option<String>,
     /// Bytes of history that the replica does not show.
     pub bytes: Option<u64>,
+    /// Which history its source writes, where that is known: system identifier and timeline. Kept so that a later run
+    /// can tell whose positions these are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_lineage: Option<String>,
     /// The same in records.
     pub records: Option<u64>,
     /// The same in versions.

@@ -9,8 +9,10 @@ mod format;
 mod human;
 mod json;
 mod lag;
+mod lost_rows;
 mod nagios;
 mod privacy;
+mod probe;
 mod recovery;
 mod summary;
 mod text;
@@ -23,10 +25,12 @@ pub use format::{Format, RenderOptions};
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
+pub use lost_rows::{LostAmount, LostRow, LostRows, LostTable, RowChanges, TouchedTable};
 pub use nagios::{Nagios, nagios_code, nagios_error};
 pub use privacy::{Privacy, apply_privacy};
+pub use probe::{ProbeCheck, ProbeCounts, ProbeFailover, ProbeGaps, ProbeLosses, ProbeOutage, ProbeSplit, ProbeWrite};
 pub use recovery::{
-    Bounds, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
+    Bounds, HeldTransaction, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
     UndecidedTransaction,
 };
 pub use summary::{Totals, elapsed_seconds};

@@ -2,8 +2,8 @@
 //!
 //! Source: Monitoring Plugins Development Guidelines, sections on output and performance data.
 
-use crate::human::recovery;
-use crate::summary::{LAG, elapsed_seconds, report_line, streams};
+use crate::human::{probe as probed, recovery};
+use crate::summary::{LAG, PROBE, elapsed_seconds, report_line, streams};
 use crate::{Check, Format, Recovery, RenderOptions, Report, Totals};
 use paritas_model::Verdict;
 use std::io::{self, Write};
@@ -44,6 +44,9 @@ impl Format for Nagios {
         };
         if report.run.command == LAG {
             return lag(report, status, out);
+        }
+        if report.run.command == PROBE {
+            return probe(report, status, out);
         }
         if report.links.iter().any(|link| link.recovery.is_some()) {
             return failover(report, status, out);
@@ -108,8 +111,31 @@ fn failover(report: &Report, status: &str, out: &mut dyn Write) -> io::Result<()
     if let Some(seconds) = worst(&|recovery| recovery.rpo.seconds.high) {
         write!(out, " rpo={seconds:.3}s")?;
     }
-    if let Some(seconds) = worst(&|recovery| recovery.rto.seconds) {
+    if let Some(seconds) = worst(&|recovery| recovery.rto.seconds.and_then(|seconds| seconds.high)) {
         write!(out, " rto={seconds:.3}s")?;
+    }
+    writeln!(out, " time={:.3}s", elapsed_seconds(report).unwrap_or_default())
+}
+
+/// A probe: the bounds of the recovery time, and acknowledged heartbeats that are gone. Unknown numbers are left out.
+fn probe(report: &Report, status: &str, out: &mut dyn Write) -> io::Result<()> {
+    let lines: Vec<String> = report.links.iter().map(|link| harmless(&probed::line(link))).collect();
+    write!(out, "PARITAS {status} - {} |", lines.join("; "))?;
+    for check in report.links.iter().flat_map(|link| &link.checks) {
+        let Check::Probe(check) = check else { continue };
+        let limit = check.rto.objective.map(|limit| format!(";;{limit}")).unwrap_or_default();
+        if let Some(bounds) = check.rto.seconds {
+            if let Some(high) = bounds.high {
+                write!(out, " rto={high:.3}s{limit}")?;
+            }
+            if let Some(low) = bounds.low {
+                write!(out, " rto_low={low:.3}s{limit}")?;
+            }
+        }
+        if let Some(lost) = check.failover.as_ref().and_then(|failover| failover.heartbeats.lost) {
+            write!(out, " lost_heartbeats={lost};;0")?;
+        }
+        write!(out, " outages={}", check.outages_count)?;
     }
     writeln!(out, " time={:.3}s", elapsed_seconds(report).unwrap_or_default())
 }

@@ -53,6 +53,7 @@ pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
             Check::Lag(check) => hide_detail(&mut check.problem),
             Check::Coverage(check) => hide_detail(&mut check.problem),
             Check::Lineage(check) => hide_detail(&mut check.problem),
+            Check::Probe(check) => hide_detail(&mut check.problem),
             Check::Parity(check) => {
                 hide_detail(&mut check.problem);
                 check.items.iter_mut().for_each(|item| hide(item, privacy));
@@ -74,10 +75,21 @@ fn hide_detail(problem: &mut Option<Problem>) {
 
 /// Names of prepared transactions are chosen by applications.
 fn hide_names(recovery: &mut Recovery, privacy: Privacy) {
+    for held in &mut recovery.prepared {
+        held.gid = hidden(&Value::Text(std::mem::take(&mut held.gid)), privacy);
+    }
     for timeline in &mut recovery.timelines {
         let lost = timeline.lost.iter_mut().filter_map(|lost| lost.gid.as_mut());
         for gid in lost.chain(timeline.undecided.iter_mut().map(|undecided| &mut undecided.gid)) {
             *gid = hidden(&Value::Text(std::mem::take(gid)), privacy);
+        }
+        for table in timeline.rows.iter_mut().flat_map(|rows| &mut rows.tables) {
+            table.items.iter_mut().for_each(|item| hide(&mut item.row, privacy));
+            let sums = table.amounts.iter_mut();
+            let sums = sums.flat_map(|one| [&mut one.inserted, &mut one.updated, &mut one.deleted, &mut one.net]);
+            for sum in sums.flatten() {
+                *sum = hidden(&Value::Text(std::mem::take(sum)), privacy);
+            }
         }
     }
 }

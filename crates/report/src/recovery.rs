@@ -55,6 +55,9 @@ pub struct Recovery {
     pub rto: Rto,
     /// The timelines that the new primary left behind, the oldest first.
     pub timelines: Vec<LeftTimeline>,
+    /// Prepared transactions that the new primary holds, and that hold their locks there.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub prepared: Vec<HeldTransaction>,
 }
 
 /// One finding for or against going on.
@@ -96,6 +99,13 @@ pub struct Rpo {
     pub records: Option<u64>,
     /// Bytes of log that were left behind, lost commits or not; `null` when its end is not known.
     pub bytes: Option<u64>,
+    /// Bytes of log that are proven to be left behind, by what was read and by what a probe saw.
+    #[serde(default)]
+    pub bytes_at_least: u64,
+    /// Seconds from the last heartbeat that survived to the first attempt that failed: an upper bound only if the old
+    /// primary took no write any more once the probe saw it down. No verdict follows from it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seconds_if_down: Option<f64>,
     /// `wal` when a log was read, `interval` when nothing was left of it, `none` when nothing was left behind.
     pub method: String,
     /// Why a number is not known.
@@ -104,16 +114,23 @@ pub struct Rpo {
 }
 
 /// The achieved recovery time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rto {
     /// Whether the objective is kept; `null` when there is none and nothing was measured.
     pub verdict: Option<Verdict>,
     /// The objective in seconds, if there is one.
     pub objective: Option<f64>,
-    /// Seconds from the last acknowledged write to the first one on the new primary.
-    pub seconds: Option<f64>,
-    /// `probe`, if it was measured.
+    /// Seconds from the last acknowledged write to the first one on the new primary; no upper bound where nothing was
+    /// written.
+    pub seconds: Option<Bounds>,
+    /// `probe`, if it was measured by writes; `observed`, if servers were only looked at.
     pub method: Option<String>,
+    /// The stored observation that it comes from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub observation: Option<String>,
+    /// When the first write was acknowledged again, by the clock of the probe's machine.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub observed_at: Option<String>,
     /// Why it is not known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub why: Option<String>,
@@ -154,6 +171,9 @@ pub struct LeftTimeline {
     pub lost_truncated: bool,
     /// Prepared transactions that nobody decided: not lost commits, and not on the new primary either.
     pub undecided: Vec<UndecidedTransaction>,
+    /// What they did to rows; absent where no log was read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rows: Option<crate::LostRows>,
 }
 
 /// A commit that the new primary does not have.
@@ -176,6 +196,9 @@ pub struct LostTransaction {
     /// The name of the prepared transaction, if the log says it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub gid: Option<String>,
+    /// Changes of rows, per table.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub touched: Vec<crate::TouchedTable>,
 }
 
 /// A prepared transaction that was not decided.
@@ -189,6 +212,23 @@ pub struct UndecidedTransaction {
     pub prepared_at: String,
     /// Name of its database.
     pub database: Option<String>,
+}
+
+/// A prepared transaction that the new primary holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldTransaction {
+    /// Its number.
+    pub xid: u32,
+    /// Its name.
+    pub gid: String,
+    /// Name of its database.
+    pub database: String,
+    /// Who prepared it.
+    pub owner: String,
+    /// When it was prepared, by the clock of the server that did.
+    pub prepared_at: String,
+    /// Whether that was before the promotion, as far as the two clocks agree; `null` where that is not known.
+    pub before_promotion: Option<bool>,
 }
 
 impl Recovery {

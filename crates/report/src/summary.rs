@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// The command whose reports are about replication itself.
 pub(crate) const LAG: &str = "lag";
+/// The command that measures how long nobody takes writes.
+pub(crate) const PROBE: &str = "probe";
 
 /// All checks of one dataset, in the order of the report.
 #[derive(Debug, Clone)]
@@ -26,6 +28,7 @@ fn dataset(check: &Check) -> &str {
         Check::Lag(_) => "lag",
         Check::Coverage(_) => "coverage",
         Check::Lineage(_) => "lineage",
+        Check::Probe(_) => "probe",
     }
 }
 
@@ -103,7 +106,7 @@ impl Totals {
 
     fn add(&mut self, check: &Check) {
         match check {
-            Check::Lineage(_) => {}
+            Check::Lineage(_) | Check::Probe(_) => {}
             Check::Schema(check) => self.schemas_failed += u64::from(check.verdict == Verdict::Fail),
             Check::Parity(check) => {
                 self.rows += check.rows.source.unwrap_or(0).max(check.rows.replica.unwrap_or(0));

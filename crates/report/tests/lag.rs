@@ -19,6 +19,7 @@ fn stream(state: LagState, bytes: Option<u64>, seconds: Option<(f64, Option<f64>
         reason: (!plain).then(|| "replay is paused".into()),
         hint: (!plain).then(|| "on the replica: SELECT pg_wal_replay_resume()".into()),
         bytes,
+        source_lineage: Some("7/1".into()),
         records: None,
         versions: None,
         seconds: seconds.map(|(low, high)| LagSeconds { low, high }),

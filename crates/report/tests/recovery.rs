@@ -4,10 +4,11 @@
 mod common;
 
 use common::*;
-use paritas_model::{StoreKind, Verdict};
+use paritas_model::{Class, StoreKind, Value, Verdict};
 use paritas_report::{
-    Bounds, Check, Format, Human, Json, LeftTimeline, LineageCheck, LostTransaction, Nagios, Privacy, Reason, Recovery,
-    RenderOptions, Report, Rpo, Rto, UndecidedTransaction, apply_privacy,
+    Bounds, Check, Format, Human, Json, LeftTimeline, LineageCheck, LostAmount, LostRow, LostRows, LostTable,
+    LostTransaction, Nagios, Privacy, Reason, Recovery, RenderOptions, Report, RowChanges, Rpo, Rto,
+    UndecidedTransaction, apply_privacy,
 };
 use rstest::rstest;
 
@@ -33,7 +34,35 @@ fn lost(xid: u32) -> LostTransaction {
         subtransactions: (xid + 1..xid + 8).collect(),
         prepared: true,
         gid: Some("client 4711".to_owned()),
+        touched: Vec::new(),
     }
+}
+
+fn rows() -> LostRows {
+    let named = |name: &str, text: &str| (name.to_owned(), Value::from(text));
+    let mut item = LostRow::new("insert", 700, Class::Lost);
+    item.row.key = vec![("id".to_owned(), Value::Int(42))];
+    item.row.source = vec![named("id", "42"), named("amount", "1234.50"), named("who", "alice\u{1b}[31m")];
+    let table = LostTable {
+        dataset: "public.orders".to_owned(),
+        complete: true,
+        key: vec!["id".to_owned()],
+        log: RowChanges { inserted: 1, updated: 2, deleted: 0 },
+        rows: RowChanges { inserted: 1, updated: 1, deleted: 0 },
+        lost: RowChanges { inserted: 1, updated: 0, deleted: 0 },
+        present: 1,
+        amounts: vec![LostAmount {
+            column: "amount".to_owned(),
+            inserted: Some("1234.50".to_owned()),
+            updated: Some("0".to_owned()),
+            deleted: Some("0".to_owned()),
+            net: Some("1234.50".to_owned()),
+            why: None,
+        }],
+        items: vec![item],
+        ..LostTable::default()
+    };
+    LostRows { complete: true, tables: vec![table], ..LostRows::default() }
 }
 
 fn recovery(exact: bool, count: u64, verdict: Verdict) -> Recovery {
@@ -60,6 +89,7 @@ fn recovery(exact: bool, count: u64, verdict: Verdict) -> Recovery {
             prepared_at: "2026-01-02T03:04:05Z".to_owned(),
             database: None,
         }],
+        rows: Some(rows()),
     };
     Recovery {
         decision: if verdict == Verdict::Pass { "go" } else { "no-go" }.to_owned(),
@@ -72,10 +102,13 @@ fn recovery(exact: bool, count: u64, verdict: Verdict) -> Recovery {
             transactions_at_least: count,
             records: None,
             bytes: exact.then_some(1_020_680),
+            bytes_at_least: 0,
+            seconds_if_down: None,
             method: "wal".to_owned(),
             why: (!exact).then(|| "the log has a hole".to_owned()),
         },
-        rto: Rto { verdict: None, objective: None, seconds: None, method: None, why: Some("no probe".to_owned()) },
+        prepared: Vec::new(),
+        rto: Rto { why: Some("no probe".to_owned()), ..Rto::default() },
         timelines: vec![timeline],
     }
 }
@@ -120,6 +153,10 @@ fn the_decision_comes_first_and_unknown_numbers_are_left_out(
     assert_eq!(text.contains("at least 3 commits"), !exact, "{text}");
     assert_eq!(text.contains("! the log has a hole"), !exact, "{text}");
     assert_eq!(text.contains("\nnext: paritas failover"), verdict == Verdict::Unknown, "{text}");
+    assert!(
+        text.contains("public.orders: 1 row inserted and not on the new primary, 1 row there by now; amount +1234.50")
+    );
+    assert!(text.contains("id=42"), "{text}");
     assert!(text.contains("with subtransactions 701, 702, 703, 704, 705 and 2 more"), "{text}");
     let nagios = written(&Nagios { deny_warnings: false }, &report, RenderOptions::default());
     assert!(nagios.contains(performance) && nagios.lines().count() == 1, "{nagios}");
@@ -151,6 +188,10 @@ fn names_from_servers_and_files_cannot_write_to_the_terminal() {
     }
     timeline.lost[0].database = Some(hostile.to_owned());
     timeline.lost[0].gid = Some(hostile.to_owned());
+    let rows = timeline.rows.as_mut().unwrap();
+    (rows.why, rows.tables[0].dataset) = (vec![hostile.to_owned()], hostile.to_owned());
+    rows.tables[0].notes = vec![hostile.to_owned()];
+    rows.tables[0].amounts[0].column = hostile.to_owned();
     let nagios = written(&Nagios { deny_warnings: false }, &report, RenderOptions::default());
     assert!(nagios.lines().count() == 1 && nagios.matches('|').count() == 1, "{nagios:?}");
     for text in [text(&report), nagios] {
@@ -165,5 +206,6 @@ fn names_of_prepared_transactions_are_values() {
         apply_privacy(&mut report, privacy);
         let json = written(&Json { pretty: false }, &report, RenderOptions::default());
         assert!(!json.contains("client") && json.contains("\"xid\":700"), "{json}");
+        assert!(!json.contains("1234.50") && !json.contains("alice") && json.contains("public.orders"), "{json}");
     }
 }

@@ -7,6 +7,7 @@
 //! runs/<id>.json                         reports of finished runs
 //! partial/<id>.json                      what an interrupted run had found
 //! digests/<link>/<dataset>/<id>.digest   digests of sources
+//! observed/<link>/<id>.json              what a probe of the link saw
 //! work/<id>/                             finished parts of a run that can be gone on with
 //! ```
 //!
@@ -17,6 +18,7 @@ mod error;
 mod files;
 mod lock;
 mod names;
+mod observed;
 mod sealed;
 mod work;
 

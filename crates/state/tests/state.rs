@@ -352,3 +352,29 @@ fn writes_forever() {
         state.save_run(&RunRecord { id: run(1, "").id, json }).unwrap();
     }
 }
+
+#[test]
+fn observations_are_kept_whole_bounded_and_by_one_probe_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = State::open(folder.path()).unwrap();
+    assert!(state.list_observed("a/b").unwrap().is_empty());
+    let held = state.lock_observed("a/b").unwrap();
+    assert_eq!(state.lock_observed("a/b").unwrap_err().code(), "state.locked");
+    // Another link, and runs, are not in its way.
+    drop((state.lock_observed("a").unwrap(), state.lock().unwrap()));
+    drop(held);
+    let ids: Vec<Ulid> = (1..=70).map(|n| Ulid::from_parts(n, 1)).collect();
+    for id in &ids {
+        state.save_observed("a/b", *id, b"{\"n\":1}").unwrap();
+    }
+    let last = *ids.last().unwrap();
+    state.save_observed("a/b", last, b"{\"n\":2}").unwrap();
+    assert_eq!(state.list_observed("a/b").unwrap(), ids.get(6..).unwrap());
+    assert_eq!(state.load_observed("a/b", last).unwrap(), b"{\"n\":2}");
+    assert_eq!(state.load_observed("a", last).unwrap_err().code(), "state.missing");
+    let path = state.save_observed("a/b", last, b"{\"n\":3}").unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[5] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(state.load_observed("a/b", last).unwrap_err().code(), "state.damaged");
+}

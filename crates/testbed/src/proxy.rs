@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,6 +53,7 @@ struct Counts {
     from_client: AtomicU64,
     connections: AtomicU64,
     answers: AtomicU64,
+    round_trips: AtomicU64,
 }
 
 impl Proxy {
@@ -96,6 +97,12 @@ impl Proxy {
     #[must_use]
     pub fn answers(&self) -> u64 {
         self.counts.answers.load(Ordering::Relaxed)
+    }
+
+    /// Times that a client of a connection spoke first, or after the server: what a distance would cost.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.counts.round_trips.load(Ordering::Relaxed)
     }
 
     /// Connections accepted so far.
@@ -166,8 +173,16 @@ async fn connection(client: TcpStream, target: u16, watched: watch::Receiver<Beh
     let (_client, _server) = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let up = Pump { from: from_client, to: to_server, watched: watched.clone(), down: false, counts: counts.clone() };
-    let down = Pump { from: from_server, to: to_client, watched, down: true, counts };
+    let turn = Arc::new(AtomicBool::new(true));
+    let up = Pump {
+        from: from_client,
+        to: to_server,
+        watched: watched.clone(),
+        down: false,
+        counts: counts.clone(),
+        turn: turn.clone(),
+    };
+    let down = Pump { from: from_server, to: to_client, watched, down: true, counts, turn };
     // The first cut ends both directions; two ordinary ends are awaited.
     let _ended = tokio::try_join!(up.run(), down.run());
 }
@@ -198,6 +213,8 @@ struct Pump {
     /// From the server to the client.
     down: bool,
     counts: Arc<Counts>,
+    /// The client has not spoken since the server did.
+    turn: Arc<AtomicBool>,
 }
 
 /// The connection is to end at once.
@@ -249,6 +266,11 @@ impl Pump {
                 }
             }
             _ => {}
+        }
+        if self.down {
+            self.turn.store(true, Ordering::Relaxed);
+        } else if self.turn.swap(false, Ordering::Relaxed) {
+            self.counts.round_trips.fetch_add(1, Ordering::Relaxed);
         }
         let kept = chunk.get(..keep).unwrap_or_default();
         self.to.write_all(kept).await.map_err(|_| Cut)?;

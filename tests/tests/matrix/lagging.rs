@@ -163,7 +163,7 @@ pub fn demand_objective(
 
 /// Proves by measuring longer than the objective that it is breached, and that nobody says so without an objective.
 pub fn demand_breach(world: &World, urls: &Urls, demanded: &[&str], what: &str) {
-    demand_lag(urls, &[], 3, demanded, what);
+    await_lag(urls, 3, demanded, what);
     let run = demand_objective(world, urls, ("1s", "2500ms"), 1, demanded, what);
     let late = run.checks("lag")[0]["streams"].as_array().cloned().unwrap_or_default();
     let late = late.iter().filter(|stream| stream["seconds"]["low"].as_f64().is_some_and(|low| low > 1.0)).count();

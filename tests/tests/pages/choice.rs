@@ -39,6 +39,16 @@ async fn what_keeps_pages_from_being_compared_is_said() {
     assert!(check["method"] == "rows" && notes(&check).contains("CREATE EXTENSION pageinspect"), "{check:#}");
 }
 
+#[rstest]
+#[case::bytes("100MiB/s", "pages")]
+#[case::rows("100000rows/s", "rows")]
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_read_at_a_rate_of_bytes_and_not_of_rows(#[case] rate: &str, #[case] method: &str) {
+    let stage = Stage::new(quiet(), TABLE).await;
+    let check = stage.verify("t", &["--rate", rate]).expect_code(0).parity();
+    assert_eq!(check["method"], method, "{check:#}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_digest_needs_rows() {
     let stage = Stage::new(quiet(), TABLE).await;
@@ -53,12 +63,12 @@ async fn partitions_are_compared_as_one_table_and_unknown_indexes_are_named() {
     let sql = "CREATE TABLE p (id int, tags text) PARTITION BY RANGE (id);
         CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (500);
         CREATE TABLE \"P 2\" PARTITION OF p FOR VALUES FROM (500) TO (5000);
-        CREATE INDEX ON p (id); CREATE INDEX p1_hash ON p1 USING hash (tags);
+        CREATE EXTENSION bloom; CREATE INDEX ON p (id); CREATE INDEX p1_bloom ON p1 USING bloom (tags);
         INSERT INTO p SELECT n, 'tag ' || n FROM generate_series(1, 3000) n";
     let stage = Stage::new(quiet(), sql).await;
     let run = stage.verify("p", &[]);
     let not_checked = run.json()["links"][0]["not_checked"].to_string();
-    assert!(not_checked.contains("public.p1_hash") && not_checked.contains("hash"), "{not_checked}");
+    assert!(not_checked.contains("public.p1_bloom") && not_checked.contains("bloom"), "{not_checked}");
     let check = by_pages(run, 0);
     let relations = check["pages"]["relations"].to_string();
     assert!(relations.contains("public.p1") && relations.contains("P 2"), "{relations}");

@@ -92,6 +92,19 @@ impl Stage {
         self.started().await;
     }
 
+    /// Stops the primary, changes the file of a relation of its own, and starts it again.
+    pub async fn damage_primary(&mut self, relation: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let client = self.primary.client("postgres").await.unwrap();
+        let row = client.query_one("SELECT pg_relation_filepath($1::text::regclass)", &[&relation]).await.unwrap();
+        let file = self.primary.data_dir().join(row.get::<_, String>(0));
+        self.primary.stop(Mode::Fast).await.unwrap();
+        let mut bytes = fs::read(&file).unwrap();
+        change(&mut bytes);
+        write(&file, &bytes);
+        self.primary.start_again().await.unwrap();
+        self.replayed().await;
+    }
+
     /// Where the row of that number stands: block and item.
     pub async fn place(&self, id: i32) -> (usize, usize) {
         let sql = "SELECT (ctid::text::point)[0]::int8, (ctid::text::point)[1]::int8 FROM t WHERE id = $1";
@@ -105,6 +118,14 @@ pub fn write(file: &PathBuf, bytes: &[u8]) {
     use std::io::Write as _;
     let mut open = fs::OpenOptions::new().write(true).truncate(true).open(file).unwrap();
     open.write_all(bytes).unwrap();
+}
+
+/// Makes a file that belongs to whom the other one belongs to.
+pub fn create_beside(other: &PathBuf, file: &PathBuf, bytes: &[u8]) {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    fs::write(file, bytes).unwrap();
+    let owner = fs::metadata(other).unwrap();
+    chown(file, Some(owner.uid()), Some(owner.gid())).unwrap();
 }
 
 /// Where in its file a tuple begins.

@@ -9,7 +9,7 @@ use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED};
 use crate::interrupt::Interrupt;
 use crate::runs::{self, Failover, Options};
 use crate::session::Session;
-use paritas_connect::Context;
+use paritas_connect::{Context, redact_url};
 use paritas_report::{Called, Report};
 
 /// Looks and reports; the exit code is that of the contract, or of the style asked for.
@@ -19,8 +19,11 @@ pub fn run(session: &Session, arguments: &FailoverArgs) -> Result<u8, Failure> {
     if let (Chosen::Pair { .. }, Some(_)) = (&chosen, &session.config) {
         options = runs::with_secrets(&configuration::load(session)?, &options)?;
     }
-    let left =
-        Failover { data_directories: arguments.data_directory.clone(), wal_archives: arguments.wal_archive.clone() };
+    let left = Failover {
+        data_directories: arguments.data_directory.clone(),
+        wal_archives: arguments.wal_archive.clone(),
+        old_primary: arguments.old_primary.clone(),
+    };
     let runtime = runtime()?;
     let (result, interrupted) = runtime.block_on(async {
         let cx = Context::default();
@@ -50,6 +53,7 @@ fn called(session: &Session, arguments: &FailoverArgs, report: &Report) -> Calle
     for (name, paths) in folders {
         called.options.extend(paths.iter().map(|path| format!("{name} {}", word(&path.display().to_string()))));
     }
+    called.options.extend(arguments.old_primary.iter().map(|url| format!("--old-primary {}", word(&redact_url(url)))));
     called
 }
 

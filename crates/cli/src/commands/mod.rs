@@ -10,6 +10,7 @@ mod init;
 mod lag;
 mod man;
 mod printed;
+mod probe;
 mod verify;
 
 use crate::arguments::{BenchCommand, Command, ConfigCommand};
@@ -28,6 +29,7 @@ pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Verify(arguments) => verify::run(session, &arguments),
         Command::Lag(arguments) => lag::run(session, &arguments),
         Command::Failover(arguments) => failover::run(session, &arguments),
+        Command::Probe(arguments) => probe::run(session, &arguments),
         Command::Init(arguments) => init::run(session, &arguments),
         Command::Config(ConfigCommand::Check { connect }) => config::check(session, connect),
         Command::Config(ConfigCommand::Show) => config::show(session),

@@ -8,7 +8,7 @@ use crate::configuration;
 use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED};
 use crate::interrupt::Interrupt;
 use crate::progress::Display;
-use crate::runs::{self, Monitor, Options};
+use crate::runs::{self, Manners, Monitor, Options};
 use crate::session::{Session, Style};
 use paritas_connect::Context;
 use paritas_report::{Called, Report};
@@ -94,10 +94,12 @@ fn options(session: &Session, arguments: &VerifyArgs, chosen: &Chosen) -> Option
         settle: arguments.settle.unwrap_or(defaults.settle),
         method: arguments.method.unwrap_or_default(),
         save_digest: arguments.save_digest.clone(),
-        view_max: arguments.view_max.unwrap_or(defaults.view_max),
+        manners: Manners {
+            rate: arguments.rate.iter().copied().collect(),
+            pause_lag: arguments.pause_lag,
+            view_max: arguments.view_max,
+        },
         quick: arguments.quick,
-        pause_lag: arguments.pause_lag,
-        rate: arguments::rates(&arguments.rate),
         resume: arguments.resume,
         ..defaults
     }

@@ -105,6 +105,7 @@ fn problems(report: &Report) -> Vec<String> {
         Check::Lag(check) => check.problem.clone(),
         Check::Coverage(check) => check.problem.clone(),
         Check::Lineage(check) => check.problem.clone(),
+        Check::Probe(check) => check.problem.clone(),
     };
     let text = |problem: paritas_report::Problem| match problem.detail {
         Some(detail) => format!("{} ({detail})", problem.message),
@@ -148,7 +149,7 @@ fn flatten(link: &'static str, report: &Report) -> Vec<Finding> {
                 let columns = difference.what.strip_prefix("column ").map(str::to_owned).into_iter().collect();
                 Finding { link, dataset: schema.dataset.clone(), class: "schema", values: Vec::new(), columns, text }
             })),
-            Check::Lineage(_) => {}
+            Check::Lineage(_) | Check::Probe(_) => {}
             Check::Files(files) => findings.extend(files.items.iter().map(|item| {
                 let why = item.why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
                 let text = format!("{}: {}{why}", item.class, item.path);

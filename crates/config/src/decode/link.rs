@@ -7,6 +7,8 @@ use crate::reader::{At, Section};
 use crate::source::Span;
 use crate::tree::Value;
 use crate::types::{DatasetConfig, LedgerConfig, LinkConfig, Mode};
+use paritas_connect::{Manners, Rate, RateLimit};
+use paritas_model::parse_size;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A link and where its parts stand, before its references are checked.
@@ -31,6 +33,7 @@ fn decode_one(decoder: &mut Decoder<'_>, section: Section<'_>) -> Declared {
     let include = values(section.texts("include"));
     let exclude = values(section.texts("exclude"));
     let own_objectives = objectives::decode(&section);
+    let manners = decode_manners(&section);
     let owner = section.title.clone();
     let datasets = section.sections("dataset", |name| format!("[[link.dataset]]{name} of {owner}"));
     let datasets: Vec<_> = datasets.into_iter().filter_map(|dataset| decode_dataset(decoder, dataset)).collect();
@@ -48,6 +51,7 @@ fn decode_one(decoder: &mut Decoder<'_>, section: Section<'_>) -> Declared {
         include,
         exclude,
         objectives: own_objectives,
+        manners,
         datasets: datasets.into_iter().map(|(dataset, _)| dataset).collect(),
         ledgers: ledgers.into_iter().map(|(ledger, _)| ledger).collect(),
         place: decoder.place(span),
@@ -59,6 +63,25 @@ fn decode_one(decoder: &mut Decoder<'_>, section: Section<'_>) -> Declared {
         source_span: source.map(|source| source.span),
         replica_span: replica.map(|replica| replica.span),
     }
+}
+
+/// `manners = { rate = ["50MiB/s"], pause_lag = "64MiB", view_max = "60s" }`.
+fn decode_manners(parent: &Section<'_>) -> Manners {
+    let Some(section) = parent.section("manners", format!("manners of {}", parent.title)) else {
+        return Manners::default();
+    };
+    let read = |name: &str, text: &At<String>, error| section.quantity(name, text.span, &error);
+    let limits = section.texts("rate").unwrap_or_default();
+    let rate: Rate = limits
+        .iter()
+        .filter_map(|text| text.value.parse::<RateLimit>().map_err(|error| read("rate", text, error)).ok())
+        .collect();
+    let pause_lag = section
+        .text("pause_lag")
+        .and_then(|text| parse_size(&text.value).map_err(|error| read("pause_lag", &text, error)).ok());
+    let view_max = section.duration("view_max").map(|time| time.value);
+    section.finish();
+    Manners { rate, pause_lag, view_max }
 }
 
 fn values(texts: Option<Vec<At<String>>>) -> Vec<String> {

@@ -1,25 +1,54 @@
 //! Two pages held against each other, and the transactions that equal ones depend on.
 
-use super::layout::{Bounds, FLAGS, Pointer, lsn, tuple, u16_at, u32_at};
+use super::layout::{ALL_VISIBLE, Bounds, FLAGS, Pointer, lsn, tuple, u16_at, u32_at};
 use super::mask::{Layout, mask};
+use super::{map, sequence};
 use paritas_connect::{Hint, Likeness, PagePair, Spot, Transactions};
 
 /// The first number that a transaction can have; those below never end in another way than they did.
-const FIRST_NORMAL: u32 = 3;
+pub(super) const FIRST_NORMAL: u32 = 3;
 
-/// Compares two pages. Only hints that contradict each other make a difference of their own; those
-/// that only one side has are collected, to be held against how the transaction really ended.
+/// Compares two pages of servers that log hints.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn compare(layout: Layout, pair: &PagePair<'_>, transactions: &mut Transactions) -> Likeness {
+    compare_under(layout, true, pair, transactions)
+}
+
+/// Compares two pages; `hinted` says whether the servers log hints. Only hints that contradict each other make a difference of their own; those
+/// that only one side has are collected, to be held against how the transaction really ended.
+pub(crate) fn compare_under(
+    layout: Layout,
+    hinted: bool,
+    pair: &PagePair<'_>,
+    transactions: &mut Transactions,
+) -> Likeness {
     let (source, replica) = (pair.source, pair.replica);
+    if layout == Layout::Map {
+        let equal = map::claims(replica.len(), pair.block, source, replica).is_empty();
+        return if equal { Likeness::Equal } else { Likeness::Different };
+    }
     // Apart from version and checksum, most pages are equal to the bit.
     let identical = source.len() == replica.len() && source.get(FLAGS..) == replica.get(FLAGS..);
-    if !identical && !masked_equal(layout, pair) {
+    let equal = identical || (masked_equal(layout, pair) && consistent(layout, hinted, source, replica));
+    if !equal {
         return Likeness::Different;
     }
     if layout == Layout::Heap && !collect(pair, identical, transactions) {
         return Likeness::Different;
     }
     if lsn(source) == lsn(replica) { Likeness::Equal } else { Likeness::Renumbered }
+}
+
+/// What is masked and still has to fit together.
+fn consistent(layout: Layout, hinted: bool, source: &[u8], replica: &[u8]) -> bool {
+    match layout {
+        // Set on the source before it is logged and cleared by what changes the version, so a replica never
+        // has it alone. Where setting it does not change the version, a primary that crashed may have kept
+        // one that was not logged, and may be a replica now.
+        Layout::Heap => !hinted || u16_at(replica, FLAGS) & !u16_at(source, FLAGS) & ALL_VISIBLE == 0,
+        Layout::Sequence(increment) => sequence::reached(source, increment) == sequence::reached(replica, increment),
+        _ => true,
+    }
 }
 
 fn masked_equal(layout: Layout, pair: &PagePair<'_>) -> bool {
@@ -112,4 +141,4 @@ fn agree(number: u32, group: bool, sides: [Said; 2], spot: Spot, transactions: &
 
 #[cfg(test)]
 #[path = "compare_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,8 +1,8 @@
 //! The layout of pages, as far as comparing them needs it. Bytes of a page are not trusted: what does
 //! not fit is not there.
 //!
-//! Source: PostgreSQL documentation, "Database Page Layout"; `bufpage.h`, `itemid.h`,
-//! `htup_details.h` and `nbtree.h` of versions 14 to 18, which agree in all of this. Servers with
+//! Source: PostgreSQL documentation, "Database Page Layout"; `bufpage.h`, `itemid.h`, `htup_details.h`
+//! of versions 14 to 18, which agree in all of this. Servers with
 //! another byte order or alignment are refused before a page is read.
 
 /// Bytes before the first line pointer.
@@ -21,6 +21,8 @@ pub(crate) const PRUNE_XID: usize = 20;
 
 /// `PD_HAS_FREE_LINES`, `PD_PAGE_FULL`, `PD_ALL_VISIBLE`.
 pub(crate) const HINT_FLAGS: u16 = 0x0007;
+/// `PD_ALL_VISIBLE`.
+pub(crate) const ALL_VISIBLE: u16 = 0x0004;
 
 /// Fields of a heap tuple.
 pub(crate) mod tuple {
@@ -30,6 +32,8 @@ pub(crate) mod tuple {
     pub(crate) const CTID: usize = 12;
     pub(crate) const CTID_ITEM: usize = 16;
     pub(crate) const INFOMASK: usize = 20;
+    /// Where its data begin, from its start.
+    pub(crate) const HOFF: usize = 22;
     /// Bytes up to the null bitmap.
     pub(crate) const HEADER: usize = 23;
 
@@ -47,17 +51,6 @@ pub(crate) mod tuple {
     pub(crate) const SPECULATIVE: u16 = 0xFFFE;
 }
 
-/// Fields at the end of a B-tree page, from the start of the special space.
-pub(crate) mod btree {
-    pub(crate) const FLAGS: usize = 12;
-    pub(crate) const CYCLE: usize = 14;
-    pub(crate) const BYTES: usize = 16;
-    pub(crate) const LEAF: u16 = 0x0001;
-    pub(crate) const DELETED: u16 = 0x0004;
-    /// `BTP_SPLIT_END` and `BTP_HAS_GARBAGE`.
-    pub(crate) const UNLOGGED: u16 = 0x0060;
-}
-
 /// Two bytes at a place, zero beyond the end.
 #[inline]
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -68,6 +61,11 @@ pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
 #[inline]
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |four| u32::from_le_bytes(*four))
+}
+
+/// Eight bytes at a place, zero beyond the end.
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at.saturating_add(4))) << 32
 }
 
 /// Writes bytes at a place, if they fit.
@@ -116,6 +114,8 @@ pub(crate) struct Pointer {
 
 /// The flags of a pointer to a tuple.
 pub(crate) const NORMAL: u32 = 1;
+/// The flags of a pointer to an entry that no reader needs any more.
+pub(crate) const DEAD: u32 = 3;
 const FLAGS_SHIFT: u32 = 15;
 /// The bits of a pointer that say what it is.
 pub(crate) const POINTER_FLAGS: u32 = 3 << FLAGS_SHIFT;

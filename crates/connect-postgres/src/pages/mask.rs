@@ -1,13 +1,15 @@
 //! What of a page may differ between two servers that replayed the same log.
 //!
-//! Follows the server's own masks for checking that replay is consistent (`bufmask.c`, `heap_mask` and
-//! `btree_mask` of versions 14 to 18), and is stricter in one place: of a heap tuple's information
-//! bits only those are masked that are set without a log record. The others (who holds a lock,
-//! whether a deleter is a group) are logged, and a reader depends on them.
+//! Follows the server's own masks for checking that replay is consistent (`bufmask.c`, `heap_mask`,
+//! and those of the access methods, in [`super::index`], of versions 14 to 18), and is stricter where a
+//! reader depends on more: of a heap tuple's information bits only those are masked that are set
+//! without a log record. The others (who holds a lock, whether a deleter is a group) are logged.
 
-use super::layout::{
-    Bounds, CHECKSUM, FLAGS, HEADER, HINT_FLAGS, POINTER_FLAGS, PRUNE_XID, Pointer, btree, put, tuple, u16_at, u32_at,
-};
+use super::layout::{Bounds, CHECKSUM, FLAGS, HINT_FLAGS, PRUNE_XID, Pointer, put, tuple, u16_at};
+use super::{index, sequence};
+
+/// What the method of a sequence begins with; its increment follows.
+pub(crate) const SEQUENCE: &str = "sequence by ";
 
 /// How the pages of a relation are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,15 +18,35 @@ pub(crate) enum Layout {
     Heap,
     /// B-trees.
     Btree,
+    /// Hash indexes.
+    Hash,
+    /// Inverted indexes.
+    Gin,
+    /// Generalised search trees.
+    Gist,
+    /// Space-partitioned search trees.
+    Spgist,
+    /// Summaries of ranges of blocks.
+    Brin,
+    /// A sequence, with its increment.
+    Sequence(i64),
+    /// Visibility maps. They are not compared page by page: see [`super::map`].
+    Map,
 }
 
 impl Layout {
-    /// The layout of an access method (`pg_am.amname`), if it is known.
+    /// The layout of an access method (`pg_am.amname`), a sequence or a map, if it is known.
     pub(crate) fn of(method: &str) -> Option<Self> {
         match method {
             "heap" => Some(Self::Heap),
             "btree" => Some(Self::Btree),
-            _ => None,
+            "hash" => Some(Self::Hash),
+            "gin" => Some(Self::Gin),
+            "gist" => Some(Self::Gist),
+            "spgist" => Some(Self::Spgist),
+            "brin" => Some(Self::Brin),
+            "visibility map" => Some(Self::Map),
+            _ => method.strip_prefix(SEQUENCE)?.parse().ok().map(Self::Sequence),
         }
     }
 }
@@ -34,15 +56,26 @@ impl Layout {
 pub(crate) fn mask(layout: Layout, block: u64, page: &mut [u8]) {
     put(page, 0, &[0; CHECKSUM + 2]);
     let Some(bounds) = Bounds::of(page) else { return };
-    let flags = u16_at(page, FLAGS) & !HINT_FLAGS;
-    put(page, FLAGS, &flags.to_le_bytes());
-    put(page, PRUNE_XID, &[0; 4]);
-    if let Some(hole) = page.get_mut(bounds.lower..bounds.upper) {
+    if !matches!(layout, Layout::Sequence(_)) {
+        let flags = u16_at(page, FLAGS) & !HINT_FLAGS;
+        put(page, FLAGS, &flags.to_le_bytes());
+        put(page, PRUNE_XID, &[0; 4]);
+    }
+    if index::has_hole(layout, bounds, page)
+        && let Some(hole) = page.get_mut(bounds.lower..bounds.upper)
+    {
         hole.fill(0);
     }
     match layout {
         Layout::Heap => heap(block, bounds, page),
-        Layout::Btree => index(bounds, page),
+        Layout::Btree => index::btree(bounds, page),
+        Layout::Hash => index::hash(bounds, page),
+        Layout::Gin => index::gin(bounds, page),
+        Layout::Gist => index::gist(bounds, page),
+        Layout::Spgist => index::spgist(bounds, page),
+        Layout::Brin => index::brin(bounds, page),
+        Layout::Sequence(_) => sequence::mask(page),
+        Layout::Map => {}
     }
 }
 
@@ -79,27 +112,4 @@ fn own_place(block: u64, item: usize) -> [u8; 6] {
     let [high, low] = [(block >> 16) as u16, block as u16].map(u16::to_le_bytes);
     let item = u16::try_from(item + 1).unwrap_or(u16::MAX).to_le_bytes();
     [high[0], high[1], low[0], low[1], item[0], item[1]]
-}
-
-fn index(bounds: Bounds, page: &mut [u8]) {
-    let end = bounds.special;
-    if page.len().saturating_sub(end) < btree::BYTES {
-        return;
-    }
-    let flags = u16_at(page, end + btree::FLAGS);
-    put(page, end + btree::FLAGS, &(flags & !btree::UNLOGGED).to_le_bytes());
-    put(page, end + btree::CYCLE, &[0; 2]);
-    if flags & btree::DELETED != 0 {
-        // Nothing in it is used any more, and replay makes the page anew.
-        put(page, FLAGS + 2, &[0; 4]);
-        if let Some(content) = page.get_mut(HEADER..end) {
-            content.fill(0);
-        }
-    } else if flags & btree::LEAF != 0 {
-        for item in 0..bounds.items() {
-            let at = Pointer::place(item);
-            let word = u32_at(page, at) & !POINTER_FLAGS;
-            put(page, at, &word.to_le_bytes());
-        }
-    }
 }

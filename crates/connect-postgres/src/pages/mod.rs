@@ -5,14 +5,23 @@
 //! [`mask`]; access methods that are not known there are named and not compared.
 
 mod compare;
+mod index;
 mod layout;
+mod map;
 mod mask;
 mod reader;
+mod relations;
 mod rows;
+mod sequence;
 mod transactions;
 
 #[cfg(fuzzing)]
-pub(crate) use {compare::compare, mask::Layout};
+pub(crate) use {
+    compare::compare,
+    index::is_blank,
+    map::{claims, contradicts},
+    mask::Layout,
+};
 
 use crate::positions;
 use crate::quote;
@@ -47,6 +56,10 @@ pub(crate) struct Opened {
     /// The function for SQL.
     pub(crate) function: String,
     pub(crate) terms: PageTerms,
+    /// Whether hints are logged.
+    pub(crate) hinted: bool,
+    /// Whether it is a primary.
+    pub(crate) writes: bool,
 }
 
 async fn open(session: &Session, cx: &Context, dataset: &Dataset) -> Result<Known<Opened>> {
@@ -80,7 +93,8 @@ async fn open(session: &Session, cx: &Context, dataset: &Dataset) -> Result<Know
         page_bytes: usize::try_from(page_bytes).unwrap_or(0),
         logging: if hints { "on" } else { "off (wal_log_hints and data checksums)" }.to_owned(),
     };
-    Ok(Known::Known(Opened { root: relation::resolve(session, cx, dataset).await?, function, terms }))
+    let root = relation::resolve(session, cx, dataset).await?;
+    Ok(Known::Known(Opened { root, function, terms, hinted: hints, writes: !session.facts.in_recovery }))
 }
 
 /// Why pages of this server cannot be understood, if they cannot.

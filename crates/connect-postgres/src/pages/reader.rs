@@ -1,23 +1,21 @@
 //! Reading ranges of pages in bulk, past pages that the server cannot read.
 
-use super::compare::compare;
+use super::compare::compare_under;
 use super::layout::lsn;
 use super::mask::Layout;
-use super::{Opened, rows, transactions};
+use super::{Opened, index, map, relations, rows, transactions};
 use crate::copy::CopyReader;
 use crate::divert::Diversion;
 use crate::errors::{classify, malformed};
 use crate::quote;
-use crate::relation::Relation;
-use crate::session::{Session, get};
+use crate::session::Session;
 use crate::store::Inner;
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use paritas_connect::{
-    Context, Error, FailureKind, FetchedRow, Likeness, PageKind, PagePair, PageRange, PageReader, PageRelation,
+    Claim, Context, Error, FailureKind, FetchedRow, Likeness, PageKind, PagePair, PageRange, PageReader, PageRelation,
     PageTerms, Result, ScanRequest, TransactionEnd, Transactions,
 };
-use paritas_model::Known;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,11 +74,12 @@ impl PgPages {
     }
 
     fn statement(&self, relation: &PageRelation, range: &Range<u64>) -> String {
-        let name = quote::literal(&relation.name);
+        let fork = if relation.kind == PageKind::Map { "vm" } else { "main" };
+        let name = quote::literal(relation.of.as_deref().unwrap_or(&relation.name));
         let size = self.opened.terms.page_bytes;
         format!(
-            "COPY (SELECT block, {}({name}, 'main', block) FROM generate_series({}::int8, \
-             least({}::int8, coalesce(pg_relation_size({name}::regclass, 'main'), 0) / {size}) - 1) AS block) \
+            "COPY (SELECT block, {}({name}, '{fork}', block) FROM generate_series({}::int8, \
+             least({}::int8, coalesce(pg_relation_size({name}::regclass, '{fork}'), 0) / {size}) - 1) AS block) \
              TO STDOUT (FORMAT BINARY)",
             self.opened.function, range.start, range.end
         )
@@ -131,7 +130,9 @@ impl PgPages {
                 Some(error) => error,
                 None => match self.untruncated(cx, relation, &range).await {
                     Ok(part) => {
-                        // Parts come in order, and all but the last are whole.
+                        // Parts come in order. One before may have been short, where pages went meanwhile.
+                        let before = usize::try_from(range.start - whole.first).unwrap_or(0);
+                        whole.bytes.resize(before.saturating_mul(page_bytes), 0);
                         whole.bytes.extend_from_slice(&part.bytes);
                         continue;
                     }
@@ -144,13 +145,47 @@ impl PgPages {
             }
             if range.end - range.start <= 1 {
                 whole.damaged.push((range.start, error.detail_text().unwrap_or(error.message()).to_owned()));
-                whole.bytes.resize(whole.bytes.len() + page_bytes, 0);
                 continue;
             }
             let middle = range.start + (range.end - range.start) / 2;
             left.push((middle..range.end, None));
             left.push((range.start..middle, None));
         }
+        Ok(whole)
+    }
+
+    /// Reads a range of which the files have more than the server reads, and goes on doing so: a segment in
+    /// the middle is shorter than it must be, so that the server stops there. What lies behind cannot be
+    /// read.
+    async fn up_to_the_end(
+        &self,
+        cx: &Context,
+        relation: &PageRelation,
+        range: Range<u64>,
+        error: &Error,
+    ) -> Result<PageRange> {
+        let (page_bytes, count) = (self.opened.terms.page_bytes, range.end.saturating_sub(range.start));
+        let mut whole = PageRange { first: range.start, count, page_bytes, bytes: Vec::new(), damaged: Vec::new() };
+        let (mut read, mut beyond) = (range.start, range.end);
+        while read < beyond {
+            let middle = read + (beyond - read).div_ceil(2);
+            match self.copy(cx, relation, &(read..middle)).await {
+                Ok(part) => {
+                    whole.bytes.extend_from_slice(&part.bytes);
+                    if (part.bytes.len() as u64) < (middle - read).saturating_mul(page_bytes as u64) {
+                        // It became shorter meanwhile: there is nothing behind the end.
+                        return Ok(whole);
+                    }
+                    read = middle;
+                }
+                Err(error) if is_shorter(&error) => beyond = middle - 1,
+                Err(error) => return Err(error),
+            }
+        }
+        let said = error.detail_text().unwrap_or(error.message());
+        let why = format!("its files hold more than the server reads, as behind a segment that was cut short: {said}");
+        whole.damaged = (read..range.end).map(|block| (block, why.clone())).collect();
+        whole.bytes.resize(usize::try_from(count).unwrap_or(0).saturating_mul(page_bytes), 0);
         Ok(whole)
     }
 
@@ -162,6 +197,16 @@ impl PgPages {
                 Err(error) if is_shorter(&error) && attempt < TRUNCATED_MAX => attempt += 1,
                 other => return other,
             }
+        }
+    }
+}
+
+/// Makes pages that were never logged, or hold nothing, pages of zeros.
+fn blank(relation: &PageRelation, pages: &mut PageRange) {
+    let (Some(layout), size) = (Layout::of(&relation.method), pages.page_bytes) else { return };
+    for (block, page) in (pages.first..).zip(pages.bytes.chunks_mut(size.max(1))) {
+        if index::is_blank(layout, block, page) {
+            page.fill(0);
         }
     }
 }
@@ -203,21 +248,29 @@ impl PageReader for PgPages {
         &self.opened.terms
     }
 
+    fn is_origin(&self) -> bool {
+        self.opened.writes
+    }
+
     async fn relations(&self, cx: &Context) -> Result<Vec<PageRelation>> {
         let session = self.session(cx).await?;
-        let found = relations(&session, cx, &self.opened.root).await;
+        let found = relations::list(&session, cx, &self.opened.root).await;
         self.give_back(session);
         found
     }
 
     async fn read(&self, cx: &Context, relation: &PageRelation, range: Range<u64>) -> Result<PageRange> {
-        let pages = match self.untruncated(cx, relation, &range).await {
+        // At the pace of rows: each range counts by its bytes, and waits while the replica is too far behind.
+        cx.breathe().await?;
+        let mut pages = match self.untruncated(cx, relation, &range).await {
             Err(error) if error.kind() == FailureKind::Damaged => {
                 self.around_damage(cx, relation, range, error).await?
             }
+            Err(error) if is_shorter(&error) => self.up_to_the_end(cx, relation, range, &error).await?,
             other => other?,
         };
-        cx.progress().add(0, pages.bytes.len() as u64);
+        cx.count(0, pages.bytes.len() as u64);
+        blank(relation, &mut pages);
         Ok(pages)
     }
 
@@ -227,9 +280,17 @@ impl PageReader for PgPages {
 
     fn compare(&self, pair: &PagePair<'_>, transactions: &mut Transactions) -> Likeness {
         match Layout::of(pair.method) {
-            Some(layout) => compare(layout, pair, transactions),
+            Some(layout) => compare_under(layout, self.opened.hinted, pair, transactions),
             None => Likeness::Different,
         }
+    }
+
+    fn claims(&self, block: u64, source: &[u8], replica: &[u8]) -> Vec<Claim> {
+        map::claims(self.opened.terms.page_bytes, block, source, replica)
+    }
+
+    fn contradicts(&self, claim: Claim, page: &[u8]) -> bool {
+        map::contradicts(claim, page)
     }
 
     async fn recent_transaction(&self, cx: &Context) -> Result<u64> {
@@ -262,45 +323,4 @@ impl PageReader for PgPages {
     ) -> Result<Vec<FetchedRow>> {
         rows::of_blocks(&self.store, cx, relation, request, self.opened.terms.page_bytes, blocks).await
     }
-}
-
-/// The tables that hold the dataset's rows, their out-of-line values, and the indexes of both.
-async fn relations(session: &Session, cx: &Context, root: &Relation) -> Result<Vec<PageRelation>> {
-    let sql = "WITH RECURSIVE tree AS (SELECT $1::oid AS oid UNION \
-                 SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.oid), \
-               tables AS (SELECT c.oid, c.reltoastrelid AS toast FROM tree JOIN pg_class c ON c.oid = tree.oid), \
-               heaps AS (SELECT oid, 'rows' AS what FROM tables UNION ALL \
-                 SELECT toast, 'overflow' FROM tables WHERE toast <> 0), \
-               every AS (SELECT oid, what FROM heaps UNION ALL \
-                 SELECT i.indexrelid, 'index' FROM heaps JOIN pg_index i ON i.indrelid = heaps.oid) \
-               SELECT every.oid::regclass::text, every.what, coalesce(a.amname::text, c.relkind::text), \
-                 coalesce(pg_relation_filenode(c.oid), 0)::text || '/' || c.reltablespace::text, \
-                 coalesce(pg_relation_size(c.oid, 'main'), 0) / current_setting('block_size')::int8, \
-                 c.relpersistence::text, c.relkind::text \
-               FROM every JOIN pg_class c ON c.oid = every.oid LEFT JOIN pg_am a ON a.oid = c.relam \
-               WHERE c.relkind NOT IN ('p', 'I') ORDER BY 1";
-    let rows = session.query(cx, "list what the table consists of", sql, &[&root.oid]).await?;
-    let relation = |row: &tokio_postgres::Row| {
-        let (what, method): (&str, &str) = (get(row, 1)?, get(row, 2)?);
-        let persistence: &str = get(row, 5)?;
-        let comparable = match (Layout::of(method), persistence) {
-            (_, "u" | "t") => Known::unknown("it is not in the log, and no standby has it"),
-            (None, _) => Known::unknown(format!("what pages of {method} may differ in is not known")),
-            (Some(_), _) => Known::Known(()),
-        };
-        let blocks: i64 = get(row, 4)?;
-        Ok(PageRelation {
-            name: get(row, 0)?,
-            kind: match what {
-                "rows" => PageKind::Rows,
-                "overflow" => PageKind::Overflow,
-                _ => PageKind::Index,
-            },
-            method: method.to_owned(),
-            storage: get(row, 3)?,
-            blocks: u64::try_from(blocks).unwrap_or(0),
-            comparable,
-        })
-    };
-    rows.iter().map(relation).collect()
 }

@@ -1,6 +1,7 @@
 //! GO or NO-GO: every finding with what it means and what to do.
 
-use super::{Evidence, Job, loss};
+use super::observed::{self, Seen};
+use super::{Evidence, Job, loss, prepared};
 use paritas_connect::Standing;
 use paritas_model::{Known, Verdict};
 use paritas_pgwal::{Abandoned, Origin};
@@ -8,29 +9,28 @@ use paritas_report::{Bounds, LineageCheck, NotChecked, Reason, Recovery, Rpo, Rt
 
 /// Puts all findings together.
 pub(super) fn decide(job: &Job, evidence: &Evidence, lineage: &LineageCheck, max: usize) -> Recovery {
-    let mut reasons = vec![reason(lineage.verdict, lineage.summary.clone(), lineage_hint(lineage))];
-    reasons.push(writable(job, evidence));
-    reasons.extend(evidence.replica.as_ref().ok().and_then(|standing| waits(job.replica_name(), standing)));
-    let promoted = evidence.replica.as_ref().is_ok_and(|standing| !standing.in_recovery);
-    let rpo = if promoted { loss::rpo(&evidence.abandoned, job.objective.rpo) } else { not_promoted(job) };
-    reasons.push(lost(job, evidence, &rpo));
+    // Without a promotion there was no failover, whatever else is wrong.
+    let mut reasons = vec![writable(job, evidence)];
+    // What was given and cannot be read comes before everything that is unknown because of it.
     for problem in &evidence.problems {
         let detail = problem.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
         reasons.push(reason(Verdict::Unknown, format!("{}{detail}", problem.message), problem.hint.clone()));
     }
+    reasons.push(reason(lineage.verdict, lineage.summary.clone(), lineage_hint(lineage)));
+    reasons.extend(evidence.replica.as_ref().ok().and_then(|standing| waits(job.replica_name(), standing)));
+    let promoted = evidence.replica.as_ref().is_ok_and(|standing| !standing.in_recovery);
+    let rpo = if promoted { loss::rpo(evidence, job.objective.rpo) } else { not_promoted(job, evidence) };
+    reasons.push(lost(job, evidence, &rpo));
     let undecided: usize = evidence.abandoned.iter().map(|abandoned| abandoned.undecided().len()).sum();
     if promoted && undecided > 0 {
         let text = format!("{} not decided on the old primary", counted(undecided as u64, "prepared transaction"));
         let hint = "ask their coordinators: the new primary does not know those prepared after the switchpoint";
         reasons.push(reason(Verdict::Warn, text, Some(hint.to_owned())));
     }
-    let rto = rto(job);
-    if let Some(verdict) = rto.verdict {
-        let text = rto.why.clone().unwrap_or_else(|| "the recovery time objective is kept".to_owned());
-        let hint = "measure it with a write of your own, or leave `rto` out of the objectives";
-        let hint = (verdict > Verdict::Warn).then(|| hint.to_owned());
-        reasons.push(reason(verdict, format!("RTO: {text}"), hint));
-    }
+    reasons.extend(probed(evidence));
+    reasons.extend(evidence.replica.as_ref().ok().and_then(|standing| prepared::held(job.replica_name(), standing)));
+    let rto = observed::rto(&evidence.seen, job.objective.rto);
+    reasons.extend(kept_in_time(&rto));
     // The worst first; findings of one verdict in the order of the checks.
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
     let go = promoted && reasons.iter().all(|reason| reason.verdict <= Verdict::Warn);
@@ -40,7 +40,35 @@ pub(super) fn decide(job: &Job, evidence: &Evidence, lineage: &LineageCheck, max
         }
         _ => Vec::new(),
     };
-    Recovery { decision: if go { "go" } else { "no-go" }.to_owned(), reasons, rpo, rto, timelines }
+    let prepared = evidence.replica.as_ref().map(prepared::listed).unwrap_or_default();
+    let decision = if go { "go" } else { "no-go" }.to_owned();
+    Recovery { decision, reasons, rpo, rto, timelines, prepared }
+}
+
+/// The recovery time against its objective, if there is one.
+fn kept_in_time(rto: &Rto) -> Option<Reason> {
+    let (verdict, limit) = rto.verdict.zip(rto.objective)?;
+    let measured = rto.seconds.map(|bounds| match (bounds.low, bounds.high) {
+        (Some(low), Some(high)) => format!("{low:.3} s to {high:.3} s"),
+        (low, _) => format!("at least {:.3} s", low.unwrap_or_default()),
+    });
+    let (text, hint) = match (verdict, measured) {
+        (Verdict::Pass | Verdict::Warn, measured) => {
+            (format!("{}, within the objective of {limit} s", measured.unwrap_or_default()), None)
+        }
+        (Verdict::Fail, measured) => {
+            (format!("{}, beyond the objective of {limit} s", measured.unwrap_or_default()), None)
+        }
+        (Verdict::Unknown, Some(measured)) => {
+            let hint = "probe at a shorter interval (--every), with heartbeats, before the next failover";
+            (format!("{measured}, not proven to be within the objective of {limit} s"), Some(hint))
+        }
+        (Verdict::Unknown, None) => {
+            let hint = "let `paritas probe` run before the next failover, or leave `rto` out of the objectives";
+            (rto.why.clone().unwrap_or_else(|| "not known".to_owned()), Some(hint))
+        }
+    };
+    Some(reason(verdict, format!("RTO: {text}"), hint.map(str::to_owned)))
 }
 
 fn reason(verdict: Verdict, text: String, hint: Option<String>) -> Reason {
@@ -75,7 +103,11 @@ fn writable(job: &Job, evidence: &Evidence) -> Reason {
     };
     if standing.in_recovery {
         let hint = "promote it (pg_promote), and ask again".to_owned();
-        return reason(Verdict::Fail, format!("{name} is still a standby and takes no writes"), Some(hint));
+        return reason(
+            Verdict::Fail,
+            format!("nothing was promoted yet: {name} is still a standby and takes no writes"),
+            Some(hint),
+        );
     }
     if standing.read_only {
         let hint = "set default_transaction_read_only = off for the server, the database and the role".to_owned();
@@ -122,7 +154,8 @@ fn replayed(standing: &Standing) -> String {
 }
 
 /// Nothing was left behind by a server that was never promoted.
-fn not_promoted(job: &Job) -> Rpo {
+fn not_promoted(job: &Job, evidence: &Evidence) -> Rpo {
+    let why = if evidence.replica.is_ok() { "nothing was promoted yet" } else { "the new primary does not answer" };
     Rpo {
         verdict: Verdict::Unknown,
         objective: job.objective.rpo.map(|limit| limit.as_secs_f64()),
@@ -131,8 +164,10 @@ fn not_promoted(job: &Job) -> Rpo {
         transactions_at_least: 0,
         records: None,
         bytes: None,
+        bytes_at_least: 0,
+        seconds_if_down: None,
         method: "none".to_owned(),
-        why: Some("the replica does not answer, or was not promoted".to_owned()),
+        why: Some(why.to_owned()),
     }
 }
 
@@ -148,7 +183,8 @@ fn lost(job: &Job, evidence: &Evidence, rpo: &Rpo) -> Reason {
     let hint = match (rpo.transactions, rpo.verdict) {
         (None, _) => loss_hint(job, evidence),
         (Some(_), Verdict::Fail) => Some(
-            "read what is lost from the old server, started where nobody else reaches it: rows whose xmin is listed"
+            "enter the lost rows again, or decide not to: they are listed where the old primary's server is named with \
+             --old-primary, started where nobody else reaches it"
                 .to_owned(),
         ),
         (Some(_), _) => None,
@@ -181,15 +217,25 @@ fn loss_hint(job: &Job, evidence: &Evidence) -> Option<String> {
     })
 }
 
-/// The recovery time; no log tells it.
-fn rto(job: &Job) -> Rto {
-    Rto {
-        verdict: job.objective.rto.map(|_| Verdict::Unknown),
-        objective: job.objective.rto.map(|limit| limit.as_secs_f64()),
-        seconds: None,
-        method: None,
-        why: Some("no probe measured the first write that the new primary acknowledged".to_owned()),
+/// What a probe proved beside the recovery time.
+fn probed(evidence: &Evidence) -> Vec<Reason> {
+    let Seen::This(observed) = &evidence.seen else { return Vec::new() };
+    let mut found = Vec::new();
+    if let Some(split) = &observed.split {
+        let text = format!(
+            "split brain: the old primary acknowledged heartbeat {} after the new one had acknowledged {}",
+            split.old.sequence, split.other.sequence
+        );
+        let hint = "fence the old primary now: what it took since is on no other server".to_owned();
+        found.push(reason(Verdict::Fail, text, Some(hint)));
     }
+    if let Some(losses) = observed.losses().filter(|losses| losses.least > 0) {
+        let count = counted(losses.least, "heartbeat");
+        let text = format!("{count} that the old primary acknowledged to the probe are missing on the new one");
+        // That something is lost is judged with the recovery point; this says where it is known from.
+        found.push(reason(Verdict::Warn, text, None));
+    }
+    found
 }
 
 /// What nobody looked at.

@@ -230,6 +230,7 @@ mod tests {
             databases: BTreeMap::new(),
             streams: Known::Known(in_recovery),
             synchrony: Known::Known(Synchrony::default()),
+            prepared: Vec::new(),
             instance,
         }
     }

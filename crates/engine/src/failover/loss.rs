@@ -1,5 +1,7 @@
 //! What was lost, from abandoned timelines to the report: transactions, durations, the verdict on the objective.
 
+use super::Evidence;
+use super::observed::Seen;
 use jiff::Timestamp;
 use paritas_connect::Standing;
 use paritas_model::{Known, Verdict};
@@ -40,6 +42,7 @@ pub(crate) fn timeline(abandoned: &Abandoned, replica: &Standing, max: usize) ->
                 database: Some(database(prepare.database, names)),
             })
             .collect(),
+        rows: None,
     }
 }
 
@@ -70,6 +73,7 @@ fn lost(commit: &Commit, names: &BTreeMap<u32, String>) -> LostTransaction {
         subtransactions: commit.subxacts.clone(),
         prepared: commit.prepared,
         gid: commit.gid.clone(),
+        touched: Vec::new(),
     }
 }
 
@@ -123,18 +127,30 @@ fn failure(abandoned: &Abandoned, replica: &Standing, survivor: Option<Timestamp
 }
 
 /// The recovery point over all timelines that were left behind.
-pub(crate) fn rpo(found: &[Abandoned], objective: Option<Duration>) -> Rpo {
+pub(super) fn rpo(evidence: &Evidence, objective: Option<Duration>) -> Rpo {
+    let (found, seen) = (evidence.abandoned.as_slice(), &evidence.seen);
     let objective = objective.map(|limit| limit.as_secs_f64());
-    let least: usize = found.iter().map(|abandoned| abandoned.commits().count()).sum();
-    let exact = !found.is_empty() && found.iter().all(Abandoned::is_proven);
+    let listed: usize = found.iter().map(|abandoned| abandoned.commits().count()).sum();
+    let observed = match seen {
+        Seen::This(observed) => Some(observed),
+        Seen::Other(_) | Seen::Nothing => None,
+    };
+    let losses = observed.and_then(|observed| observed.losses());
+    let heartbeats = losses.map_or(0, |losses| usize::try_from(losses.least).unwrap_or(usize::MAX));
+    let least = listed.max(heartbeats);
+    // Heartbeats are commits: the log must hold those that were acknowledged and are gone.
+    let unlogged = heartbeats > listed;
+    let exact = !found.is_empty() && found.iter().all(Abandoned::is_proven) && !unlogged;
     let read = found.iter().any(|abandoned| !abandoned.stretches.is_empty());
     let doubt = found.iter().find_map(|abandoned| abandoned.doubts.first().cloned());
     let why = match (found, doubt) {
+        (found, None) if unlogged && !found.is_empty() => Some(UNLOGGED.to_owned()),
         ([], _) => Some("no timeline was left behind that could be read".to_owned()),
         (_, doubt) => doubt,
     };
     let times: Vec<Times> = found.iter().map(Times::of).collect();
-    let low = times.iter().filter_map(|times| times.between).reduce(f64::max);
+    let proven = losses.map(|losses| losses.low.as_secs_f64());
+    let low = times.iter().filter_map(|times| times.between).chain(proven).reduce(f64::max);
     let high = if exact && least == 0 {
         Some(0.0)
     } else if exact {
@@ -155,11 +171,28 @@ pub(crate) fn rpo(found: &[Abandoned], objective: Option<Duration>) -> Rpo {
         transactions_at_least: least as u64,
         records: None,
         bytes: exact.then(|| found.iter().map(Abandoned::bytes).sum()),
+        bytes_at_least: bytes_at_least(evidence),
+        seconds_if_down: losses
+            .and_then(|losses| losses.if_down)
+            .filter(|_| high.is_none())
+            .map(|time| time.as_secs_f64()),
         method: if read { "wal" } else { "interval" }.to_owned(),
         why: if exact { high.is_none().then(|| SURVIVOR_UNKNOWN.to_owned()) } else { why },
     }
 }
 
+/// Bytes of the old primary's log behind the switchpoint: read, or seen by a probe or a sample while it ran.
+fn bytes_at_least(evidence: &Evidence) -> u64 {
+    let read: u64 = evidence.abandoned.iter().map(Abandoned::bytes).sum();
+    let seen = match &evidence.seen {
+        Seen::This(observed) => observed.failover.left_bytes,
+        Seen::Other(_) | Seen::Nothing => 0,
+    };
+    read.max(seen).max(evidence.sampled_bytes)
+}
+
+const UNLOGGED: &str = "heartbeats that were acknowledged are gone and not in the log that was read: commits were acknowledged \
+                        before they reached it (synchronous_commit = off), or it is not the old primary's log";
 const SURVIVOR_UNKNOWN: &str = "the last surviving commit lies too far back in the log, or its segment is gone";
 
 fn verdict(exact: bool, lost: usize, seconds: Bounds, objective: Option<f64>) -> Verdict {

@@ -4,19 +4,28 @@
 //! wrote after that is read from its files. Everything that was asked must be proven, or the answer is NO-GO.
 
 mod decide;
+mod fetch;
 mod lineage;
 mod loss;
+mod observed;
+mod prepared;
+mod rows;
+mod sampled;
+
+pub(crate) use lineage::is_gone;
 
 use crate::error::problem_of;
 use crate::keep::Keeper;
 use crate::links::{chosen_links, hide, open, with_secrets};
 use crate::registry::{self, Opened, Secrets};
 use crate::{Error, Options, Result, Target};
-use paritas_config::{Config, LinkConfig};
+use observed::Seen;
+use paritas_config::{Config, LinkConfig, StoreConfig};
 use paritas_connect::{Context, Standing};
 use paritas_model::{Objective, StoreKind, Tier, Verdict};
-use paritas_pgwal::{Abandoned, Origin, Sources, recover};
+use paritas_pgwal::{Abandoned, Origin, Sources, Touched, recover, touched};
 use paritas_report::{Check, LinkReport, NotChecked, Problem, Report, apply_privacy};
+use paritas_state::State;
 use std::path::PathBuf;
 
 /// What is left of old primaries, beside what the configuration says.
@@ -24,8 +33,10 @@ use std::path::PathBuf;
 pub struct Failover {
     /// Data directories.
     pub data_directories: Vec<PathBuf>,
-    /// Folders of archived segments.
+    /// Archived segments: folders, or URLs such as `s3://bucket/prefix`.
     pub wal_archives: Vec<PathBuf>,
+    /// The URL of an old primary's server, started again where nobody else reaches it: its rows are read.
+    pub old_primary: Option<String>,
 }
 
 /// One link to look at.
@@ -38,6 +49,9 @@ struct Job {
     source: Opened,
     replica: Opened,
     left: Failover,
+    /// The old primary's server, where one was named beside the source.
+    old_primary: Option<Opened>,
+    taken: rows::Taken,
     objective: Objective,
     not_checked: Vec<NotChecked>,
 }
@@ -60,8 +74,14 @@ struct Evidence {
     source: paritas_connect::Result<Standing>,
     replica: paritas_connect::Result<Standing>,
     abandoned: Vec<Abandoned>,
+    /// What was done to rows on each of them; nothing where that could not be read.
+    touched: Vec<Option<Touched>>,
     /// What could not be read of the old primaries.
     problems: Vec<Problem>,
+    /// What a probe saw of this failover.
+    seen: Seen,
+    /// Bytes of log that stored samples show behind the switchpoint.
+    sampled_bytes: u64,
 }
 
 /// Looks at the links of these names, or at all of them, after a failover.
@@ -85,7 +105,7 @@ pub async fn failover_links(
     }
     let mut links = Vec::new();
     for job in jobs {
-        links.push(examine(cx, job, options).await);
+        links.push(examine(cx, job, options, keeper.state()).await);
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
     let mut report = keeper.finish(Some(checksum), links, options.deny_warnings);
@@ -114,11 +134,16 @@ pub async fn failover_pair(
     let source = registry::open(&ours, Secrets::default(), None)?;
     let replica = registry::open(&theirs, Secrets::default(), None)?;
     let name = format!("{} -> {}", source.store.name(), replica.store.name());
+    fetch::check(&left.wal_archives)?;
     let (left, objective) = (left.clone(), Objective::default());
-    let job = Job { name, ad_hoc: true, tier: None, source, replica, left, objective, not_checked: Vec::new() };
+    let old_primary = old_primary(&left, None)?;
+    let named = source.target.datasets.iter().chain(&replica.target.datasets).cloned().collect();
+    let taken = rows::Taken { named, ..rows::Taken::default() };
+    let not_checked = Vec::new();
+    let job = Job { name, ad_hoc: true, tier: None, source, replica, left, old_primary, taken, objective, not_checked };
     only_postgres(&job)?;
     let keeper = Keeper::begin(options, None).of("failover");
-    let link = examine(cx, job, options).await;
+    let link = examine(cx, job, options, keeper.state()).await;
     let mut report = keeper.finish(None, vec![link], options.deny_warnings);
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
@@ -133,29 +158,47 @@ fn job(config: &Config, link: &LinkConfig, given: &Failover) -> Result<Job> {
         })
     };
     let old = store(&link.source)?;
-    let (mut left, mut not_checked) = (given.clone(), Vec::new());
+    let mut left = given.clone();
     if let Some(recovery) = &old.recovery {
         left.data_directories.extend(recovery.data_directory.iter().map(PathBuf::from));
-        match &recovery.wal_archive {
-            Some(url) if url.contains("://") => not_checked.push(NotChecked {
-                what: format!("wal_archive {url}"),
-                why: "only folders are read: copy the segments into one and name it with --wal-archive".to_owned(),
-            }),
-            folder => left.wal_archives.extend(folder.iter().map(PathBuf::from)),
-        }
+        left.wal_archives.extend(recovery.wal_archive.iter().map(PathBuf::from));
     }
+    fetch::check(&left.wal_archives)?;
+    let (source, replica) = (open(old)?, open(store(&link.replica)?)?);
+    let named = source.target.datasets.iter().chain(&replica.target.datasets).cloned().collect();
     let job = Job {
         name: link.name.clone(),
         ad_hoc: false,
         tier: link.tier,
-        source: open(old)?,
-        replica: open(store(&link.replica)?)?,
+        source,
+        replica,
+        old_primary: old_primary(&left, Some(old))?,
         left,
+        taken: rows::Taken { include: link.include.clone(), exclude: link.exclude.clone(), named },
         objective: link.objectives.limits(),
-        not_checked,
+        not_checked: Vec::new(),
     };
     only_postgres(&job)?;
     Ok(job)
+}
+
+/// The server that `--old-primary` names; it takes the password of the source, of which it is a part.
+fn old_primary(left: &Failover, source: Option<&StoreConfig>) -> Result<Option<Opened>> {
+    let Some(url) = &left.old_primary else { return Ok(None) };
+    let target = Target::parse(url)?;
+    if target.kind != StoreKind::Postgres {
+        let message = format!("the old primary cannot be a {} store", target.kind);
+        return Err(Error::usage(
+            "usage.kinds",
+            message,
+            "name its server: --old-primary postgres://user@host/database",
+        ));
+    }
+    let password = match source.and_then(|store| store.password.as_ref()) {
+        Some(secret) => Some(secret.resolve().map_err(registry::usage)?),
+        None => None,
+    };
+    registry::open(&target, Secrets { password, ..Secrets::default() }, None).map(Some)
 }
 
 fn only_postgres(job: &Job) -> Result<()> {
@@ -170,8 +213,9 @@ fn only_postgres(job: &Job) -> Result<()> {
     }
 }
 
-async fn examine(cx: &Context, job: Job, options: &Options) -> LinkReport {
-    let evidence = gather(cx, &job, options).await;
+async fn examine(cx: &Context, job: Job, options: &Options, state: Option<&State>) -> LinkReport {
+    let cx = &crate::job::limited(cx, options).0;
+    let evidence = gather(cx, &job, options, state).await;
     let servers = lineage::Servers {
         source: &evidence.source,
         replica: &evidence.replica,
@@ -180,9 +224,10 @@ async fn examine(cx: &Context, job: Job, options: &Options) -> LinkReport {
         stopped: stopped(&evidence.abandoned),
     };
     let lineage = lineage::judge(&servers);
-    let recovery = decide::decide(&job, &evidence, &lineage, options.max_differences);
+    let mut recovery = decide::decide(&job, &evidence, &lineage, options.max_differences);
     let mut not_checked = job.not_checked.clone();
     not_checked.extend(decide::not_checked(&job, &evidence));
+    rows::fill(cx, &job, &evidence, options, &mut recovery, &mut not_checked).await;
     LinkReport {
         name: job.name.clone(),
         tier: job.tier,
@@ -209,8 +254,7 @@ fn ahead(source: &paritas_connect::Result<Standing>, replica: &paritas_connect::
     reached(source).zip(reached(replica)).is_some_and(|(source, replica)| source > replica)
 }
 
-async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
-    let (cx, _) = crate::job::limited(cx, options);
+async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State>) -> Evidence {
     let ask = |opened: &Opened| {
         let (store, cx) = (std::sync::Arc::clone(&opened.store), cx.clone());
         async move {
@@ -223,21 +267,38 @@ async fn gather(cx: &Context, job: &Job, options: &Options) -> Evidence {
         // Both were asked at once: only a later answer can say that a standby is ahead of its primary.
         replica = ask(&job.replica).await;
     }
-    let mut evidence = Evidence { source, replica, abandoned: Vec::new(), problems: Vec::new() };
+    let (abandoned, problems, seen) = (Vec::new(), Vec::new(), Seen::Nothing);
+    let mut evidence = Evidence { source, replica, abandoned, touched: Vec::new(), problems, seen, sampled_bytes: 0 };
     let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value().cloned());
     let Some(ancestry) = ancestry else { return evidence };
+    evidence.seen = observed::find(state, &job.name, &ancestry);
+    evidence.sampled_bytes = sampled::left_behind(state, &job.name, &ancestry);
     let timeline = evidence.source.as_ref().ok().and_then(|old| old.ancestry.value().map(|old| old.timeline));
     // The address of the old primary may lead to the new one by now.
     let timeline = timeline.filter(|timeline| ancestry.left(*timeline).is_some());
-    let Failover { data_directories, wal_archives } = job.left.clone();
+    let Failover { data_directories, wal_archives, .. } = job.left.clone();
+    let from = fetch::of_interest(&ancestry, timeline, !data_directories.is_empty());
+    let fetched = fetch::fetch(cx, &wal_archives, &from, options.state.as_deref()).await;
+    let wal_archives = fetched.folders.clone();
     let read = tokio::task::spawn_blocking(move || {
         let (directories, archives) = (data_directories.as_slice(), wal_archives.as_slice());
-        recover(&Sources { directories, archives, ancestry: &ancestry, timeline })
+        let (abandoned, mut errors) = recover(&Sources { directories, archives, ancestry: &ancestry, timeline });
+        let mut rows = Vec::new();
+        for one in &abandoned {
+            // The same log was read to its end a moment ago.
+            let read = one.commits().next().map(|_| touched(archives, one)).transpose();
+            rows.push(read.unwrap_or_else(|error| {
+                errors.push(error);
+                None
+            }));
+        }
+        (abandoned, rows, errors)
     });
     match cx.bound(async { Ok(read.await) }).await {
-        Ok(Ok((abandoned, errors))) => {
-            evidence.abandoned = abandoned;
+        Ok(Ok((abandoned, rows, errors))) => {
+            (evidence.abandoned, evidence.touched) = (abandoned, rows);
             evidence.problems = errors.iter().map(problem).collect();
+            evidence.problems.splice(0..0, fetched.problems.iter().cloned());
         }
         Ok(Err(error)) => evidence.problems.push(Problem {
             code: "internal".to_owned(),

@@ -188,6 +188,7 @@ fn report(
         stream: paired.followed.stream.0.clone(),
         state,
         bytes: finding.map(|finding| finding.behind),
+        source_lineage: paired.produced.lineage.value().map(|lineage| lineage.0.clone()),
         records: None,
         versions: None,
         seconds: interval.map(|Interval { low, high }| LagSeconds {
@@ -260,6 +261,7 @@ pub(super) fn forked(source: &Observation, replica: &Observation) -> Option<Meas
         reason: Some(reason),
         hint: Some("rebuild one of them from the other".to_owned()),
         bytes: None,
+        source_lineage: None,
         records: None,
         versions: None,
         seconds: None,

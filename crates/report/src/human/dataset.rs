@@ -21,6 +21,7 @@ pub(super) fn write(page: &mut Page<'_>, view: &DatasetView<'_>) -> io::Result<(
             Check::Lag(check) => lag::lag(page, check)?,
             Check::Coverage(check) => lag::coverage(page, check)?,
             Check::Lineage(check) => page.wrapped(2, &check.summary)?,
+            Check::Probe(check) => page.wrapped(2, &check.summary)?,
         }
     }
     Ok(())
@@ -31,7 +32,7 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
     let mut facts = Vec::new();
     for check in &view.checks {
         match check {
-            Check::Schema(_) | Check::Lineage(_) => {}
+            Check::Schema(_) | Check::Lineage(_) | Check::Probe(_) => {}
             Check::Lag(_) | Check::Coverage(_) => facts.push("as it should be".to_owned()),
             Check::Parity(check) => {
                 facts.push(match &check.pages {

@@ -50,7 +50,7 @@ fn link(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
         match check {
             Check::Lag(check) => lag(page, check)?,
             Check::Coverage(check) => coverage(page, check)?,
-            Check::Schema(_) | Check::Parity(_) | Check::Files(_) | Check::Lineage(_) => {}
+            Check::Schema(_) | Check::Parity(_) | Check::Files(_) | Check::Lineage(_) | Check::Probe(_) => {}
         }
     }
     not_checked(page, link)

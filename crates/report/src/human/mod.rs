@@ -4,12 +4,14 @@
 mod dataset;
 mod files;
 mod lag;
+mod lost_rows;
 mod next;
 mod page;
+pub(crate) mod probe;
 pub(crate) mod recovery;
 mod rows;
 
-use crate::summary::{DatasetView, LAG, datasets, link_line, report_line};
+use crate::summary::{DatasetView, LAG, PROBE, datasets, link_line, report_line};
 use crate::text::{escape, width, wrap};
 use crate::{Format, LinkReport, Problem, RenderOptions, Report};
 use page::{Page, Paint};
@@ -49,6 +51,9 @@ impl Format for Human {
         let mut page = Page::new(out, *options);
         if report.run.command == LAG {
             return lag::report(&mut page, report, &self.called);
+        }
+        if report.run.command == PROBE {
+            return probe::write(&mut page, report);
         }
         if report.links.iter().any(|link| link.recovery.is_some()) {
             return recovery::write(&mut page, report, &self.called);

@@ -77,12 +77,13 @@ fn problem(check: &Check) -> Option<&Problem> {
         Check::Lag(check) => check.problem.as_ref(),
         Check::Coverage(check) => check.problem.as_ref(),
         Check::Lineage(check) => check.problem.as_ref(),
+        Check::Probe(check) => check.problem.as_ref(),
     }
 }
 
 fn counts(check: &Check) -> Option<&DifferenceCounts> {
     match check {
-        Check::Schema(_) | Check::Lag(_) | Check::Coverage(_) | Check::Lineage(_) => None,
+        Check::Schema(_) | Check::Lag(_) | Check::Coverage(_) | Check::Lineage(_) | Check::Probe(_) => None,
         Check::Parity(check) => Some(&check.differences),
         Check::Files(check) => Some(&check.differences),
     }
@@ -91,7 +92,7 @@ fn counts(check: &Check) -> Option<&DifferenceCounts> {
 /// How many rows or files there are in all, where not all of them are shown.
 fn hidden(check: &Check, options: &RenderOptions) -> Option<u64> {
     let (items, truncated) = match check {
-        Check::Schema(_) | Check::Lag(_) | Check::Coverage(_) | Check::Lineage(_) => return None,
+        Check::Schema(_) | Check::Lag(_) | Check::Coverage(_) | Check::Lineage(_) | Check::Probe(_) => return None,
         Check::Parity(check) => (check.items.len(), check.items_truncated),
         Check::Files(check) => (check.items.len(), check.items_truncated),
     };

@@ -2,7 +2,7 @@
 
 use super::page::{Page, Paint};
 use super::{Called, link_places, not_checked};
-use crate::recovery::{Bounds, LeftTimeline, LostTransaction, Reason, Recovery, ServerLineage};
+use crate::recovery::{Bounds, LeftTimeline, LostTransaction, Reason, Recovery, Rto, ServerLineage};
 use crate::text::{counted, escape, grouped, pad, shell_word, width};
 use crate::{Check, LinkReport, Report};
 use paritas_model::{Verdict, format_duration, format_size};
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// Subtransactions listed with a lost transaction; more are counted.
 const SUBTRANSACTIONS_MAX: usize = 5;
+
+/// Prepared transactions on the new primary that are listed as text, unless everything is asked for.
+const HELD_MAX: usize = 20;
 
 /// The whole report of a failover.
 pub(super) fn write(page: &mut Page<'_>, report: &Report, called: &Called) -> io::Result<()> {
@@ -44,7 +47,8 @@ pub(crate) fn line(link: &LinkReport) -> String {
 }
 
 fn loss(recovery: &Recovery) -> String {
-    match (recovery.rpo.transactions, recovery.rpo.transactions_at_least) {
+    let exact = recovery.timelines.iter().all(|timeline| timeline.exact);
+    match (recovery.rpo.transactions.filter(|_| exact), recovery.rpo.transactions_at_least) {
         (Some(0), _) => "no committed transaction is lost".to_owned(),
         (Some(lost), _) => format!("exactly {} lost", counted(lost, "committed transaction")),
         (None, 0) => "how many transactions are lost is not known".to_owned(),
@@ -104,14 +108,43 @@ fn losses(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
     for timeline in &recovery.timelines {
         left(page, timeline)?;
     }
+    if let Some(time) = rpo.seconds_if_down {
+        let text = format!("at most {} if the old primary took no write once the probe saw it down", seconds(time));
+        page.wrapped(4, &text)?;
+    }
+    held(page, recovery)?;
     let rto = &recovery.rto;
     let objective = rto.objective.map(|limit| format!(", objective {}", seconds(limit))).unwrap_or_default();
-    let text = match (rto.seconds, &rto.why) {
-        (Some(measured), _) => format!("{}{objective}", seconds(measured)),
-        (None, Some(why)) => format!("not known{objective}: {}", escape(why)),
-        (None, None) => format!("not known{objective}"),
-    };
+    let why = rto.why.as_ref().map(|why| format!(": {}", escape(why))).unwrap_or_default();
+    let measured = rto.seconds.map_or_else(|| "not known".to_owned(), |found| bounds(&found));
+    let text = format!("{measured}{objective}{why}{}", source_of(rto));
     page.labelled(2, rto.verdict.map_or(Paint::Dim, Paint::of), "RTO:", &text)
+}
+
+/// Prepared transactions on the new primary.
+fn held(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
+    let shown = page.limit(HELD_MAX, recovery.prepared.len());
+    for held in recovery.prepared.iter().take(shown) {
+        let before = match held.before_promotion {
+            Some(true) => ", before the promotion",
+            Some(false) => ", after the promotion",
+            None => "",
+        };
+        let text = format!(
+            "held prepared: xid {} {:?} in {} by {}, prepared at {}{before}",
+            held.xid, held.gid, held.database, held.owner, held.prepared_at
+        );
+        page.wrapped(4, &text)?;
+    }
+    page.more(4, recovery.prepared.len() - shown, "prepared transaction")
+}
+
+/// Where a recovery time comes from.
+fn source_of(rto: &Rto) -> String {
+    match (&rto.observation, &rto.observed_at) {
+        (Some(id), Some(at)) => format!("; observation {} of {}", escape(id), escape(at)),
+        _ => String::new(),
+    }
 }
 
 fn left(page: &mut Page<'_>, timeline: &LeftTimeline) -> io::Result<()> {
@@ -156,6 +189,9 @@ fn left(page: &mut Page<'_>, timeline: &LeftTimeline) -> io::Result<()> {
             undecided.xid, undecided.gid, undecided.prepared_at
         );
         page.wrapped(6, &text)?;
+    }
+    if let Some(rows) = &timeline.rows {
+        super::lost_rows::write(page, rows)?;
     }
     doubts(page, timeline)
 }
@@ -219,11 +255,11 @@ fn reasons(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
     Ok(())
 }
 
-fn seconds(seconds: f64) -> String {
+pub(super) fn seconds(seconds: f64) -> String {
     Duration::try_from_secs_f64(seconds).map_or_else(|_| "?".to_owned(), format_duration)
 }
 
-fn bounds(bounds: &Bounds) -> String {
+pub(super) fn bounds(bounds: &Bounds) -> String {
     match (bounds.low, bounds.high) {
         (Some(low), Some(high)) if low >= high => seconds(high),
         (Some(low), Some(high)) => format!("{} to {}", seconds(low), seconds(high)),

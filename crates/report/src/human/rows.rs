@@ -52,11 +52,11 @@ fn classes(counts: &DifferenceCounts) -> String {
     named.join(", ")
 }
 
-fn key(item: &Difference) -> String {
+pub(super) fn key(item: &Difference) -> String {
     item.key.iter().map(|(name, shown)| format!("{}={}", escape(name), value(shown))).collect::<Vec<_>>().join(" ")
 }
 
-fn row(page: &mut Page<'_>, item: &Difference, key_width: usize) -> io::Result<()> {
+pub(super) fn row(page: &mut Page<'_>, item: &Difference, key_width: usize) -> io::Result<()> {
     let (sigil, paint) = match item.class {
         Class::Lost => ("-", Paint::Source),
         Class::Extra => ("+", Paint::Replica),

@@ -1,12 +1,12 @@
 //! Telling differing pages from replication in flight: suspects read again around fences.
 
-use super::judge::{Judgement, Readings, Unmatched, judge};
+use super::judge::{End, Judgement, Readings, Unmatched, judge};
 use super::pass::{RANGE, equal};
-use super::{Differing, Pair, Place};
+use super::{Differing, Pair, Place, maps};
 use crate::Side;
-use crate::fence::{Fence, fence};
+use crate::fence::{Fence, fence, now};
 use crate::rows::{Failure, Origin};
-use paritas_connect::{Page, PagePair, PageRange, PageReader, PageRelation, Transactions};
+use paritas_connect::{Page, PageKind, PagePair, PageRange, PageReader, PageRelation, Transactions};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -41,6 +41,21 @@ pub(super) struct Confirmed {
     pub(super) why: Option<String>,
     /// What ended it early.
     pub(super) failure: Option<Failure>,
+}
+
+impl Confirmed {
+    fn take(&mut self, place: Place, judgement: Judgement, open: &mut Open) {
+        if let Judgement::Open(unmatched) = judgement {
+            open.insert(place, unmatched);
+            return;
+        }
+        open.remove(&place);
+        match judgement {
+            Judgement::Proven(fault) => self.differing.push(Differing { place, fault }),
+            Judgement::Unreadable(said) => self.unreadable.push((place, said)),
+            Judgement::Settled | Judgement::Open(_) => self.arrived += 1,
+        }
+    }
 }
 
 type Open = BTreeMap<Place, Option<Unmatched>>;
@@ -104,35 +119,32 @@ async fn one_batch(
     }
     let replica = Reading::read(pair, Origin::Replica, batch).await?;
     let after = Reading::read(pair, Origin::Source, batch).await?;
+    let end = now(request.source).await.map_err(|error| (Origin::Source, error))?;
+    let end = End { version: end.value, is_last: pair.source.is_origin() };
     let mut moving = Vec::new();
     for place in batch {
         let Some(relation) = pair.relations.get(place.relation) else { continue };
         let last = open.get(place).copied().flatten();
-        let readings =
-            Readings { before: before.page(*place), replica: replica.page(*place), after: after.page(*place), last };
+        let readings = Readings {
+            before: before.page(*place),
+            replica: replica.page(*place),
+            after: after.page(*place),
+            last,
+            end,
+        };
         let compare = |source: &[u8], replica: &[u8]| {
             let (method, block) = (relation.method.as_str(), place.block);
             let pages = PagePair { relation: place.relation, method, block, source, replica };
             pair.source.compare(&pages, transactions)
         };
-        match judge(&readings, |page| pair.source.version(page), compare) {
-            Judgement::Settled => {
-                open.remove(place);
-                confirmed.arrived += 1;
-            }
-            Judgement::Proven(fault) => {
-                open.remove(place);
-                confirmed.differing.push(Differing { place: *place, fault });
-            }
-            Judgement::Unreadable(said) => {
-                open.remove(place);
-                confirmed.unreadable.push((*place, said));
-            }
-            Judgement::Open(unmatched) => {
-                open.insert(*place, unmatched);
-                moving.push(*place);
-            }
+        let judgement = match relation.kind {
+            PageKind::Map => maps::judge(pair, relation, *place).await?,
+            _ => judge(&readings, |page| pair.source.version(page), compare),
+        };
+        if matches!(judgement, Judgement::Open(_)) {
+            moving.push(*place);
         }
+        confirmed.take(*place, judgement, open);
     }
     catch(pair, &moving, open, confirmed, transactions).await?;
     Ok(None)
@@ -170,7 +182,7 @@ async fn catch(
     Ok(())
 }
 
-async fn read(
+pub(super) async fn read(
     side: &Side,
     reader: &dyn PageReader,
     relation: &PageRelation,

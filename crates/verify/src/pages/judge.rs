@@ -22,6 +22,10 @@ pub(crate) enum Fault {
     Missing,
     /// A page that the source does not have.
     Extra,
+    /// A map that says of pages, these and maybe more, what they are not.
+    Wrong(Vec<u64>),
+    /// A version beyond the end of the log, which no log record can have written.
+    Beyond,
     /// The store cannot read it: what it said.
     Unreadable(String),
 }
@@ -35,6 +39,17 @@ impl Fault {
             Self::Foreign => "the replica holds a version that the source does not have".to_owned(),
             Self::Missing => "the replica does not have this page, or only zeros".to_owned(),
             Self::Extra => "the replica has this page and the source does not".to_owned(),
+            Self::Wrong(blocks) => {
+                let blocks: Vec<String> = blocks.iter().map(u64::to_string).collect();
+                format!(
+                    "the replica says of pages that all their rows are visible or frozen, and they are not (blocks {}): \
+                     index-only scans and vacuum go wrong there",
+                    blocks.join(", ")
+                )
+            }
+            Self::Beyond => "the replica holds a version beyond the end of the log: later writes to this page are not \
+                             replayed until the log has come there"
+                .to_owned(),
             Self::Unreadable(said) => format!("the replica cannot read it: {said}"),
         }
     }
@@ -68,7 +83,28 @@ pub(crate) struct Readings<'a> {
     pub(crate) after: Page<'a>,
     /// What the round before left open.
     pub(crate) last: Option<Unmatched>,
+    /// Where the source's log ended after all this.
+    pub(crate) end: End,
 }
+
+/// How far the source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Its position, in versions.
+    pub(crate) version: u64,
+    /// Whether that is the end of the log. Where the source only replays it, the replica may be further.
+    pub(crate) is_last: bool,
+}
+
+impl End {
+    /// What it means that the replica holds a version behind it.
+    fn passed(self) -> Judgement {
+        if self.is_last { Judgement::Proven(Fault::Beyond) } else { Judgement::Open(None) }
+    }
+}
+
+/// Stands for the version of a page that cannot be read.
+const UNREAD: Unmatched = Unmatched { version: u64::MAX };
 
 /// Judges one page. `compare` compares a source's page with another.
 pub(crate) fn judge(
@@ -83,7 +119,9 @@ pub(crate) fn judge(
             let still = compare(before, after) == Likeness::Equal;
             match (compare(before, replica), still) {
                 // Equal to what the source had, or has: that version did arrive.
-                (Likeness::Equal, _) | (Likeness::Renumbered, true) => Judgement::Settled,
+                (Likeness::Equal, _) => Judgement::Settled,
+                _ if version(replica) > readings.end.version => readings.end.passed(),
+                (Likeness::Renumbered, true) => Judgement::Settled,
                 (Likeness::Different, true) => Judgement::Proven(match version(replica).cmp(&version(before)) {
                     std::cmp::Ordering::Less => Fault::Stale,
                     std::cmp::Ordering::Equal => Fault::Corrupt,
@@ -103,6 +141,11 @@ pub(crate) fn judge(
             let now = Unmatched { version: version(replica) };
             if readings.last == Some(now) { Judgement::Proven(Fault::Extra) } else { Judgement::Open(Some(now)) }
         }
+        // Files behind the end, in two rounds.
+        (Empty, Damaged(said), Empty) if readings.last == Some(UNREAD) => {
+            Judgement::Proven(Fault::Unreadable(said.to_owned()))
+        }
+        (Empty, Damaged(_), Empty) => Judgement::Open(Some(UNREAD)),
         (Empty, Empty, _) | (_, Empty, Empty) => Judgement::Settled,
         _ => Judgement::Open(None),
     }
@@ -117,7 +160,8 @@ mod tests {
     fn judged(before: Page<'_>, replica: Page<'_>, after: Page<'_>, last: Option<u64>) -> Judgement {
         let last = last.map(|version| Unmatched { version });
         let version = |page: &[u8]| page.first().copied().map_or(0, u64::from);
-        judge(&Readings { before, replica, after, last }, version, |ours, theirs| {
+        let end = End { version: 9, is_last: true };
+        judge(&Readings { before, replica, after, last, end }, version, |ours, theirs| {
             match (ours.first() == theirs.first(), ours.get(1) == theirs.get(1)) {
                 (true, true) => Likeness::Equal,
                 (false, true) => Likeness::Renumbered,
@@ -131,6 +175,7 @@ mod tests {
     const V3: Page<'static> = Page::Bytes(&[3, 30]);
     const V2_BAD: Page<'static> = Page::Bytes(&[2, 21]);
     const V1_LIKE_V2: Page<'static> = Page::Bytes(&[1, 20]);
+    const V10_LIKE_V2: Page<'static> = Page::Bytes(&[10, 20]);
     const NONE: Page<'static> = Page::Empty;
     const BAD: Page<'static> = Page::Damaged("said");
 
@@ -162,7 +207,11 @@ mod tests {
     #[case::unmatched_twice(NONE, V2, NONE, Some(2), proven(Fault::Extra))]
     #[case::unreadable(V2, BAD, V2, None, proven(Fault::Unreadable("said".to_owned())))]
     #[case::unreadable_while_written(V2, BAD, V3, None, proven(Fault::Unreadable("said".to_owned())))]
-    #[case::unreadable_where_nothing_is(NONE, BAD, NONE, None, Judgement::Open(None))]
+    #[case::unreadable_where_nothing_is(NONE, BAD, NONE, None, Judgement::Open(Some(UNREAD)))]
+    #[case::unreadable_there_again(NONE, BAD, NONE, Some(u64::MAX), proven(Fault::Unreadable("said".to_owned())))]
+    #[case::beyond_the_end(V2, V10_LIKE_V2, V2, None, proven(Fault::Beyond))]
+    #[case::beyond_the_end_while_written(V1, V10_LIKE_V2, V3, None, proven(Fault::Beyond))]
+    #[case::both_beyond_the_end(V10_LIKE_V2, V10_LIKE_V2, V10_LIKE_V2, None, Judgement::Settled)]
     #[case::unreadable_on_the_source(BAD, V2, BAD, None, Judgement::Unreadable("said".to_owned()))]
     fn a_difference_is_proven_only_where_the_source_stood_still(
         #[case] before: Page<'_>,
@@ -172,5 +221,21 @@ mod tests {
         #[case] expected: Judgement,
     ) {
         assert_eq!(judged(before, replica, after, last), expected);
+    }
+
+    #[test]
+    fn a_replica_may_be_further_than_a_source_that_only_replays() {
+        let (end, page) = (End { version: 1, is_last: false }, |content: u8| vec![content, content]);
+        let (old, new) = (page(1), page(2));
+        let [before, after] = [Page::Bytes(&old), Page::Bytes(&old)];
+        let readings = Readings { before, replica: Page::Bytes(&new), after, last: None, end };
+        let judged = judge(
+            &readings,
+            |page| u64::from(page[0]),
+            |ours, theirs| {
+                if ours == theirs { Likeness::Equal } else { Likeness::Different }
+            },
+        );
+        assert_eq!(judged, Judgement::Open(None));
     }
 }

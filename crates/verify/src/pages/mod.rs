@@ -9,13 +9,14 @@
 mod confirm;
 mod ends;
 mod judge;
+mod maps;
 mod pass;
 mod report;
 mod slice;
 mod still;
 
 use crate::Side;
-use crate::fence::{Fence, fence, held};
+use crate::fence::{Fence, fence, held, now};
 use crate::rows::{Failure, Origin, Outcome, Phase, Request};
 use judge::Fault;
 use paritas_connect::{Error, FailureKind, PageKind, PageReader, PageRelation};
@@ -205,7 +206,14 @@ fn choose(
                 counts.relations.push(relation.name.clone());
                 chosen.push(relation);
             }
-            (Some(why), PageKind::Index) => counts.left_out.push((relation.name.clone(), why.to_owned())),
+            // The table itself is named.
+            (Some(_), PageKind::Index | PageKind::Overflow) if !relation.logged => {}
+            (Some(why), PageKind::Rows) if !relation.logged => {
+                counts.left_out.push((relation.name.clone(), why.to_owned()));
+            }
+            (Some(why), PageKind::Index | PageKind::Sequence | PageKind::Map) => {
+                counts.left_out.push((relation.name.clone(), why.to_owned()));
+            }
             (Some(why), _) => return Err(format!("{}: {why}", relation.name)),
         }
     }
@@ -230,6 +238,7 @@ async fn run(pair: &Pair<'_>, outcome: &mut Outcome) -> Result<Run, Failure> {
     if passed.transactions.overflowed() {
         return Ok(Run::TooMany);
     }
+    let ahead = ahead(pair, &passed).await?;
     (pair.request.watch)(Phase::Confirming);
     let confirmed = confirm::rounds(pair, std::mem::take(&mut passed.suspects), &mut passed.transactions).await;
     let ended = match confirmed.failure {
@@ -241,7 +250,19 @@ async fn run(pair: &Pair<'_>, outcome: &mut Outcome) -> Result<Run, Failure> {
         return Ok(Run::Void);
     }
     report::write(pair, &passed, confirmed, ended, outcome).await?;
+    report::note_ahead(pair, &ahead, outcome);
     Ok(Run::Done)
+}
+
+/// Pages of the source with versions beyond the end of its log, which no record of this log can have
+/// written.
+async fn ahead(pair: &Pair<'_>, passed: &pass::Passed) -> Result<Vec<Place>, Failure> {
+    if !pair.source.is_origin() {
+        return Ok(Vec::new());
+    }
+    let end = now(pair.request.source).await.map_err(|error| (Origin::Source, error))?;
+    let newest = passed.newest.iter().map(|newest| newest.0);
+    Ok(newest.filter(|(version, _)| *version > end.value).map(|(_, place)| place).collect())
 }
 
 /// Whether both sides still consist of the files that were read.

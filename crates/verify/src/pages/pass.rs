@@ -1,10 +1,12 @@
 //! The first reading of all pages of both sides, side by side.
 
-use super::{Pair, Place};
+use super::{Pair, Place, maps};
 use crate::rows::{Failure, Origin, Outcome};
 use paritas_connect::{
-    Error, FailureKind, Likeness, Page, PagePair, PageRange, PageReader, PageRelation, Transactions,
+    Error, FailureKind, Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, Transactions,
 };
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -15,6 +17,9 @@ pub(super) const RANGE: u64 = 256;
 const TASKS_MAX: usize = 8;
 /// Suspects that are remembered; a replica far behind makes every page one.
 const SUSPECTS_MAX: usize = 1 << 20;
+
+/// The newest pages that are remembered.
+const NEWEST_MAX: usize = 10;
 
 /// What the first reading came to.
 #[derive(Debug, Default)]
@@ -27,6 +32,8 @@ pub(super) struct Passed {
     pub(super) equal: u64,
     /// Transactions of the rows in equal pages.
     pub(super) transactions: Transactions,
+    /// The newest versions on the source with their places, at most one of each range.
+    pub(super) newest: BinaryHeap<Reverse<(u64, Place)>>,
 }
 
 /// One part of the work, for a task of its own.
@@ -44,6 +51,7 @@ struct Done {
     suspects: Vec<Place>,
     equal: u64,
     transactions: Transactions,
+    newest: Option<(u64, Place)>,
     bytes: (u64, u64),
 }
 
@@ -98,6 +106,10 @@ fn take(done: Done, passed: &mut Passed, outcome: &mut Outcome) {
     passed.suspects.extend(done.suspects.into_iter().take(room));
     passed.equal += done.equal;
     passed.transactions.merge(done.transactions);
+    passed.newest.extend(done.newest.map(Reverse));
+    if passed.newest.len() > NEWEST_MAX {
+        passed.newest.pop();
+    }
     outcome.source_bytes += done.bytes.0;
     outcome.replica_bytes += done.bytes.1;
 }
@@ -116,6 +128,9 @@ async fn compare(part: Part, (source, replica): (crate::Side, crate::Side)) -> R
     let mut done = Done { bytes, ..Done::default() };
     for block in range.clone() {
         let place = Place { relation: *relation, block };
+        if let Page::Bytes(page) = ours.page(block) {
+            done.newest = done.newest.max(Some((part.source.version(page), place)));
+        }
         if equal(&*part.source, read, place, (&ours, &theirs), &mut done.transactions) {
             done.equal += 1;
         } else {
@@ -135,6 +150,10 @@ pub(super) fn equal(
 ) -> bool {
     match (ours.page(place.block), theirs.page(place.block)) {
         (Page::Empty, Page::Empty) => true,
+        (ours, theirs) if relation.kind == PageKind::Map => match (maps::said(ours), maps::said(theirs)) {
+            (Some(ours), Some(theirs)) => reader.claims(place.block, ours, theirs).is_empty(),
+            _ => false,
+        },
         (Page::Bytes(source), Page::Bytes(replica)) => {
             let (method, block) = (relation.method.as_str(), place.block);
             let pair = PagePair { relation: place.relation, method, block, source, replica };

@@ -69,6 +69,25 @@ pub(super) async fn write(
     Ok(())
 }
 
+/// Says which pages of the source carry versions beyond the end of the log. They are what they are on both
+/// sides, but versions prove nothing about them, and the replica will not replay what is written to them.
+pub(super) fn note_ahead(pair: &Pair<'_>, ahead: &[Place], outcome: &mut Outcome) {
+    if ahead.is_empty() {
+        return;
+    }
+    let named: Vec<String> = ahead.iter().map(|place| name(pair, *place)).collect();
+    let what = "pages of the source carry versions beyond the end of its log";
+    let error =
+        Error::new(FailureKind::Damaged, "data.damaged", what).detail(format!("{} and maybe more", named.join("; ")));
+    let error = error.hint(
+        "the log was reset (pg_resetwal), or files of another server were put in: replicas skip later writes to these \
+         pages; dump the table and load it anew",
+    );
+    outcome.complete = false;
+    outcome.equal = false;
+    outcome.problem.get_or_insert((Origin::Source, error));
+}
+
 fn summary(outcome: &Outcome) -> String {
     let counts = outcome.pages.clone().unwrap_or_default();
     let arrived = match counts.arrived {
@@ -77,7 +96,7 @@ fn summary(outcome: &Outcome) -> String {
     };
     format!(
         "pages were compared, not rows: {} pages of {} relations{arrived}, and how {} transactions ended; not compared: \
-         free space and visibility maps",
+         free space maps",
         counts.compared,
         counts.relations.len(),
         counts.transactions

@@ -1,4 +1,4 @@
-//! Pages of tables and B-trees as a PostgreSQL server hands them out, compared with each other.
+//! Pages of every kind of relation as a PostgreSQL server hands them out, compared with each other.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
