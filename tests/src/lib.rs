@@ -1,6 +1,8 @@
 //! Helpers shared by the end-to-end tests: running the binary as a user does, and reading its report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod lag;
+
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -22,7 +24,7 @@ pub fn binary() -> PathBuf {
 }
 
 /// What one call of the binary came to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Run {
     /// Exit code; -1 when a signal ended it.
     pub code: i32,

@@ -6,88 +6,12 @@ use paritas_testbed::postgres::{
     Install, Mode, Options, Server, logical_replica, promote, standby, standby_through, wait_replayed, wait_subscribed,
 };
 use paritas_testbed::proxy::{Behaviour, Proxy};
-use paritas_tests::{Run, command, run};
+use paritas_tests::Run;
+use paritas_tests::lag::{LIMIT, call, check, configuration, configured, pair, primary, state, stream, until};
 use serde_json::Value;
-use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const TABLE: &str = "CREATE TABLE t (id bigint PRIMARY KEY, pad text)";
-/// Longest wait for a server to come into a state.
-const LIMIT: Duration = Duration::from_secs(60);
-
-async fn primary(scratch: &Scratch, options: Options) -> Server {
-    let server = Server::start(&Install::find().unwrap(), scratch, "p1", options).await.unwrap();
-    server.batch("postgres", TABLE).await.unwrap();
-    server
-}
-
-/// Calls the program in a thread of its own, so that proxies of this test go on.
-async fn lag(arguments: Vec<String>) -> Run {
-    tokio::task::spawn_blocking(move || {
-        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        run(command(&words))
-    })
-    .await
-    .unwrap()
-}
-
-async fn pair(source: &str, replica: &str, more: &[&str]) -> Run {
-    let mut words = vec!["lag".to_owned(), "--json".to_owned(), source.to_owned(), replica.to_owned()];
-    words.extend(more.iter().map(|word| (*word).to_owned()));
-    lag(words).await
-}
-
-/// The only stream of the only link.
-fn stream(run: &Run) -> Value {
-    let streams = check(run, "lag")["streams"].as_array().unwrap().clone();
-    assert_eq!(streams.len(), 1, "{run:#?}");
-    streams[0].clone()
-}
-
-fn check(run: &Run, kind: &str) -> Value {
-    let json = run.json();
-    let checks = json["links"][0]["checks"].as_array().unwrap_or_else(|| panic!("{run:#?}"));
-    checks.iter().find(|check| check["check"] == kind).unwrap_or_else(|| panic!("no {kind}: {run:#?}")).clone()
-}
-
-/// Measures until the one stream is as wanted.
-async fn until(what: &str, source: &str, replica: &str, wanted: impl Fn(&Run) -> bool) -> Run {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let run = pair(source, replica, &[]).await;
-        if wanted(&run) {
-            return run;
-        }
-        assert!(Instant::now() < deadline, "{what}: {run:#?}");
-    }
-}
-
-fn state(run: &Run) -> String {
-    stream(run)["state"].as_str().unwrap().to_owned()
-}
-
-/// A configuration with one link and a lag objective.
-fn configuration(scratch: &Scratch, source: &Server, replica: &Server, link: &str) -> PathBuf {
-    let store = |name: &str, server: &Server| {
-        format!("[store.{name}]\nkind = \"postgres\"\nurl = \"{}\"\n", server.url("postgres"))
-    };
-    let text = format!(
-        "{}{}[[link]]\nname = \"trading\"\nsource = \"east\"\nreplica = \"west\"\n{link}\n",
-        store("east", source),
-        store("west", replica)
-    );
-    let file = scratch.path().join("paritas.toml");
-    fs::write(&file, text).unwrap();
-    file
-}
-
-async fn configured(file: &std::path::Path, more: &[&str]) -> Run {
-    let mut words = vec!["lag".to_owned(), "-c".to_owned(), file.display().to_string()];
-    words.extend(more.iter().map(|word| (*word).to_owned()));
-    lag(words).await
-}
-
 /// Measures until the replica is caught up; before that it may be unknown, and nothing is ever proven.
 async fn never_false(source: &str, replica: &str) {
     let deadline = Instant::now() + LIMIT;
@@ -106,7 +30,7 @@ async fn never_false(source: &str, replica: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_primary_is_caught_up_and_stays_so_even_with_an_open_transaction() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default().set("wal_writer_delay", "200ms")).await;
+    let primary = primary(&scratch, Options::default().set("wal_writer_delay", "200ms"), TABLE).await;
     let standby = standby(&primary, "p2").await.unwrap();
     wait_replayed(&primary, &standby).await.unwrap();
     let (source, replica) = (primary.url("postgres"), standby.url("postgres"));
@@ -135,7 +59,7 @@ async fn an_idle_primary_is_caught_up_and_stays_so_even_with_an_open_transaction
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_the_interval_contains_the_age_of_a_probe_row() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default()).await;
+    let primary = primary(&scratch, Options::default(), TABLE).await;
     let standby = standby(&primary, "p2").await.unwrap();
     wait_replayed(&primary, &standby).await.unwrap();
     let (source, replica) = (primary.url("postgres"), standby.url("postgres"));
@@ -185,10 +109,10 @@ async fn under_load_the_interval_contains_the_age_of_a_probe_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_replay_is_stalled_and_a_breach_is_proven_by_time() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default()).await;
+    let primary = primary(&scratch, Options::default(), TABLE).await;
     let standby = standby(&primary, "p2").await.unwrap();
     wait_replayed(&primary, &standby).await.unwrap();
-    let file = configuration(&scratch, &primary, &standby, "objectives = { lag = \"1s\" }");
+    let file = configuration(scratch.path(), &primary, &standby, "objectives = { lag = \"1s\" }");
     standby.batch("postgres", "SELECT pg_wal_replay_pause()").await.unwrap();
     primary.batch("postgres", "INSERT INTO t SELECT n FROM generate_series(1, 1000) n").await.unwrap();
     // A second is not over yet when it is seen first: no breach is claimed that is not proven.
@@ -213,7 +137,7 @@ async fn a_paused_replay_is_stalled_and_a_breach_is_proven_by_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_link_is_unknown_and_never_zero_and_a_stopped_standby_too() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default()).await;
+    let primary = primary(&scratch, Options::default(), TABLE).await;
     let proxy = Proxy::start(primary.port()).await.unwrap();
     let mut standby = standby_through(&primary, "p2", proxy.port()).await.unwrap();
     wait_replayed(&primary, &standby).await.unwrap();
@@ -232,13 +156,13 @@ async fn a_cut_link_is_unknown_and_never_zero_and_a_stopped_standby_too() {
     let cut = stream(&run);
     assert_eq!(cut["state"], "unknown");
     assert!(cut["bytes"].as_u64().unwrap() > 0 && cut["seconds"]["high"].is_null(), "{cut:#}");
-    let file = configuration(&scratch, &primary, &standby, "objectives = { lag = \"500ms\" }");
+    let file = configuration(scratch.path(), &primary, &standby, "objectives = { lag = \"500ms\" }");
     configured(&file, &["--json", "--for", "1500ms"]).await.expect_code(1);
     standby.stop(Mode::Fast).await.unwrap();
     let run = pair(&source, &replica, &[]).await.expect_code(3);
     assert_eq!(check(&run, "lag")["problem"]["code"], "store.unreachable");
     assert_eq!(check(&run, "lag")["verdict"], "unknown");
-    let text = lag(vec!["lag".into(), source, replica]).await.expect_code(3);
+    let text = call(vec!["lag".into(), source, replica]).await.expect_code(3);
     assert!(text.stdout.starts_with("UNKNOWN") && text.stdout.contains("lag could not be"), "{text:#?}");
 }
 
@@ -247,7 +171,7 @@ async fn a_slot_that_was_lost_is_broken() {
     let scratch = Scratch::new().unwrap();
     let options = Options::default().set("wal_keep_size", "0").set("max_slot_wal_keep_size", "1MB");
     let options = options.set("max_wal_size", "64MB").set("min_wal_size", "32MB");
-    let primary = primary(&scratch, options).await;
+    let primary = primary(&scratch, options, TABLE).await;
     let proxy = Proxy::start(primary.port()).await.unwrap();
     let standby = standby_through(&primary, "p2", proxy.port()).await.unwrap();
     wait_replayed(&primary, &standby).await.unwrap();
@@ -273,7 +197,7 @@ async fn a_slot_that_was_lost_is_broken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_is_followed_and_what_stops_it_is_named() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default()).await;
+    let primary = primary(&scratch, Options::default(), TABLE).await;
     let subscriber = logical_replica(&primary, "sub", TABLE, &["t"]).await.unwrap();
     let (source, replica) = (primary.url("postgres"), subscriber.url("postgres"));
     primary.batch("postgres", "INSERT INTO t VALUES (1)").await.unwrap();
@@ -308,18 +232,18 @@ async fn a_subscription_is_followed_and_what_stops_it_is_named() {
         (&of("public.added")["kind"], &of("public.added")["verdict"]),
         (&"not_subscribed".into(), &"fail".into())
     );
-    let file = configuration(&scratch, &primary, &subscriber, "exclude = [\"public.added\"]");
+    let file = configuration(scratch.path(), &primary, &subscriber, "exclude = [\"public.added\"]");
     let run = configured(&file, &[]).await.expect_code(1);
     assert!(run.stdout.contains("fail public.left_out: no publication of subscription sub has it"), "{run:#?}");
     assert!(!run.stdout.contains("public.added"), "{run:#?}");
-    let file = configuration(&scratch, &primary, &subscriber, "include = [\"public.t\"]");
+    let file = configuration(scratch.path(), &primary, &subscriber, "include = [\"public.t\"]");
     configured(&file, &[]).await.expect_code(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_promoted_servers_and_wrong_directions_are_told_apart() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default()).await;
+    let primary = primary(&scratch, Options::default(), TABLE).await;
     let standby = standby(&primary, "p2").await.unwrap();
     let install = Install::find().unwrap();
     let stranger = Server::start(&install, &scratch, "stranger", Options::default()).await.unwrap();
@@ -359,14 +283,14 @@ async fn strangers_promoted_servers_and_wrong_directions_are_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verification_never_fences_against_a_stranger() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default()).await;
+    let primary = primary(&scratch, Options::default(), TABLE).await;
     let subscriber = logical_replica(&primary, "sub", TABLE, &["t"]).await.unwrap();
     let install = Install::find().unwrap();
     let stranger = Server::start(&install, &scratch, "stranger", Options::default()).await.unwrap();
     stranger.batch("postgres", TABLE).await.unwrap();
     let verify = async |source: &Server| {
         let words = ["verify".to_owned(), "--json".to_owned(), source.url("postgres"), subscriber.url("postgres")];
-        lag(words.to_vec()).await
+        call(words.to_vec()).await
     };
     let run = verify(&stranger).await.expect_code(3);
     assert_eq!(check(&run, "parity")["problem"]["code"], "replication.none", "{run:#?}");
@@ -377,7 +301,7 @@ async fn a_verification_never_fences_against_a_stranger() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_privileges_lag_is_unknown_and_the_grant_is_named() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default()).await;
+    let primary = primary(&scratch, Options::default(), TABLE).await;
     primary.batch("postgres", "CREATE ROLE plain LOGIN").await.unwrap();
     let standby = standby(&primary, "p2").await.unwrap();
     wait_replayed(&primary, &standby).await.unwrap();

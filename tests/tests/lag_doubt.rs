@@ -5,108 +5,32 @@ use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{
     Install, Mode, Options, Server, archived, cut_off, logical_replica, standby, wait_copied, wait_replayed,
 };
-use paritas_tests::{Run, command, paritas, run};
+use paritas_tests::lag::{self, Frozen, named as stream, primary, says, streams, until_text};
+use paritas_tests::{Run, paritas};
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
-use std::time::{Duration, Instant};
 
 const TABLE: &str = "CREATE TABLE t (id bigint PRIMARY KEY)";
-/// Longest wait for a server to come into a state.
-const LIMIT: Duration = Duration::from_secs(60);
-
-async fn primary(scratch: &Scratch, options: Options) -> Server {
-    let server = Server::start(&Install::find().unwrap(), scratch, "p1", options).await.unwrap();
-    server.batch("postgres", TABLE).await.unwrap();
-    server
-}
 
 async fn pair(source: &Server, replica: &Server, more: &[&str]) -> Run {
-    let (source, replica) = (source.url("postgres"), replica.url("postgres"));
-    let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
-    let call = move || {
-        let mut words = vec!["lag", "--json", &source, &replica];
-        words.extend(more.iter().map(String::as_str));
-        run(command(&words))
-    };
-    tokio::task::spawn_blocking(call).await.unwrap()
+    lag::pair(&source.url("postgres"), &replica.url("postgres"), more).await
 }
 
-fn streams(run: &Run) -> Vec<Value> {
-    let json = run.json();
-    let checks = json["links"][0]["checks"].as_array().unwrap_or_else(|| panic!("{run:#?}"));
-    let lag = checks.iter().find(|check| check["check"] == "lag").unwrap_or_else(|| panic!("{run:#?}"));
-    lag["streams"].as_array().unwrap_or_else(|| panic!("{run:#?}")).clone()
-}
-
-/// The stream of that name.
-fn stream(run: &Run, name: &str) -> Value {
-    let found = streams(run).into_iter().find(|stream| stream["stream"] == name);
-    found.unwrap_or_else(|| panic!("no {name}: {run:#?}"))
-}
-
-fn says(stream: &Value, text: &str) -> bool {
-    stream["reason"].as_str().is_some_and(|reason| reason.contains(text))
-}
-
-/// Measures until it is as wanted.
 async fn until(what: &str, source: &Server, replica: &Server, wanted: impl Fn(&Run) -> bool) -> Run {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let run = pair(source, replica, &[]).await;
-        if wanted(&run) {
-            return run;
-        }
-        assert!(Instant::now() < deadline, "{what}: {run:#?}");
-    }
+    lag::until(what, &source.url("postgres"), &replica.url("postgres"), wanted).await
 }
-
-async fn text(server: &Server, sql: &str) -> String {
-    server.client("postgres").await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
-}
-
-/// Asks until the answer is as wanted.
-async fn until_text(server: &Server, sql: &str, wanted: &str) {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let seen = text(server, sql).await;
-        if seen == wanted {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{seen} and not {wanted}: {sql}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// A process of a server of this test that stands still until this is dropped.
-struct Frozen(String);
-
-impl Frozen {
-    fn new(pid: &str) -> Self {
-        assert!(Command::new("kill").args(["-STOP", pid]).status().unwrap().success());
-        Self(pid.to_owned())
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        Command::new("kill").args(["-CONT", &self.0]).status().unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_that_hangs_while_it_says_that_it_waits_is_not_caught_up() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default()).await;
+    let primary = primary(&scratch, Options::default(), TABLE).await;
     let standby = standby(&primary, "p2").await.unwrap();
     wait_replayed(&primary, &standby).await.unwrap();
     until("caught up", &primary, &standby, |run| run.code == 0 && stream(run, "wal/1")["state"] == "caught_up").await;
     let startup = "SELECT coalesce(min(wait_event), '-') FROM pg_stat_activity WHERE backend_type = 'startup'";
     until_text(&standby, startup, "RecoveryWalStream").await;
-    let pid = "SELECT pid::text FROM pg_stat_activity WHERE backend_type = 'startup'";
-    let frozen = Frozen::new(&text(&standby, pid).await);
+    let frozen = Frozen::replay(&standby).await;
     primary.batch("postgres", "INSERT INTO t VALUES (1)").await.unwrap();
-    let end = text(&primary, "SELECT pg_current_wal_flush_lsn()::text").await;
+    let end = lag::text(&primary, "SELECT pg_current_wal_flush_lsn()::text").await;
     let arrived = format!("SELECT (pg_last_wal_receive_lsn() >= '{end}')::text");
     until_text(&standby, &arrived, "true").await;
     for time in ["200ms", "3s"] {
@@ -124,7 +48,7 @@ async fn a_replay_that_hangs_while_it_says_that_it_waits_is_not_caught_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_of_a_copy_is_none_of_the_original_and_a_cascade_is() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default()).await;
+    let primary = primary(&scratch, Options::default(), TABLE).await;
     let mut copy = standby(&primary, "copy").await.unwrap();
     wait_replayed(&primary, &copy).await.unwrap();
     let second = standby(&copy, "second").await.unwrap();
@@ -151,7 +75,7 @@ async fn a_standby_of_a_copy_is_none_of_the_original_and_a_cascade_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_whose_slot_is_gone_is_seen_beside_one_that_follows() {
     let scratch = Scratch::new().unwrap();
-    let primary = primary(&scratch, Options::default()).await;
+    let primary = primary(&scratch, Options::default(), TABLE).await;
     let subscriber = logical_replica(&primary, "sub", TABLE, &["t"]).await.unwrap();
     let install = Install::find().unwrap();
     let other = Server::start(&install, &scratch, "other", Options::default()).await.unwrap();
@@ -187,7 +111,7 @@ async fn a_subscription_whose_slot_is_gone_is_seen_beside_one_that_follows() {
 async fn a_standby_that_waits_for_the_next_segment_of_an_archive_is_not_stalled() {
     let scratch = Scratch::new().unwrap();
     let folder = scratch.path().join("archive");
-    let primary = primary(&scratch, Options::default().archive(&folder).restore_from(&folder)).await;
+    let primary = primary(&scratch, Options::default().archive(&folder).restore_from(&folder), TABLE).await;
     let standby = standby(&primary, "p2").await.unwrap();
     cut_off(&standby).await.unwrap();
     primary.batch("postgres", "INSERT INTO t VALUES (1)").await.unwrap();

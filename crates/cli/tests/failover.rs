@@ -4,7 +4,7 @@
 #[path = "../../pgwal/tests/common/mod.rs"]
 mod common;
 
-use common::{Install, Scratch, Server};
+use common::{Server, caught_up, primary, standby};
 use rstest::rstest;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -59,35 +59,6 @@ fn failover(old: &Server, new: &Server, directories: &[&Path], more: &[&str]) ->
     paritas(&args)
 }
 
-fn primary(scratch: &Scratch, install: &Install, name: &str) -> Server {
-    let primary = Server::start(scratch, install, name, 1, &[]);
-    primary.sql("create table t (a int, b text); insert into t select i, md5(i::text) from generate_series(1, 5000) i");
-    primary
-}
-
-/// A standby that has replayed everything.
-fn standby(primary: &Server, name: &str) -> Server {
-    let standby = primary.standby(name);
-    caught_up(primary, &standby);
-    standby
-}
-
-fn caught_up(primary: &Server, standby: &Server) {
-    let sent = primary.sql("select pg_current_wal_lsn()");
-    standby.wait_for(&format!("select coalesce(pg_last_wal_replay_lsn() >= '{sent}', false)"));
-}
-
-/// Ends the replication into a standby, so that what follows on its primary is lost.
-fn cut(standby: &Server) {
-    standby.sql("alter system set primary_conninfo = ''");
-    standby.sql("select pg_reload_conf()");
-    standby.wait_for("select count(*) = 0 from pg_stat_wal_receiver");
-}
-
-fn promote(standby: &Server) {
-    standby.sql("select pg_promote(true, 60)");
-}
-
 fn xids(timeline: &Value) -> BTreeSet<u64> {
     timeline["lost"].as_array().unwrap().iter().map(|lost| lost["xid"].as_u64().unwrap()).collect()
 }
@@ -109,7 +80,7 @@ fn a_failover_under_load_names_exactly_the_commits_that_are_gone(#[case] major: 
     let new = standby(&old, "new");
     old.sql("insert into t values (1, 'kept')");
     caught_up(&old, &new);
-    cut(&new);
+    new.cut_off();
     let nested = old.sql(
         "begin; insert into t values (1, 'a') returning xmin; savepoint s; insert into t values (2, 'b'); \
          savepoint u; insert into t values (3, 'c'); rollback to u; release s; commit",
@@ -119,7 +90,7 @@ fn a_failover_under_load_names_exactly_the_commits_that_are_gone(#[case] major: 
     old.sql("commit prepared 'decided'");
     old.sql("begin; insert into t values (5, 'e'); prepare transaction 'undecided'");
     old.sessions_until_killed(ROW, 4, 100, true);
-    promote(&new);
+    new.promote();
 
     // Right after the promotion, and before any checkpoint.
     let run = failover(&old, &new, &[&old.data()], &["--json", "--max-differences", "100000"]);
@@ -173,7 +144,7 @@ fn a_clean_switchover_loses_nothing_and_is_a_go(#[case] major: u32) {
     let new = standby(&old, "new");
     old.pgbench("insert into t values (7, 'kept');", 4, 25);
     old.stop(false);
-    promote(&new);
+    new.promote();
     let run = failover(&old, &new, &[&old.data()], &["--json"]);
     let (lineage, recovery) = run.parts();
     assert_eq!(
@@ -216,11 +187,11 @@ fn objectives_of_a_configured_link_decide() {
     let scratch = common::scratch();
     let mut old = primary(&scratch, &install, "old");
     let new = standby(&old, "new");
-    cut(&new);
+    new.cut_off();
     old.sql("insert into t values (8, 'lost')");
     old.sql("insert into t values (9, 'lost')");
     old.stop(true);
-    promote(&new);
+    new.promote();
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("paritas.toml");
     let configured = |objectives: &str| {
@@ -277,9 +248,9 @@ fn a_source_that_still_runs_is_never_a_go() {
         unwrapped.contains(": nothing was promoted yet: the new primary is still a standby and takes no writes, and")
     );
 
-    cut(&new);
+    new.cut_off();
     old.sql("insert into t values (8, 'lost')");
-    promote(&new);
+    new.promote();
     let run = failover(&old, &new, &[&old.data()], &["--json"]);
     let (lineage, recovery) = run.parts();
     assert_eq!((run.code, &lineage["relation"]), (1, &"split_brain".into()), "{recovery:#}");
@@ -311,10 +282,10 @@ fn an_old_primary_that_became_a_standby_without_a_rewind_is_found_out() {
     let scratch = common::scratch();
     let mut old = primary(&scratch, &install, "old");
     let new = standby(&old, "new");
-    cut(&new);
+    new.cut_off();
     old.sql("insert into t values (99999, 'diverged')");
     old.stop(false);
-    promote(&new);
+    new.promote();
     // What is left to do when pg_rewind says that no rewind is required: the row stays.
     let conninfo = format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'\n", new.port());
     let auto = fs::read_to_string(old.data().join("postgresql.auto.conf")).unwrap();
@@ -352,7 +323,7 @@ fn a_new_primary_whose_commits_hang_is_not_a_go() {
     let mut old = primary(&scratch, &install, "old");
     let new = standby(&old, "new");
     old.stop(false);
-    promote(&new);
+    new.promote();
     let waits_for = |setting: &str, value: &str| {
         new.sql(&format!("alter system set {setting} = '{value}'"));
         new.sql("select pg_reload_conf()");
@@ -399,8 +370,8 @@ fn two_standbys_promoted_to_one_timeline_number_have_no_common_history() {
     let mut old = primary(&scratch, &install, "old");
     let (mut one, other) = (standby(&old, "one"), standby(&old, "other"));
     old.stop(false);
-    promote(&one);
-    promote(&other);
+    one.promote();
+    other.promote();
     one.sql("insert into t values (1, 'one')");
     other.sql("insert into t select i, 'other' from generate_series(1, 1000) i");
     let signal = one.data().join("standby.signal");
@@ -441,16 +412,16 @@ fn two_failovers_in_a_row_need_the_directory_of_each_old_primary() {
     let scratch = common::scratch();
     let mut first = primary(&scratch, &install, "first");
     let mut second = standby(&first, "second");
-    cut(&second);
+    second.cut_off();
     first.sql("insert into t values (1, 'lost')");
     first.stop(true);
-    promote(&second);
+    second.promote();
     let third = standby(&second, "third");
-    cut(&third);
+    third.cut_off();
     second.sql("insert into t values (2, 'lost')");
     second.sql("insert into t values (3, 'lost')");
     second.stop(true);
-    promote(&third);
+    third.promote();
     let run = failover(&first, &third, &[&first.data(), &second.data()], &["--json"]);
     let (_, recovery) = run.parts();
     let lost: Vec<_> = recovery["timelines"]
@@ -484,12 +455,12 @@ fn what_is_left_of_another_server_or_damaged_is_an_error_or_unknown() {
     let scratch = common::scratch();
     let mut old = primary(&scratch, &install, "old");
     let new = standby(&old, "new");
-    cut(&new);
+    new.cut_off();
     old.sql("insert into t values (1, 'lost')");
     old.sql("insert into t values (2, 'lost')");
     let last = old.sql("select pg_walfile_name(pg_current_wal_lsn())");
     old.stop(true);
-    promote(&new);
+    new.promote();
     let mut foreign = primary(&scratch, &install, "foreign");
     foreign.stop(false);
     let run = failover(&old, &new, &[&foreign.data()], &["--json"]);

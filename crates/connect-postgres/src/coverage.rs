@@ -58,10 +58,9 @@ struct Subscribed {
 
 /// Reads both directions.
 pub(crate) async fn coverage(inner: &Inner, cx: &Context) -> Result<Coverage> {
-    let session = inner.session(cx).await?;
+    let session = inner.connect_to_any(cx).await?;
     let major = major(&session);
     let text = document(&session, cx, "read publications and subscriptions", &statement(major)).await;
-    inner.give_back(session);
     let document: Document =
         serde_json::from_str(&text?).map_err(|error| malformed("no list of publications").because(error))?;
     Ok(assemble(&document))

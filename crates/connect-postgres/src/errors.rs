@@ -11,6 +11,9 @@ use tokio_postgres::error::{DbError, SqlState};
 pub(crate) const CONFLICT_HINT: &str = "set hot_standby_feedback = on, or raise max_standby_streaming_delay on the standby; \
                              or verify while less is vacuumed";
 
+const CANCELLED_HINT: &str = "somebody cancelled it, or a limit of the server or of a pooler did: look into the server's \
+                              log, and at statement_timeout and transaction_timeout of this role (ALTER ROLE)";
+
 /// A mistake in the connection string or the request.
 pub(crate) fn usage(message: impl Into<String>) -> Error {
     Error::new(FailureKind::Permanent, "config.url", message)
@@ -84,7 +87,17 @@ fn from_server(doing: impl Display, said: &DbError) -> Error {
     }
     let error = Error::new(kind, code, format!("{doing} failed")).detail(detail).because(said.clone());
     match (code, said.hint()) {
+        ("store.conflict", _) if state.code().starts_with("72") => {
+            error.hint("raise old_snapshot_threshold, or verify while less is written")
+        }
         ("store.conflict", _) => error.hint(CONFLICT_HINT),
+        ("store.cancelled", None) => error.hint(CANCELLED_HINT),
+        ("store.unreachable", None) => {
+            error.hint("the server starts or stops, or ended the session: see its log, and try again")
+        }
+        ("store.busy", None) if *state == SqlState::LOCK_NOT_AVAILABLE => {
+            error.hint("another session holds a lock against readers: see pg_locks, or try again later")
+        }
         ("store.damaged", None) => error.hint("the server cannot read its own files: see its log, and pg_amcheck"),
         ("store.missing", None) => error.hint("check the name of the database in the URL; it is part of its path"),
         (_, Some(hint)) => error.hint(hint),
@@ -94,6 +107,9 @@ fn from_server(doing: impl Display, said: &DbError) -> Error {
             error.hint("row-level security hides rows from this user: connect as the owner or a role with BYPASSRLS")
         }
         ("dataset.denied", None) => error.hint("GRANT SELECT on the table and USAGE on its schema to this user"),
+        ("store.refused", None) if state.code().starts_with("42") => {
+            error.hint("check the names and the condition in key=, columns= and where= for this side")
+        }
         ("data.damaged", None) => {
             error.hint("look into the server's log and at its disk; pg_checksums and amcheck find damaged pages")
         }
@@ -120,11 +136,14 @@ fn meaning(state: &SqlState) -> (FailureKind, &'static str) {
         s if *s == SqlState::UNDEFINED_DATABASE || class == "3D" => (Permanent, "store.missing"),
         // Our own deadline ends a call before the server's time-out does, so this was somebody else.
         s if *s == SqlState::QUERY_CANCELED => (Transient, "store.cancelled"),
+        // Time-outs of a transaction (25P04 from PostgreSQL 17 on) end the session.
+        s if ["25P03", "25P04"].contains(&s.code()) => (Transient, "store.cancelled"),
         s if *s == SqlState::LOCK_NOT_AVAILABLE => (Transient, "store.busy"),
         s if *s == SqlState::DATA_CORRUPTED || *s == SqlState::INDEX_CORRUPTED => (Damaged, "data.damaged"),
         _ => match class {
             "28" => (Denied, "store.denied"),
-            "40" => (Transient, "store.conflict"),
+            // 72: the snapshot is too old (up to PostgreSQL 16).
+            "40" | "72" => (Transient, "store.conflict"),
             "08" | "57" => (Transient, "store.unreachable"),
             "53" => (Transient, "store.busy"),
             "58" | "XX" => (Permanent, "store.damaged"),
@@ -238,6 +257,9 @@ mod tests {
     #[case("57P03", FailureKind::Transient, "store.unreachable")]
     #[case("57014", FailureKind::Transient, "store.cancelled")]
     #[case("08006", FailureKind::Transient, "store.unreachable")]
+    #[case("25P03", FailureKind::Transient, "store.cancelled")]
+    #[case("25P04", FailureKind::Transient, "store.cancelled")]
+    #[case("72000", FailureKind::Transient, "store.conflict")]
     #[case("40001", FailureKind::Transient, "store.conflict")]
     #[case("40P01", FailureKind::Transient, "store.conflict")]
     #[case("53300", FailureKind::Transient, "store.busy")]

@@ -50,6 +50,7 @@ mod surroundings;
 mod tap;
 mod tls;
 mod types;
+mod who;
 mod wire;
 
 pub use store::{Options, PostgresStore};

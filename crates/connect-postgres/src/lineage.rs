@@ -27,7 +27,7 @@ const PREPARED_MAX: u32 = 1_000;
 impl Lineages for Inner {
     async fn standing(&self, cx: &Context) -> Result<Standing> {
         // A session from before a promotion would remember what the server was.
-        let session = self.connect(cx).await?;
+        let session = self.connect_to_any(cx).await?;
         let sender = match self.connect_for_replication(cx).await {
             Err(error) if ended(&error) => return Err(error),
             other => other,

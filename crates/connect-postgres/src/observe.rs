@@ -61,7 +61,7 @@ async fn once(inner: &Inner, cx: &Context, idle: Option<Kept>) -> Result<(Kept, 
     let kept = match idle {
         Some(kept) if kept.read.elapsed() < SETTINGS_AGE_MAX => kept,
         Some(kept) => with_settings(kept.session, cx).await?,
-        None => with_settings(inner.connect(cx).await?, cx).await?,
+        None => with_settings(inner.connect_to_any(cx).await?, cx).await?,
     };
     let statement = sql::sample(&kept.settings);
     let begin = Instant::now();

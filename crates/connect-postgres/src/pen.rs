@@ -38,7 +38,7 @@ impl Heartbeats for PostgresStore {
 
     async fn check_table(&self, cx: &Context, table: &str) -> Result<()> {
         let table = Table::parse(table)?;
-        let session = self.shared().connect(cx).await?;
+        let session = self.shared().connect_to_any(cx).await?;
         table.check(&session, cx).await
     }
 
@@ -144,7 +144,7 @@ impl PgPen {
 
     /// Connects; ends the session of a write that was given up, and lets this one write if there is a table.
     async fn connect(&mut self, cx: &Context) -> Result<Open> {
-        let session = self.inner.connect(cx).await?;
+        let session = self.inner.connect_to_any(cx).await?;
         let limit = cx.remaining().unwrap_or(STATEMENT_DEFAULT).as_millis().max(2);
         // Whoever may write here may write: what the server or the role says by default holds again.
         let writes = if self.table.is_some() { "RESET default_transaction_read_only; " } else { "" };

@@ -6,6 +6,7 @@ use crate::errors::{classify, is_tls, malformed, refuses_connection, unreachable
 use crate::params::Param;
 use crate::raw::RawParam;
 use crate::tap::Source;
+use crate::who::{self, Who};
 use crate::{passfile, tls};
 use paritas_connect::{Context, Error, FailureKind, Result};
 use secrecy::ExposeSecret;
@@ -33,12 +34,16 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// Everything that must not depend on the user's or the server's settings. Nothing is ever
-/// written, text forms are fixed, and row security makes a query fail instead of hiding rows.
+/// written, text forms are fixed, and row security makes a query fail instead of hiding rows. How long
+/// a snapshot is held is limited by us, as `transaction_timeout` (from PostgreSQL 17 on) would end a
+/// read in the middle.
 const SETTINGS: &str = "SET default_transaction_read_only = on; SET search_path = pg_catalog; \
     SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; \
     SET extra_float_digits = 3; SET bytea_output = 'hex'; SET xmloption = 'content'; \
     SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET row_security = off; \
-    SET jit = off; SET synchronize_seqscans = off";
+    SET jit = off; SET synchronize_seqscans = off; \
+    SELECT CASE WHEN pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL \
+      THEN pg_catalog.set_config('transaction_timeout', '0', false) END";
 
 /// What a server says about itself when a session begins.
 #[derive(Debug, Clone)]
@@ -49,6 +54,8 @@ pub(crate) struct ServerFacts {
     pub(crate) user: String,
     /// The user's own search path, existing schemas only, before it was pinned.
     pub(crate) search_path: Vec<String>,
+    /// Which server it is.
+    pub(crate) who: Who,
 }
 
 /// One connection with pinned settings.
@@ -221,13 +228,20 @@ fn prepared(error: tokio_postgres::Error) -> Error {
 async fn prepare(line: Line, pooled: bool, cx: &Context) -> Result<Session> {
     let Line { client, connection, source } = line;
     let process = only_process(&*source, pooled);
-    let sql = format!(
-        "SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('server_version'), \
-         pg_catalog.pg_is_in_recovery(), current_user, pg_catalog.array_to_json(pg_catalog.current_schemas(false)); \
-         {process}{SETTINGS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; {}",
-        timeouts(cx)
-    );
-    let messages = client.simple_query(&sql).await.map_err(prepared)?;
+    let begin = |system: &str| {
+        format!(
+            "SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.current_setting('server_version'), \
+             pg_catalog.pg_is_in_recovery(), current_user, pg_catalog.array_to_json(pg_catalog.current_schemas(false)), \
+             {system}, {}; {process}{SETTINGS}; SET lock_timeout = {LOCK_TIMEOUT_MS}; {}",
+            who::PLACE,
+            timeouts(cx)
+        )
+    };
+    let messages = match client.simple_query(&begin(who::SYSTEM)).await {
+        Err(error) if who::is_hidden(&error) => client.simple_query(&begin(who::HIDDEN)).await,
+        other => other,
+    };
+    let messages = messages.map_err(prepared)?;
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
@@ -241,8 +255,10 @@ async fn prepare(line: Line, pooled: bool, cx: &Context) -> Result<Session> {
         );
     }
     let search_path = serde_json::from_str(text(4)).map_err(|error| malformed("no search path").because(error))?;
-    let facts =
-        ServerFacts { version: text(1).to_owned(), in_recovery: text(2) == "t", user: text(3).to_owned(), search_path };
+    let in_recovery = text(2) == "t";
+    let who = Who::new(row.and_then(|row| row.get(5)), text(6), text(7), in_recovery);
+    let (version, user) = (text(1).to_owned(), text(3).to_owned());
+    let facts = ServerFacts { version, in_recovery, user, search_path, who };
     let renewed = Mutex::new((Instant::now() + RENEWED_FOR, cx.deadline()));
     Ok(Session { client, facts, source, connection, busy: false, renewed, may_identify: OnceLock::new() })
 }

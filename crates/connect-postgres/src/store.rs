@@ -4,6 +4,7 @@ use crate::conninfo::ConnInfo;
 use crate::observe::Kept;
 use crate::scan::PgScan;
 use crate::session::{self, Session};
+use crate::who::Who;
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
@@ -14,7 +15,7 @@ use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
 use secrecy::SecretString;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A PostgreSQL database (14 or later). Nothing is ever written to it.
 #[derive(Clone)]
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     privileges: bool,
     idle: Mutex<Option<Session>>,
     watch: Mutex<Option<Kept>>,
+    /// The server of the first session.
+    who: OnceLock<Who>,
 }
 
 impl fmt::Debug for Inner {
@@ -77,7 +80,9 @@ impl PostgresStore {
         let name = options.name.unwrap_or_else(|| info.display_name());
         let Options { materialized_views, split_by_key, privileges, .. } = options;
         let (idle, watch) = (Mutex::new(None), Mutex::new(None));
-        Ok(Self { inner: Arc::new(Inner { info, name, materialized_views, split_by_key, privileges, idle, watch }) })
+        let who = OnceLock::new();
+        let inner = Inner { info, name, materialized_views, split_by_key, privileges, idle, watch, who };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 
@@ -100,7 +105,7 @@ impl Inner {
                 Err(error) => return Err(error),
             }
         }
-        session::connect(&self.info, cx).await
+        self.connect(cx).await
     }
 
     /// Keeps a session that is outside any transaction for the next call.
@@ -130,8 +135,16 @@ impl Inner {
         &self.info.user
     }
 
-    /// A connection of its own, for a transaction that lasts.
+    /// A connection of its own, for a transaction that lasts. Fails where it ends at another server than the first
+    /// one did.
     pub(crate) async fn connect(&self, cx: &Context) -> Result<Session> {
+        let session = self.connect_to_any(cx).await?;
+        self.who.get_or_init(|| session.facts.who.clone()).same(&session.facts.who)?;
+        Ok(session)
+    }
+
+    /// A connection to whatever server is there now, for those who ask what it is.
+    pub(crate) async fn connect_to_any(&self, cx: &Context) -> Result<Session> {
         session::connect(&self.info, cx).await
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn pair<'a>(source: &'a Observation, replica: &'a Observation) -> Res
         if !followed.physical
             && let Err(why) = source.feeds(followed)
         {
-            match without_slot(source, followed) {
+            match without_slot(source, followed).or_else(|| in_doubt(source, followed, &why)) {
                 Some(gone) => slotless.push((why, followed, produced, gone)),
                 None => pairing.elsewhere.push(why),
             }
@@ -87,6 +87,14 @@ fn without_slot(source: &Observation, followed: &Followed) -> Option<String> {
             followed.stream.0
         )
     })
+}
+
+/// What is known about a subscription whose slot is here, in this database, although something else says that it does
+/// not come from here: its worker may have ended between the two questions, as one does that fails again and again.
+fn in_doubt(source: &Observation, followed: &Followed, why: &str) -> Option<String> {
+    let slot = followed.cursor.as_deref().and_then(|name| source.cursor(name))?;
+    (slot.logical && slot.scope == source.scope)
+        .then(|| format!("{why}: it has just lost its connection, or follows another source with a slot of that name"))
 }
 
 fn problem(code: &str, message: &str, detail: Option<String>, hint: &str) -> Problem {
@@ -279,6 +287,25 @@ fn lost(followed: &Followed, produced: &Produced, cursor: Option<&Cursor>) -> Op
         ),
         hint: Some(hint.to_owned()),
     })
+}
+
+/// A standby that is not one of the source's cluster: nothing says when rows of the source reach it, if ever.
+pub(crate) fn other_cluster(ours: &Known<String>, theirs: &Known<String>) -> (Origin, Problem) {
+    let (code, message, detail, hint) = match (ours, theirs) {
+        (Known::Known(ours), Known::Known(theirs)) => (
+            "replication.none",
+            "the replica is a standby of another cluster than the source",
+            format!("The source is in cluster {ours}, the replica in {theirs}."),
+            "name a standby of the source; rows of two clusters are compared with the primary of the other one",
+        ),
+        (Known::Unknown { why }, _) | (_, Known::Unknown { why }) => (
+            "replication.unproven",
+            "it cannot be seen whether the replica is a standby of the source",
+            why.clone(),
+            "let both users read it, or compare with a primary",
+        ),
+    };
+    (Origin::Comparison, problem(code, message, Some(detail), hint))
 }
 
 /// Fails unless a subscription of the replica comes from this source. A fence of a stranger would prove

@@ -173,6 +173,9 @@ async fn identify(job: &Job, sides: &Sides) -> Result<(bool, bool), Failure> {
     }
     let live = facing(sides, &ours, &theirs)?;
     let physical = theirs.role == ReplicaRole::PhysicalReplica;
+    if physical && !live && ours.role != ReplicaRole::Independent {
+        return Err(follow::other_cluster(&ours.identity, &theirs.identity));
+    }
     if live && !physical {
         // A subscription says that it follows somebody, and only the source can say that it is this one.
         follow::stranger(sides, &ours.role).await?;

@@ -145,8 +145,8 @@ impl Target {
         let list = || value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned);
         match name {
             "table" | "dataset" => self.datasets.push(value.to_owned()),
-            "key" => self.key.extend(list()),
-            "columns" => self.columns.extend(list()),
+            "key" => add(&mut self.key, name, list())?,
+            "columns" => add(&mut self.columns, name, list())?,
             "where" if self.kind == StoreKind::Postgres => self.filter = Some(value.to_owned()),
             "rename" => {
                 for pair in list() {
@@ -172,6 +172,18 @@ impl Target {
         }
         Ok(true)
     }
+}
+
+/// Adds names to a list that has each of them once.
+fn add(names: &mut Vec<String>, option: &str, more: impl Iterator<Item = String>) -> Result<()> {
+    for name in more {
+        if names.contains(&name) {
+            let hint = format!("name each column once: ?{option}=a,b");
+            return Err(Error::usage("usage.url", format!("?{option}= names {name:?} twice"), hint));
+        }
+        names.push(name);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -218,6 +230,8 @@ mod tests {
     #[case("parquet:")]
     #[case("parquet:x?rename=a")]
     #[case("parquet:x?key=")]
+    #[case("parquet:x?key=id,id")]
+    #[case("parquet:x?columns=a,b&columns=a")]
     fn what_cannot_be_read_is_a_usage_error_with_a_hint(#[case] text: &str) {
         let error = Target::parse(text).unwrap_err();
         assert_eq!(error.exit_code(), 2);

@@ -15,8 +15,7 @@ use rstest::rstest;
 const MAJOR: u32 = 15;
 
 fn pair(scratch: &Scratch, install: &Install, name: &str) -> (Server, Server) {
-    let primary = Server::start(scratch, install, &format!("{name}_old"), 1, &[]);
-    primary.sql("create table t (a int, b text); insert into t select i, md5(i::text) from generate_series(1, 5000) i");
+    let primary = common::primary(scratch, install, &format!("{name}_old"));
     let standby = primary.standby(&format!("{name}_new"));
     (primary, standby)
 }

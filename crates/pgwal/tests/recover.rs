@@ -7,32 +7,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Install, Scratch, Server};
+use common::{Server, primary, standby};
 use paritas_model::{Ancestry, Lsn};
 use paritas_pgwal::{Abandoned, Control, Error, Origin, Running, Sources, State, recover, running};
 use rstest::rstest;
-
-fn primary(scratch: &Scratch, install: &Install, name: &str) -> Server {
-    let primary = Server::start(scratch, install, name, 1, &[]);
-    primary.sql("create table t (a int, b text); insert into t select i, md5(i::text) from generate_series(1, 5000) i");
-    primary
-}
-
-/// A standby that has replayed everything.
-fn standby(primary: &Server, name: &str) -> Server {
-    let standby = primary.standby(name);
-    let sent =
-        primary.sql("select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end");
-    standby.wait_for(&format!("select coalesce(pg_last_wal_replay_lsn() >= '{sent}', false)"));
-    standby
-}
-
-/// Ends the replication into a standby, so that what follows on its primary is lost.
-fn cut(standby: &Server) {
-    standby.sql("alter system set primary_conninfo = ''");
-    standby.sql("select pg_reload_conf()");
-    standby.wait_for("select count(*) = 0 from pg_stat_wal_receiver");
-}
 
 /// A commit that these standbys have: a base backup ends with a segment, and this is in the next one.
 fn kept(primary: &Server, standbys: &[&Server]) {
@@ -43,7 +21,7 @@ fn kept(primary: &Server, standbys: &[&Server]) {
 }
 
 fn promote(standby: &Server) -> Ancestry {
-    standby.sql("select pg_promote(true, 60)");
+    standby.promote();
     ancestry(standby)
 }
 
@@ -118,7 +96,7 @@ fn a_failover_and_a_switchover_on_each_version(#[case] major: u32) {
     assert_eq!(Control::read(&new.data()).unwrap().state, State::InArchiveRecovery);
     assert!(matches!(running(&old.data()).unwrap(), Running::Yes(_)));
 
-    cut(&new);
+    new.cut_off();
     let expected = commits(&old, 7);
     let undecided = old.sql("begin; insert into t values (5, 'e'); prepare transaction 'undecided'; select 1");
     assert_eq!(undecided, "1");
@@ -170,17 +148,17 @@ fn two_failovers_in_a_row_lose_commits_on_each_timeline() {
     let mut first = primary(&scratch, &install, "first");
     let mut second = standby(&first, "second");
     let other = standby(&first, "other");
-    cut(&other);
+    other.cut_off();
     let early = commits(&first, 2);
     let sent = first.sql("select pg_current_wal_lsn()");
     second.wait_for(&format!("select pg_last_wal_replay_lsn() >= '{sent}'"));
-    cut(&second);
+    second.cut_off();
     let on_first = commits(&first, 5);
     first.stop(true);
     promote(&second);
     let second_kept = second.sql("insert into t values (1, 'kept') returning xmin");
     let third = standby(&second, "third");
-    cut(&third);
+    third.cut_off();
     let on_second = commits(&second, 4);
     second.stop(true);
     let history = promote(&third);
@@ -219,7 +197,7 @@ fn what_only_an_archive_holds_is_a_lower_bound() {
     // A base backup ends with a segment; this is in the next one.
     let sent = old.sql("insert into t values (1, 'sent'); select pg_current_wal_lsn()");
     new.wait_for(&format!("select pg_last_wal_replay_lsn() >= '{sent}'"));
-    cut(&new);
+    new.cut_off();
     // What a new primary archives of the timeline that it leaves: its last segment, as far as it has it.
     let shared = tempfile::tempdir().unwrap();
     let replayed: Lsn = new.sql("select pg_last_wal_replay_lsn()").parse().unwrap();
@@ -275,11 +253,11 @@ fn directories_that_are_not_the_old_primarys_prove_nothing() {
     let mut old = primary(&scratch, &install, "old");
     let new = standby(&old, "new");
     let mut beside = standby(&old, "beside");
-    cut(&new);
+    new.cut_off();
     let seen = commits(&old, 3);
     let sent = old.sql("select pg_current_wal_lsn()");
     beside.wait_for(&format!("select pg_last_wal_replay_lsn() >= '{sent}'"));
-    cut(&beside);
+    beside.cut_off();
     let all: BTreeSet<u32> = commits(&old, 2).into_iter().chain(seen.clone()).collect();
     old.stop(true);
     beside.stop(false);
@@ -360,7 +338,7 @@ fn of_several_directories_every_one_must_say_the_same() {
     let mut old = primary(&scratch, &install, "old");
     let new = standby(&old, "new");
     kept(&old, &[&new]);
-    cut(&new);
+    new.cut_off();
     let stale = copy(&old);
     let lost = commits(&old, 3);
     let history = promote(&new);
@@ -411,11 +389,11 @@ fn a_directory_that_left_the_timeline_elsewhere_says_nothing_of_the_old_primary(
     let mut early = standby(&old, "early");
     let new = standby(&old, "new");
     kept(&old, &[&early, &new]);
-    cut(&early);
+    early.cut_off();
     promote(&early);
     early.stop(true);
     kept(&old, &[&new]);
-    cut(&new);
+    new.cut_off();
     let history = promote(&new);
     let (found, errors) = read(&[&early.data()], &[], &history);
     assert!(errors.is_empty(), "{errors:?}");
@@ -438,7 +416,7 @@ fn a_cascading_standby_that_takes_over_left_the_primarys_timeline() {
     let mut old = primary(&scratch, &install, "old");
     let between = standby(&old, "between");
     let last = standby(&between, "last");
-    cut(&last);
+    last.cut_off();
     let expected = commits(&old, 6);
     let sent = old.sql("select pg_current_wal_lsn()");
     between.wait_for(&format!("select pg_last_wal_replay_lsn() >= '{sent}'"));

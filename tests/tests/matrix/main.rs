@@ -3,18 +3,22 @@
 //! `CELLS=F5,X12` runs some cells only; `UPDATE=1` writes the page again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod around;
 mod cross;
 mod cross_state;
 mod data;
+mod environment;
 mod files;
 mod finding;
 mod following;
+mod lagging;
 mod lake;
 mod lake_meta;
 mod logical;
 mod rows;
 mod stage;
 mod standby;
+mod subscribed;
 mod subscriber;
 mod table;
 mod tables;
@@ -41,7 +45,9 @@ fn every_filled_cell_finds_its_fault_and_nothing_else() {
             .filter(move |(_, (name, _))| name == column)
             .map(|(fault, (name, cell))| (format!("{name}{}", fault.number), *cell))
     });
-    let cells: VecDeque<(String, Cell)> = cells.filter(|(name, _)| wanted(name)).collect();
+    // E1 and on: what is around the servers.
+    let around = environment::FAULTS.iter().enumerate().map(|(at, (_, cell))| (format!("E{}", at + 1), *cell));
+    let cells: VecDeque<(String, Cell)> = cells.chain(around).filter(|(name, _)| wanted(name)).collect();
     let total = cells.len();
     let (world, queue, bad) = (World::new(), Mutex::new(cells), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -64,30 +70,6 @@ fn every_filled_cell_finds_its_fault_and_nothing_else() {
     println!("{}", table::markdown());
     println!("cells filled: {total}, passed: {}", total - bad.len());
     assert!(bad.is_empty(), "cells filled: {total}, passed: {}\n\n{}", total - bad.len(), bad.join("\n\n"));
-}
-
-/// Scenes of cells that need more than a comparison of rows: here they show that such a comparison never says too much.
-const SCENES: [(&str, Cell); 7] = [
-    ("PGp19", following::stuck_standby),
-    ("PGl19", following::stuck_subscriber),
-    ("PGp20", following::stale_standby),
-    ("PGp22", following::split_brain),
-    ("PGl26", following::clocks),
-    ("PGp27", following::log_gone),
-    ("PGl27", following::slot_gone),
-];
-
-#[test]
-fn a_replica_that_does_not_follow_never_passes_and_its_rows_are_not_proven_lost() {
-    let wanted = std::env::var("CELLS").ok();
-    let world = World::new();
-    for (name, scene) in SCENES {
-        if wanted.as_ref().is_none_or(|list| list.split(',').any(|one| one == name)) {
-            let started = Instant::now();
-            scene(&world);
-            println!("{name}: {:.1} s", started.elapsed().as_secs_f64());
-        }
-    }
 }
 
 #[test]

@@ -49,6 +49,11 @@ impl World {
         self.runtime.block_on(work)
     }
 
+    /// Goes on beside the cell until it is aborted, or until all cells are done.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+        self.runtime.spawn(work)
+    }
+
     /// The server, started at the first call.
     pub fn server(&self) -> &Server {
         self.server.get_or_init(|| {

@@ -24,14 +24,19 @@ impl Pair {
     /// Starts both with this table in the schema `s`, everything on disk and nothing left to replay.
     pub fn new(world: &World, name: &str, options: Options, table: &Table) -> Self {
         world.run(async {
-            let (east, west) = (format!("{name}_east"), format!("{name}_west"));
-            let install = Install::find().unwrap();
-            let primary = Server::start(&install, world.scratch(), &east, options).await.unwrap();
-            primary.batch("postgres", &postgres_sql(table, "s")).await.unwrap();
-            primary.batch("postgres", "VACUUM FREEZE s.t").await.unwrap();
-            let standby = postgres::standby(&primary, &west).await.unwrap();
+            let primary = Self::begin(world, name, options, table).await;
+            let standby = postgres::standby(&primary, &format!("{name}_west")).await.unwrap();
             Self { primary, standby }
         })
+    }
+
+    /// The primary alone.
+    pub async fn begin(world: &World, name: &str, options: Options, table: &Table) -> Server {
+        let install = Install::find().unwrap();
+        let primary = Server::start(&install, world.scratch(), &format!("{name}_east"), options).await.unwrap();
+        primary.batch("postgres", &postgres_sql(table, "s")).await.unwrap();
+        primary.batch("postgres", "VACUUM FREEZE s.t").await.unwrap();
+        primary
     }
 
     /// The addresses of the table.
@@ -61,7 +66,7 @@ impl Pair {
 
     /// Changes a file while the standby is stopped. A restart point comes first: what would be replayed again could
     /// bring the whole page back.
-    fn plant(&mut self, world: &World, path: &str, plant: impl FnOnce(&Path)) {
+    pub fn plant(&mut self, world: &World, path: &str, plant: impl FnOnce(&Path)) {
         let file = self.file(world, path);
         world.run(async {
             self.primary.batch("postgres", "CHECKPOINT").await.unwrap();
@@ -75,7 +80,7 @@ impl Pair {
     }
 }
 
-const TABLE: &str = "pg_relation_filepath('s.t')";
+pub const TABLE: &str = "pg_relation_filepath('s.t')";
 const TOAST: &str = "(SELECT pg_relation_filepath(reltoastrelid) FROM pg_class WHERE oid = 's.t'::regclass)";
 
 fn table() -> Table {
@@ -105,7 +110,7 @@ fn with_toast(world: &World, name: &str, options: Options) -> Pair {
 }
 
 /// Servers that do not look at their checksums, as before a version or a choice that has none.
-fn blind() -> Options {
+pub fn blind() -> Options {
     Options::default().set("ignore_checksum_failure", "on")
 }
 

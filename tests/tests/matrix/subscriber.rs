@@ -8,6 +8,7 @@ use crate::stage::{Placed, Stage, World, demand_urls, owned};
 use crate::tables::many;
 use paritas_testbed::faults;
 use paritas_testbed::postgres::{self, Mode, Options};
+use paritas_tests::verify;
 
 /// A schema of its own name on both sides, for tables that a cell makes by SQL.
 fn schema(world: &World) -> String {
@@ -119,7 +120,7 @@ pub fn columns(world: &World) {
     stage.finds("scale", |t| t.retype("amount", "decimal(12,3)"), &["schema? column amount"]);
 }
 
-/// The subscriber computes generated columns and defaults by its own definitions; sequences do not follow at all.
+/// The subscriber computes generated columns and defaults by its own definitions.
 pub fn defaults(world: &World) {
     let servers = world.logical();
     let s = schema(world);
@@ -158,6 +159,23 @@ pub fn defaults(world: &World) {
     plant(world, &format!("INSERT INTO {s}.t (id, quantity, price) VALUES (4, 1, 1)"));
     let lines = ["schema? status default", "extra id='4'"];
     demand(world, &table, 1, &lines, "a row of its own");
+    sequences(world);
+}
+
+/// Replication writes the values that a sequence gave, and leaves the subscriber's own sequence where it is: after a
+/// promotion it gives them again. No row differs yet, so that is a warning.
+fn sequences(world: &World) {
+    let sql = "CREATE TABLE t (id bigserial PRIMARY KEY, v text)";
+    let (east, west) = databases(world, "sequences", sql, &[("sequences", "TABLE t")]);
+    demand_urls(&east, &west, &[], 0, &[], "nothing was given yet");
+    on(world, true, "sequences", "INSERT INTO t (v) SELECT 'v' || g FROM generate_series(1, 40) g");
+    let behind = owned(&["schema? sequence public.t_id_seq: behind"]);
+    demand_urls(&east, &west, &[], 0, &behind, "behind");
+    verify(&east, &west, &["--deny", "warnings"]).expect_code(1);
+    on(world, false, "sequences", "SELECT setval('t_id_seq', 40)");
+    demand_urls(&east, &west, &[], 0, &[], "as far");
+    on(world, false, "sequences", "ALTER SEQUENCE t_id_seq INCREMENT 5");
+    demand_urls(&east, &west, &[], 0, &owned(&["schema? sequence"]), "another step");
 }
 
 /// Databases of their own on both servers; the subscriber's is subscribed as the cell says.

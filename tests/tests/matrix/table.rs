@@ -1,5 +1,6 @@
 //! The table: which fault can occur in which kind of store, and which cells are filled.
 
+use crate::environment::FAULTS as FAULTS_AROUND;
 use crate::following;
 use crate::lake;
 use crate::lake_meta;
@@ -7,9 +8,9 @@ use crate::logical::LOGICAL;
 use crate::rows::{self, CROSS, LAKE};
 use crate::stage::World;
 use crate::standby;
-use crate::subscriber;
 use crate::values;
 use crate::{cross, cross_state};
+use crate::{subscribed, subscriber};
 
 /// Plants a fault and demands its finding; panics otherwise.
 pub type Cell = fn(&World);
@@ -198,16 +199,31 @@ pub const FAULTS: [Fault; 28] = [
         19,
         "stuck replica: heartbeat fine, nothing applied",
         "xxxxxxxx",
-        &[("F", lake::stuck), ("X", cross_state::stuck)],
+        &[("PGp", following::stuck), ("PGl", subscribed::stuck), ("F", lake::stuck), ("X", cross_state::stuck)],
     ),
     fault(
         20,
         "stale read: old snapshot served as new",
         "xxxxxxxx",
-        &[("PGl", following::stale_subscriber), ("F", lake::stale), ("X", |w| cross_state::stale(w, &CROSS))],
+        &[
+            ("PGp", following::stale),
+            ("PGl", subscribed::stale),
+            ("F", lake::stale),
+            ("X", |w| cross_state::stale(w, &CROSS)),
+        ],
     ),
-    fault(21, "lag beyond the objective; 0 shown on an idle primary", "xxxx-xxx", &[]),
-    fault(22, "split brain, other timeline, epoch, run id, cluster id", "xxxx-xxx", &[]),
+    fault(
+        21,
+        "lag beyond the objective; 0 shown on an idle primary",
+        "xxxx-xxx",
+        &[("PGp", following::late), ("PGl", subscribed::late)],
+    ),
+    fault(
+        22,
+        "split brain, other timeline, epoch, run id, cluster id",
+        "xxxx-xxx",
+        &[("PGp", following::forked), ("PGl", subscribed::forked)],
+    ),
     fault(
         23,
         "batch replayed",
@@ -230,13 +246,23 @@ pub const FAULTS: [Fault; 28] = [
         26,
         "clocks one hour apart (lag must not come from clocks)",
         "xxxxxxxx",
-        &[("F", lake_meta::clocks), ("X", cross_state::clocks)],
+        &[
+            ("PGp", following::clocks),
+            ("PGl", subscribed::clocks),
+            ("F", lake_meta::clocks),
+            ("X", cross_state::clocks),
+        ],
     ),
     fault(
         27,
         "history gone (retention, compaction, vacuum, expiry)",
         "xxxxxxxx",
-        &[("F", lake::expired), ("X", cross_state::expired)],
+        &[
+            ("PGp", following::log_gone),
+            ("PGl", subscribed::slot_gone),
+            ("F", lake::expired),
+            ("X", cross_state::expired),
+        ],
     ),
     fault(
         28,
@@ -279,8 +305,30 @@ pub fn markdown() -> String {
 /// The whole page.
 pub fn page() -> String {
     let (occurs, filled) = counts();
-    format!("{INTRODUCTION}\n{}\n{filled} of {occurs} cells are filled.\n{CLOSING}", markdown())
+    let around = around();
+    format!("{INTRODUCTION}\n{}\n{filled} of {occurs} cells are filled.\n{CLOSING}{AROUND}\n{around}", markdown())
 }
+
+/// The second table: what is around the stores.
+fn around() -> String {
+    let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(&["#", "fault", "PostgreSQL", "Kafka", "Redis", "S3", "cluster engine"]);
+    text += &line(&["---"; 7]);
+    for (at, (name, _)) in FAULTS_AROUND.iter().enumerate() {
+        let number = format!("E{}", at + 1);
+        text += &line(&[&number, name, "x", "planned", "planned", "planned", "planned"]);
+    }
+    text
+}
+
+const AROUND: &str = "
+## What is around the stores
+
+Two stores with known differences are compared, slowly enough that one of these can happen meanwhile. The right answer
+is the right verdict or `unknown`, never `pass`: what differs is never passed over, what is reported as proven is one of
+the known differences, what could not be verified carries a code and a hint, and the run ends no later than ten seconds
+after its deadline.
+";
 
 const INTRODUCTION: &str = "\
 # The fault matrix
@@ -312,12 +360,16 @@ What some cells mean where the words allow more than one reading:
   checksums the values tell.
 - 11: rows of tables and files are a multiset. A changed order is found where files are compared as
   files, and must not be reported where rows are compared.
-- 17 in PGl: generated columns, defaults and the definitions of sequences. Values that sequences have reached are
-  not compared with rows.
-- 19, 20, 27: a store that lags, is stale or has expired shows as rows or files that are lost, extra
-  or changed. Time is not judged here. A PostgreSQL replica that does not follow shows as unproven, because its rows
-  may still come; `planned` stands there until lag and lineage are judged as well. 20 in PGl is a subscriber that has
-  confirmed everything and is old all the same.
-- 26: modification times and session time zones an hour apart must not change any verdict.
+- 17 in PGl: generated columns, defaults, and sequences: one that is behind on the subscriber, or has another
+  definition, is a warning, because no row differs yet.
+- 19, 20, 27 where there is no log to follow: a store that is stuck, stale or has expired shows as rows or files
+  that are lost, extra or changed. Time is not judged there.
+- 19, 21, 22, 26, 27 in PGp and PGl: answered by `paritas lag`, `paritas failover` and `paritas verify`. Lag says
+  stalled, broken or unknown and why, and that an objective is breached once that is proven by time; a comparison says
+  that nothing is proven, because the rows may still come. 20 is rows again: an old file or an old copy is caught up by
+  its positions; a standby that is late on purpose is a matter of lag.
+- 22 in PGp: what was lost is read from the files of the old primary once it is fenced.
+- 26 in PGp and PGl: the replica's server runs with a clock an hour ahead, and an hour behind.
+- 26 in F and X: modification times and session time zones an hour apart must not change any verdict.
 - 28: statistics that lie must not change the verdict; row counts that lie are damage.
 ";

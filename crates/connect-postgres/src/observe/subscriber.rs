@@ -11,9 +11,7 @@ pub(super) fn followed(seen: &Subscription) -> Followed {
     let name = &seen.name;
     let feed = match (seen.enabled, seen.pid) {
         (false, _) => Feed::Cut { why: format!("not connected to its source: subscription {name} is disabled") },
-        (true, None) => Feed::Cut {
-            why: format!("not connected to its source: the apply worker of subscription {name} does not run"),
-        },
+        (true, None) => Feed::Cut { why: format!("not connected to its source: {}", ended(seen)) },
         (true, Some(_)) => Feed::Connected { from: seen.slot.clone().unwrap_or_default() },
     };
     // The worker's own figure covers everything before it; the origin's is its last commit only, and is
@@ -42,6 +40,19 @@ pub(super) fn followed(seen: &Subscription) -> Followed {
     }
 }
 
+fn errors(seen: &Subscription) -> i64 {
+    seen.apply_errors.unwrap_or(0).saturating_add(seen.sync_errors.unwrap_or(0))
+}
+
+/// A worker that fails is started again and again: between two times none runs.
+fn ended(seen: &Subscription) -> String {
+    let so_far = match errors(seen) {
+        0 => String::new(),
+        errors => format!(" ({errors} errors so far)"),
+    };
+    format!("the apply worker of subscription {} does not run{so_far}", seen.name)
+}
+
 fn obstacles(seen: &Subscription) -> Vec<Halt> {
     let name = &seen.name;
     let mut halts = Vec::new();
@@ -49,7 +60,7 @@ fn obstacles(seen: &Subscription) -> Vec<Halt> {
         // A worker that ended is started again, and a lock is given back.
         halts.push(Halt { fatal, passing: seen.enabled && !fatal, what, hint: Some(hint.to_owned()) });
     };
-    let errors = seen.apply_errors.unwrap_or(0).saturating_add(seen.sync_errors.unwrap_or(0));
+    let errors = errors(seen);
     let enable = "look into the replica's log, then ALTER SUBSCRIPTION ... ENABLE";
     match (seen.enabled, seen.pid) {
         (false, _) if seen.disable_on_error && errors > 0 => {
@@ -57,9 +68,7 @@ fn obstacles(seen: &Subscription) -> Vec<Halt> {
         }
         (false, _) => halt(false, format!("subscription {name} is disabled"), "ALTER SUBSCRIPTION ... ENABLE"),
         (true, None) => {
-            let so_far = if errors > 0 { format!(" ({errors} errors so far)") } else { String::new() };
-            let what = format!("the apply worker of subscription {name} does not run{so_far}");
-            halt(false, what, "look into the replica's log for the error that ends it");
+            halt(false, ended(seen), "look into the replica's log for the error that ends it");
         }
         (true, Some(_)) => {}
     }

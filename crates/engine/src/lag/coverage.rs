@@ -38,7 +38,8 @@ pub(super) async fn check(
         .streams
         .iter()
         .filter(|paired| !paired.followed.physical)
-        .filter_map(|paired| paired.cursor.map(|cursor| cursor.name.as_str()))
+        // Also where its slot is gone: what it should bring is subscribed to all the same.
+        .filter_map(|paired| paired.followed.cursor.as_deref())
         .collect();
     let mut items = promotion(seen, &cursors);
     if cursors.is_empty() {

@@ -40,6 +40,27 @@ pub fn scratch() -> Scratch {
     Scratch::new().unwrap()
 }
 
+/// A primary with a table of some rows.
+pub fn primary(scratch: &Scratch, install: &Install, name: &str) -> Server {
+    let primary = Server::start(scratch, install, name, 1, &[]);
+    primary.sql("create table t (a int, b text); insert into t select i, md5(i::text) from generate_series(1, 5000) i");
+    primary
+}
+
+/// A standby that has replayed everything. What it streams from may be a standby itself.
+pub fn standby(primary: &Server, name: &str) -> Server {
+    let standby = primary.standby(name);
+    caught_up(primary, &standby);
+    standby
+}
+
+/// Waits until a standby has replayed everything.
+pub fn caught_up(primary: &Server, standby: &Server) {
+    let sent =
+        primary.sql("select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end");
+    standby.wait_for(&format!("select coalesce(pg_last_wal_replay_lsn() >= '{sent}', false)"));
+}
+
 /// One server; stopped at once when dropped.
 pub struct Server {
     inner: postgres::Server,
@@ -123,7 +144,7 @@ impl Server {
         }
     }
 
-    /// Waits until a standby receives nothing more.
+    /// Ends the replication into a standby, so that what follows on its primary is lost.
     pub fn cut_off(&self) {
         wait(postgres::cut_off(&self.inner));
     }

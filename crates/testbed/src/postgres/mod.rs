@@ -2,6 +2,7 @@
 //! promoted, and rewound.
 
 mod archive;
+mod clock;
 mod install;
 mod options;
 mod replica;

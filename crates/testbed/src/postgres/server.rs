@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, Config, NoTls};
 
+use super::clock::Clock;
 use super::install::Install;
 use super::options::{Options, ServerTls, lines};
 use crate::process::{Process, ServerUser, Signal, Spec, log_tail};
@@ -44,6 +45,7 @@ pub struct Server {
     port: u16,
     pub(super) user: Option<ServerUser>,
     pub(super) options: Options,
+    pub(super) clock: Option<Clock>,
 }
 
 impl Server {
@@ -85,7 +87,7 @@ impl Server {
         }
         let port = 0;
         let (install, scratch, name) = (install.reachable(scratch, user)?, scratch.clone(), name.to_owned());
-        Ok(Self { process: None, install, scratch, name, home, port, user, options })
+        Ok(Self { process: None, install, scratch, name, home, port, user, options, clock: None })
     }
 
     /// Writes what depends on the port, and starts; with another port if somebody took it meanwhile.
@@ -122,7 +124,7 @@ impl Server {
             name: format!("postgres ({})", self.name),
             program: self.install.program("postgres"),
             args: vec!["-D".into(), self.data_dir().into_os_string()],
-            env: self.install.env(),
+            env: self.install.env().into_iter().chain(self.clock.iter().flat_map(Clock::env)).collect(),
             log: self.log_file(),
             user: self.user,
             stop: Signal::QUIT,

@@ -1,0 +1,65 @@
+//! A server whose clock is wrong: a preloaded library (libfaketime) answers its questions for the time of day.
+//!
+//! Only the wall clock is shifted. Time-outs and waits use the monotonic clock and last as long as ever.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::server::Server;
+use crate::scratch::set_mode;
+use crate::{Error, Result};
+
+/// The folder in which `make setup` keeps what it fetches.
+const CACHE_VARIABLE: &str = "PARITAS_CACHE";
+/// Where Debian's package `libfaketime` has the library, below the root or where it was unpacked.
+const LIBRARY: &str = "usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+/// A clock that goes at the right speed and shows another time.
+#[derive(Debug, Clone)]
+pub(super) struct Clock {
+    library: PathBuf,
+    seconds: i64,
+}
+
+impl Clock {
+    /// What a process needs in its environment.
+    pub(super) fn env(&self) -> Vec<(&'static str, OsString)> {
+        vec![
+            ("LD_PRELOAD", self.library.clone().into_os_string()),
+            ("FAKETIME", format!("{:+}", self.seconds).into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+            // Without it the library makes a semaphore for all processes of one program, which it may leave behind.
+            ("FAKETIME_DISABLE_SHM", "1".into()),
+        ]
+    }
+}
+
+impl Server {
+    /// From the next start on the server's clock is ahead by so many seconds, or behind where they are negative.
+    ///
+    /// # Errors
+    /// [`Error::NotInstalled`] without libfaketime.
+    pub fn shift_clock(&mut self, seconds: i64) -> Result<()> {
+        let library = self.scratch.path().join("libfaketime.so.1");
+        if !library.is_file() {
+            // The cache may be closed to the server's user.
+            fs::copy(find()?, &library).map_err(Error::io("copy", &library))?;
+            set_mode(&library, 0o644)?;
+        }
+        self.clock = Some(Clock { library, seconds });
+        Ok(())
+    }
+}
+
+fn find() -> Result<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = set(CACHE_VARIABLE).or_else(|| Some(set("HOME")?.join(".cache/paritas")));
+    let unpacked = cache.map(|cache| cache.join("faketime").join(LIBRARY));
+    let places = unpacked.into_iter().chain([Path::new("/").join(LIBRARY)]);
+    places.into_iter().find(|path| path.is_file()).ok_or_else(|| Error::NotInstalled {
+        what: "libfaketime",
+        looked: format!("the cache of `make setup` and /{LIBRARY}"),
+        hint: "run `make setup`",
+    })
+}
