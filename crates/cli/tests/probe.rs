@@ -150,6 +150,7 @@ async fn a_failover_is_measured_its_losses_counted_and_failover_shows_both() {
     cut_off(&stage.new).await.unwrap();
     let acknowledged = stage.beats(5).await;
     let killed = killed(&mut stage.old).await;
+    stage.until("attempts that fail", |kept| kept["source"]["failing"]["since"].is_object()).await;
     let promoted = promoted(&stage.new).await;
     let Ended { code, check } = ended(probe).await;
     assert_eq!((code, &check["verdict"], &check["ended"]), (1, &"fail".into(), &"recovered".into()), "{check:#}");
