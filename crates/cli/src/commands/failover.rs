@@ -3,13 +3,12 @@
 use super::chosen::{Chosen, chosen};
 use super::printed::{self, word};
 use crate::arguments::{Deny, FailoverArgs};
-use crate::commands::runtime;
+use crate::commands::until_interrupted;
 use crate::configuration;
-use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED};
-use crate::interrupt::Interrupt;
+use crate::failure::{Failure, INTERRUPTED};
 use crate::runs::{self, Failover, Options};
 use crate::session::Session;
-use paritas_connect::{Context, redact_url};
+use paritas_connect::redact_url;
 use paritas_report::{Called, Report};
 
 /// Looks and reports; the exit code is that of the contract, or of the style asked for.
@@ -24,19 +23,10 @@ pub fn run(session: &Session, arguments: &FailoverArgs) -> Result<u8, Failure> {
         wal_archives: arguments.wal_archive.clone(),
         old_primary: arguments.old_primary.clone(),
     };
-    let runtime = runtime()?;
-    let (result, interrupted) = runtime.block_on(async {
-        let cx = Context::default();
-        let interrupt = Interrupt::watch(cx.cancel_token().clone())
-            .map_err(|error| Failure::new("internal", INCONCLUSIVE, "cannot receive signals").detail(error))?;
-        let result = match &chosen {
-            Chosen::Links { config, names } => runs::failover_links(&cx, config, names, &options, &left).await,
-            Chosen::Pair { source, replica } => runs::failover_pair(&cx, source, replica, &options, &left).await,
-        };
-        Ok::<_, Failure>((result, interrupt.seen()))
+    let (result, interrupted) = until_interrupted(async |cx| match &chosen {
+        Chosen::Links { config, names } => runs::failover_links(cx, config, names, &options, &left).await,
+        Chosen::Pair { source, replica } => runs::failover_pair(cx, source, replica, &options, &left).await,
     })?;
-    // A reader of a log that is still at work must not keep the result from being printed.
-    runtime.shutdown_background();
     let mut report = result.map_err(Failure::from)?;
     if interrupted {
         report.exit_code = INTERRUPTED;

@@ -3,10 +3,9 @@
 use super::chosen::{Chosen, chosen};
 use super::printed;
 use crate::arguments::{Deny, LagArgs};
-use crate::commands::runtime;
+use crate::commands::until_interrupted;
 use crate::configuration;
-use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED};
-use crate::interrupt::Interrupt;
+use crate::failure::{Failure, INTERRUPTED};
 use crate::output;
 use crate::runs::{self, LagOptions, LagRun, Options};
 use crate::session::Session;
@@ -36,19 +35,14 @@ pub fn run(session: &Session, arguments: &LagArgs) -> Result<u8, Failure> {
             LagRun::pair(&source, &replica, &options)?
         }
     };
-    let runtime = runtime()?;
-    let (report, interrupted) = runtime.block_on(async {
-        let cx = Context::default();
-        let interrupt = Interrupt::watch(cx.cancel_token().clone())
-            .map_err(|error| Failure::new("internal", INCONCLUSIVE, "cannot receive signals").detail(error))?;
-        let report = if arguments.watch {
-            watch(session, arguments, &mut lag, &cx).await?
+    let (report, interrupted) = until_interrupted(async |cx| {
+        if arguments.watch {
+            watch(session, arguments, &mut lag, cx).await
         } else {
-            Some(lag.measure(&cx, LagOptions { run_for: arguments.run_for }).await)
-        };
-        Ok::<_, Failure>((report, interrupt.seen()))
+            Ok(Some(lag.measure(cx, LagOptions { run_for: arguments.run_for }).await))
+        }
     })?;
-    runtime.shutdown_background();
+    let report = report?;
     let Some(mut report) = report else { return Ok(INTERRUPTED) };
     if interrupted {
         report.exit_code = INTERRUPTED;

@@ -15,12 +15,29 @@ mod verify;
 
 use crate::arguments::{BenchCommand, Command, ConfigCommand};
 use crate::failure::{Failure, INCONCLUSIVE};
+use crate::interrupt::Interrupt;
 use crate::session::Session;
+use paritas_connect::Context;
 
 /// The runtime that connectors need.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     built.map_err(|error| Failure::new("internal", INCONCLUSIVE, "cannot start the runtime").detail(error))
+}
+
+/// Does what a command is for, until it ends or somebody interrupts it; says which it was.
+fn until_interrupted<T>(work: impl AsyncFnOnce(&Context) -> T) -> Result<(T, bool), Failure> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
+        let cx = Context::default();
+        let interrupt = Interrupt::watch(cx.cancel_token().clone())
+            .map_err(|error| Failure::new("internal", INCONCLUSIVE, "cannot receive signals").detail(error))?;
+        let result = work(&cx).await;
+        Ok((result, interrupt.seen()))
+    });
+    // A reader that is blocked in a system call must not keep the result from being printed.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Carries out a command and returns its exit code.

@@ -3,13 +3,11 @@
 use super::chosen::{Chosen, chosen};
 use super::printed;
 use crate::arguments::{Deny, ProbeArgs, UntilArg};
-use crate::commands::runtime;
+use crate::commands::until_interrupted;
 use crate::configuration;
-use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED};
-use crate::interrupt::Interrupt;
+use crate::failure::{Failure, INTERRUPTED};
 use crate::runs::{self, Options, ProbeOptions, Until};
 use crate::session::Session;
-use paritas_connect::Context;
 
 /// Probes and reports; the exit code is that of the contract, or of the style asked for.
 pub fn run(session: &Session, arguments: &ProbeArgs) -> Result<u8, Failure> {
@@ -35,18 +33,10 @@ pub fn run(session: &Session, arguments: &ProbeArgs) -> Result<u8, Failure> {
             UntilArg::Recovered => Until::Recovered,
         },
     };
-    let runtime = runtime()?;
-    let (result, interrupted) = runtime.block_on(async {
-        let cx = Context::default();
-        let interrupt = Interrupt::watch(cx.cancel_token().clone())
-            .map_err(|error| Failure::new("internal", INCONCLUSIVE, "cannot receive signals").detail(error))?;
-        let result = match &chosen {
-            Chosen::Links { config, names } => runs::probe_link(&cx, config, names, &options, &probe).await,
-            Chosen::Pair { source, replica } => runs::probe_pair(&cx, source, replica, &options, &probe).await,
-        };
-        Ok::<_, Failure>((result, interrupt.seen()))
+    let (result, interrupted) = until_interrupted(async |cx| match &chosen {
+        Chosen::Links { config, names } => runs::probe_link(cx, config, names, &options, &probe).await,
+        Chosen::Pair { source, replica } => runs::probe_pair(cx, source, replica, &options, &probe).await,
     })?;
-    runtime.shutdown_background();
     let mut report = result.map_err(Failure::from)?;
     if interrupted {
         report.exit_code = INTERRUPTED;

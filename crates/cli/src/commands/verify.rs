@@ -3,14 +3,12 @@
 use super::chosen::{Chosen, chosen};
 use super::printed::{self, word};
 use crate::arguments::{self, Deny, ExitStyle, VerifyArgs};
-use crate::commands::runtime;
+use crate::commands::until_interrupted;
 use crate::configuration;
-use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED};
-use crate::interrupt::Interrupt;
+use crate::failure::{Failure, INTERRUPTED};
 use crate::progress::Display;
 use crate::runs::{self, Manners, Monitor, Options};
 use crate::session::{Session, Style};
-use paritas_connect::Context;
 use paritas_report::{Called, Report};
 
 /// Verifies and reports; the exit code is that of the contract, or of the style asked for.
@@ -22,21 +20,16 @@ pub fn run(session: &Session, arguments: &VerifyArgs) -> Result<u8, Failure> {
         options = runs::with_secrets(&configuration::load(session)?, &options)?;
     }
     let monitor = Monitor::default();
-    let runtime = runtime()?;
     let display = Display::start(session, &monitor);
-    let (result, interrupted) = runtime.block_on(async {
-        let cx = Context::default().with_parallel(options.parallel);
-        let interrupt = Interrupt::watch(cx.cancel_token().clone())
-            .map_err(|error| Failure::new("internal", INCONCLUSIVE, "cannot receive signals").detail(error))?;
-        let result = match &chosen {
-            Chosen::Links { config, names } => runs::verify_links(&cx, config, names, &options, &monitor).await,
-            Chosen::Pair { source, replica } => runs::verify_pair(&cx, source, replica, &options, &monitor).await,
-        };
-        Ok::<_, Failure>((result, interrupt.seen()))
-    })?;
+    let ended = until_interrupted(async |cx| {
+        let cx = &cx.clone().with_parallel(options.parallel);
+        match &chosen {
+            Chosen::Links { config, names } => runs::verify_links(cx, config, names, &options, &monitor).await,
+            Chosen::Pair { source, replica } => runs::verify_pair(cx, source, replica, &options, &monitor).await,
+        }
+    });
     drop(display);
-    // A reader blocked in a system call must not keep the result from being printed.
-    runtime.shutdown_background();
+    let (result, interrupted) = ended?;
     let mut report = match result {
         Ok(report) => report,
         Err(error) => return Err(interrupted_failure(error.into(), interrupted)),

@@ -234,7 +234,7 @@ impl<'a> Work<'a> {
         let found: Vec<(&RowChange, &PlacedRow)> =
             changes.iter().filter_map(|change| Some((change, rows.get(&after_place(change)?)?))).collect();
         if self.key.is_empty() {
-            return self.keyless(&found).await;
+            return self.keyless(&found, Self::inserted).await;
         }
         let twins = self.twins(&found.iter().map(|(_, row)| *row).collect::<Vec<_>>()).await?;
         for ((change, row), twin) in found.into_iter().zip(twins) {
@@ -258,8 +258,12 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Rows of a table without a key: lost as far as the old primary has more of them.
-    async fn keyless(&mut self, found: &[(&RowChange, &PlacedRow)]) -> Result<()> {
+    /// Rows of a table without a key: `lost` as far as the old primary has more of them.
+    async fn keyless(
+        &mut self,
+        found: &[(&RowChange, &PlacedRow)],
+        lost: fn(&mut Self, &RowChange, &PlacedRow),
+    ) -> Result<()> {
         let values: Vec<Vec<Option<String>>> = found.iter().map(|(_, row)| row.values.clone()).collect();
         if !self.count(&values).await? {
             self.miss(TOO_MANY, found.len());
@@ -269,7 +273,7 @@ impl<'a> Work<'a> {
             let surplus = self.surplus.entry(identity(&row.values)).or_default();
             if *surplus > 0 {
                 *surplus -= 1;
-                self.inserted(change, row);
+                lost(self, change, row);
             } else {
                 self.table.present += 1;
             }
@@ -317,31 +321,13 @@ impl<'a> Work<'a> {
             }
         }
         if self.key.is_empty() {
-            return self.keyless_updates(&moved_on).await;
+            return self.keyless(&moved_on, Self::vanished).await;
         }
         let twins = self.twins(&moved_on.iter().map(|(_, row)| *row).collect::<Vec<_>>()).await?;
         for ((change, row), twin) in moved_on.into_iter().zip(twins) {
             match twin {
                 Some(twin) => self.updated(change, row, &twin, true),
                 None => self.vanished(change, row),
-            }
-        }
-        Ok(())
-    }
-
-    async fn keyless_updates(&mut self, found: &[(&RowChange, &PlacedRow)]) -> Result<()> {
-        let values: Vec<Vec<Option<String>>> = found.iter().map(|(_, row)| row.values.clone()).collect();
-        if !self.count(&values).await? {
-            self.miss(TOO_MANY, found.len());
-            return Ok(());
-        }
-        for (change, row) in found {
-            let surplus = self.surplus.entry(identity(&row.values)).or_default();
-            if *surplus > 0 {
-                *surplus -= 1;
-                self.vanished(change, row);
-            } else {
-                self.table.present += 1;
             }
         }
         Ok(())
