@@ -178,6 +178,9 @@ impl<'a> Work<'a> {
         let accounted = table.lost.total() + table.present;
         table.unnamed = table.rows.total().saturating_sub(accounted);
         table.complete = table.why.is_empty() && table.unnamed == 0;
+        if !table.complete {
+            self.sums.iter_mut().for_each(|sum| sum.miss("rows that are not named are left out"));
+        }
         table.amounts = self.sums.into_iter().map(Sum::finish).collect();
         self.table
     }
