@@ -290,8 +290,8 @@ pub fn forked(world: &World) {
         decision: "no-go",
         reasons: &[
             "fail: the old primary and the new primary are two clusters",
-            "fail: the new primary is still a standby",
-            "unknown: how much is lost is not known: the replica does not answer, or was not promoted",
+            "fail: nothing was promoted yet: the new primary is still a standby",
+            "unknown: how much is lost is not known: nothing was promoted yet",
         ],
     };
     demand_failover(&urls, &[], &stranger, "a standby of another cluster");
