@@ -95,6 +95,62 @@ fn a_switched_segment_is_read_over() {
     assert_eq!((xids(&found), found.is_proven()), (vec![1, 2], true));
 }
 
+/// What follows a segment that ends with a switch.
+#[derive(Debug, Clone, Copy)]
+enum Following {
+    Missing,
+    Zeros,
+    Recycled,
+    Commit,
+}
+
+#[rstest]
+#[case::of_a_server_that_wrote_nothing_there(Following::Zeros, vec![], true)]
+#[case::with_an_old_segment_there(Following::Recycled, vec![], true)]
+#[case::with_more(Following::Commit, vec![2], true)]
+#[case::which_may_have_been_taken_away(Following::Missing, vec![], false)]
+fn a_switch_may_be_the_last_before_the_position(
+    #[case] following: Following,
+    #[case] commits: Vec<u32>,
+    #[case] proven: bool,
+) {
+    let mut log = Log::new(BASE);
+    log.commit(1);
+    log.switch();
+    let from = log.position();
+    assert_eq!(from % SEGMENT, 0);
+    if matches!(following, Following::Commit) {
+        log.commit(2);
+    }
+    let mut image = log.image(Tail::Zeros);
+    match following {
+        Following::Zeros => image.resize(image.len() + SEGMENT as usize, 0),
+        Following::Recycled => {
+            let mut old = Log::new(BASE - 64 * SEGMENT);
+            old.filler(1, SEGMENT as usize);
+            image.extend(&old.bytes[..SEGMENT as usize]);
+        }
+        Following::Missing | Following::Commit => {}
+    }
+    let folder = tempfile::tempdir().unwrap();
+    log.write_files(folder.path(), &image);
+    let found = lost(folder.path(), from);
+    assert_eq!((xids(&found), found.is_proven()), (commits, proven), "{:?}", found.doubts);
+    // The position itself is none of the doubts.
+    assert!(found.doubts.iter().all(|doubt| matches!(doubt, Doubt::End { .. })), "{:?}", found.doubts);
+}
+
+#[test]
+fn zeros_without_a_switch_before_the_position_are_no_end() {
+    let mut log = Log::new(BASE);
+    log.commit(1);
+    let image = log.image(Tail::Zeros);
+    let folder = tempfile::tempdir().unwrap();
+    log.write_files(folder.path(), &image);
+    let found = lost(folder.path(), BASE + SEGMENT);
+    assert!(!found.is_proven(), "{found:?}");
+}
+
 #[rstest]
 #[case::named(0, vec![1, 2], true)]
 #[case::of_another(8, vec![1], false)]

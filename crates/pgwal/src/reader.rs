@@ -195,6 +195,8 @@ impl Reader {
         let page_bytes = self.folder.page_bytes();
         let here = self.folder.page_of(self.start);
         let at_head = self.start - here <= LONG_HEADER as u64;
+        let segment = self.segment_size().bytes();
+        let at_segment = at_head && here % segment == 0;
         // At the head of a page, the record before it ends on the page before.
         let mut page = if at_head { here.saturating_sub(page_bytes) } else { here };
         for _ in 0..BACK_PAGES_MAX {
@@ -204,6 +206,10 @@ impl Reader {
                     return Ok(());
                 }
                 Ok(_) if page > 0 => page = page.saturating_sub(page_bytes),
+                // Up to the end of a segment there are zeros after a switch, whose record stands before them.
+                Err(Stop::At(_, Why::NeverWritten)) if at_segment && page % segment != 0 => {
+                    page = page.saturating_sub(page_bytes);
+                }
                 Err(Stop::Failed(error)) => return Err(Stop::Failed(error)),
                 Ok(_) | Err(Stop::At(..)) => break,
             }
