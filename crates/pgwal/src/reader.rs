@@ -196,7 +196,7 @@ impl Reader {
         let here = self.folder.page_of(self.start);
         let at_head = self.start - here <= LONG_HEADER as u64;
         let segment = self.segment_size().bytes();
-        let at_segment = at_head && here % segment == 0;
+        let at_segment = at_head && here.is_multiple_of(segment);
         // At the head of a page, the record before it ends on the page before.
         let mut page = if at_head { here.saturating_sub(page_bytes) } else { here };
         for _ in 0..BACK_PAGES_MAX {
@@ -207,7 +207,7 @@ impl Reader {
                 }
                 Ok(_) if page > 0 => page = page.saturating_sub(page_bytes),
                 // Up to the end of a segment there are zeros after a switch, whose record stands before them.
-                Err(Stop::At(_, Why::NeverWritten)) if at_segment && page % segment != 0 => {
+                Err(Stop::At(_, Why::NeverWritten)) if at_segment && !page.is_multiple_of(segment) => {
                     page = page.saturating_sub(page_bytes);
                 }
                 Err(Stop::Failed(error)) => return Err(Stop::Failed(error)),
