@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod faulty;
 mod heartbeat;
+pub mod logs;
 mod memory;
 mod observe;
 mod pace;

@@ -51,6 +51,11 @@ pub trait Store: Debug + Send + Sync {
         None
     }
 
+    /// Logs of records, where the store has them.
+    fn logs(&self) -> Option<&dyn crate::logs::Logs> {
+        None
+    }
+
     /// Files, where the store has them.
     fn files(&self) -> Option<&dyn Files> {
         None

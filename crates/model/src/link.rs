@@ -15,6 +15,8 @@ pub struct Region(pub String);
 pub enum StoreKind {
     /// A PostgreSQL server (also as TimescaleDB).
     Postgres,
+    /// A Kafka cluster.
+    Kafka,
     /// Any files below a path or an object store prefix.
     Files,
     /// Parquet files read as one table.
@@ -32,6 +34,7 @@ impl StoreKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
             Self::Files => "files",
             Self::Parquet => "parquet",
             Self::Csv => "csv",
