@@ -29,6 +29,10 @@ fn dataset(check: &Check) -> &str {
         Check::Coverage(_) => "coverage",
         Check::Lineage(_) => "lineage",
         Check::Probe(_) => "probe",
+        Check::Groups(_) => "groups",
+        Check::Health(_) => "health",
+        Check::Offsets(_) => "offsets",
+        Check::Continuity(check) => &check.dataset,
     }
 }
 
@@ -121,7 +125,12 @@ impl Totals {
                 self.seconds += finite(check.seconds);
                 add_counts(&mut self.file_differences, &check.differences);
             }
-            Check::Lag(_) | Check::Coverage(_) => {}
+            Check::Lag(_)
+            | Check::Coverage(_)
+            | Check::Groups(_)
+            | Check::Health(_)
+            | Check::Offsets(_)
+            | Check::Continuity(_) => {}
         }
     }
 
