@@ -16,11 +16,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("connect", &["model", "digest"]),
     ("connect-postgres", &["model", "digest", "connect"]),
     ("connect-lake", &["model", "digest", "connect"]),
-    ("verify", &["model", "digest", "connect"]),
+    ("verify", &["model", "digest", "connect", "logs"]),
     ("config", &["model", "digest", "connect"]),
     ("state", &["model", "digest"]),
     ("report", &["model"]),
     ("lag", &["model"]),
+    ("logs", &["model", "digest"]),
     ("probe", &["model"]),
     (
         "engine",
@@ -35,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "state",
             "report",
             "lag",
+            "logs",
             "pgwal",
             "probe",
         ],
@@ -45,7 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that do no input or output of their own.
-const PURE: &[&str] = &["model", "digest", "lag", "probe"];
+const PURE: &[&str] = &["model", "digest", "lag", "logs", "probe"];
 /// What those crates must not mention outside tests.
 const IMPURE: &[&str] = &["std::fs", "std::net", "tokio::", "std::process"];
 

@@ -1,0 +1,1 @@
+//! Whether two partitions hold the same records in the same order, and which records differ.

@@ -1,0 +1,6 @@
+//! What two logs of records say about each other. Pure: no store, no clock.
+//!
+//! [`content`] says whether a mirrored partition holds the same records in the same order as its source,
+//! and which records differ.
+
+pub mod content;
