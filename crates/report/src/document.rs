@@ -103,6 +103,8 @@ pub enum Check {
     Offsets(crate::OffsetsCheck),
     /// Do numbers follow each other without gaps?
     Continuity(crate::ContinuityCheck),
+    /// What of the source is kept for the time when it is gone?
+    Snapshot(crate::SnapshotCheck),
 }
 
 impl Check {
@@ -120,6 +122,7 @@ impl Check {
             Self::Health(check) => check.problem.as_ref(),
             Self::Offsets(check) => check.problem.as_ref(),
             Self::Continuity(check) => check.problem.as_ref(),
+            Self::Snapshot(check) => check.problem.as_ref(),
         }
     }
 
@@ -137,6 +140,7 @@ impl Check {
             Self::Health(check) => &mut check.problem,
             Self::Offsets(check) => &mut check.problem,
             Self::Continuity(check) => &mut check.problem,
+            Self::Snapshot(check) => &mut check.problem,
         }
     }
 
@@ -154,6 +158,7 @@ impl Check {
             Self::Health(check) => check.verdict,
             Self::Offsets(check) => check.verdict,
             Self::Continuity(check) => check.verdict,
+            Self::Snapshot(check) => check.verdict,
         }
     }
 }

@@ -28,7 +28,7 @@ pub use json::Json;
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
 pub use logs::{
     ContinuityCheck, ContinuityItem, GroupLag, GroupOffsets, GroupPartition, GroupsCheck, HealthCheck, HealthItem,
-    LogCheck, LogFinding, LogWindow, OffsetsCheck, PartitionOffsets, ShownRecord,
+    LogCheck, LogFinding, LogWindow, OffsetsCheck, PartitionOffsets, ShownRecord, SnapshotCheck,
 };
 pub use lost_rows::{LostAmount, LostRow, LostRows, LostTable, RowChanges, TouchedTable};
 pub use nagios::{Nagios, nagios_code, nagios_error};

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 pub struct LogCheck {
     /// Compared partitions, in the order of their numbers.
     pub partitions: Vec<LogWindow>,
-    /// Records per class, all partitions together: `missing`, `not_yet_mirrored`, `altered`, … Classes without any are
-    /// absent.
+    /// Records per class, all partitions together. Proven: `missing`, `altered`, `foreign`, `duplicate`, `reordered`,
+    /// `wrong_partition`, `aborted`. Seen without proof: `unproven`. No violations: `not_yet_mirrored`, `undecided`,
+    /// `aborted_allowed`, `expired_on_replica`, `expired_on_source`, `superseded`. Classes without any are absent.
     pub classes: BTreeMap<String, u64>,
     /// What differs, at most as much as asked for.
     pub findings: Vec<LogFinding>,
@@ -47,30 +48,34 @@ pub struct LogWindow {
 /// Records that differ, one or a run of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogFinding {
-    /// `missing`, `not_yet_mirrored`, `expired`, `compacted`, `aborted_at_source`, `duplicate`, `reordered`, `altered`,
-    /// `foreign`, `wrong_partition`.
+    /// `missing`, `altered`, `foreign`, `duplicate`, `reordered`, `wrong_partition`, `aborted`, `undecided`,
+    /// `not_yet_mirrored` or `expired`.
     pub class: String,
     /// `proven`, `in_flight` or `unproven`.
     pub proof: String,
     /// The partition.
     pub partition: i32,
+    /// The partition of the replica that has records of `wrong_partition`, by the number of the source's partition that
+    /// it is a copy of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub found_in: Option<i32>,
     /// First and last offset on the source.
     pub source: Option<(u64, u64)>,
     /// First and last offset on the replica.
     pub replica: Option<(u64, u64)>,
     /// How many records.
     pub records: u64,
+    /// Whether that many is a lower bound.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub at_least: bool,
     /// Times of the first and the last of them, RFC 3339 in UTC.
     pub times: Option<(String, String)>,
     /// What differs in an altered record: `key`, `value`, `headers`, `timestamp`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub parts: Vec<String>,
-    /// The first of them on the source, as far as it can be shown.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub source_record: Option<ShownRecord>,
-    /// The first of them on the replica.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub replica_record: Option<ShownRecord>,
+    /// The first of them, as far as it can be shown, as each side has it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub shown: Vec<ShownRecord>,
     /// What more there is to say.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub note: Option<String>,
@@ -79,10 +84,16 @@ pub struct LogFinding {
 /// A record for people. Long keys and values are cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShownRecord {
+    /// `source` or `replica`.
+    pub side: String,
+    /// Its offset there.
+    pub offset: u64,
     /// Its key.
     pub key: Value,
     /// Its value.
     pub value: Value,
+    /// Bytes of the value in full; `null` where it has none.
+    pub value_bytes: Option<u64>,
     /// Its headers, where they matter.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub headers: Vec<(String, Value)>,
@@ -306,4 +317,36 @@ pub struct ContinuityItem {
     pub count: u64,
     /// The offset of the record where it was noticed.
     pub offset: Option<u64>,
+}
+
+/// What was kept of a source, for the time when it is gone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotCheck {
+    /// Pass when everything that was asked for is kept.
+    pub verdict: Verdict,
+    /// The id of the snapshot; `null` where none could be kept.
+    pub snapshot: Option<String>,
+    /// The snapshot that it went on from, so that only what came since was read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub after: Option<String>,
+    /// Logs.
+    pub logs: u64,
+    /// Partitions.
+    pub partitions: u64,
+    /// Records that it describes.
+    pub records: u64,
+    /// Those of them that were read for it.
+    pub records_read: u64,
+    /// Groups of readers whose offsets are in it.
+    pub groups: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Duration of the check.
+    pub seconds: f64,
+    /// Things to know about the result.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
+    /// Why it could not be taken.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<Problem>,
 }

@@ -61,7 +61,7 @@ fn hide_records(log: &mut LogCheck, privacy: Privacy) {
         hide_detail(&mut window.problem);
     }
     for finding in &mut log.findings {
-        for record in finding.source_record.iter_mut().chain(&mut finding.replica_record) {
+        for record in &mut finding.shown {
             let headers = record.headers.iter_mut().map(|(_, value)| value);
             for value in [&mut record.key, &mut record.value].into_iter().chain(headers) {
                 *value = Value::Text(hidden(value, privacy));

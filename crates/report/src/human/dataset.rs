@@ -26,6 +26,7 @@ pub(super) fn write(page: &mut Page<'_>, view: &DatasetView<'_>) -> io::Result<(
             Check::Health(check) => logs::health(page, check)?,
             Check::Offsets(check) => logs::offsets(page, check)?,
             Check::Continuity(check) => logs::continuity(page, check)?,
+            Check::Snapshot(check) => logs::snapshot(page, check)?,
         }
     }
     Ok(())
@@ -44,6 +45,7 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
                 facts.push(counted(check.groups.len() as u64, "group"));
                 facts.push("each may go on".to_owned());
             }
+            Check::Snapshot(check) => facts.extend(check.snapshot.iter().map(|id| escape(id))),
             Check::Continuity(check) => facts.push(format!("{} unbroken", counted(check.sequences, "sequence"))),
             Check::Parity(check) => {
                 facts.push(match &check.pages {

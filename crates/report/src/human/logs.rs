@@ -5,7 +5,7 @@ use super::page::{Page, Paint};
 use crate::text::{counted, escape, grouped, value};
 use crate::{
     ContinuityCheck, GroupLag, GroupOffsets, GroupPartition, GroupsCheck, HealthCheck, LagSeconds, LogCheck,
-    LogFinding, OffsetsCheck, ParityCheck, PartitionOffsets,
+    LogFinding, OffsetsCheck, ParityCheck, PartitionOffsets, SnapshotCheck,
 };
 use paritas_model::{Verdict, format_duration};
 use std::collections::BTreeMap;
@@ -56,9 +56,12 @@ pub(super) fn parity(page: &mut Page<'_>, check: &ParityCheck, log: &LogCheck) -
 fn classes(classes: &BTreeMap<String, u64>) -> String {
     let words = |name: &str| match name {
         "not_yet_mirrored" => "not yet mirrored".to_owned(),
-        "aborted_at_source" => "aborted at the source".to_owned(),
-        "expired" => "expired by retention".to_owned(),
-        "compacted" => "compacted away".to_owned(),
+        "aborted" => "aborted at the source".to_owned(),
+        "aborted_allowed" => "aborted at the source (allowed)".to_owned(),
+        "undecided" => "of open transactions".to_owned(),
+        "expired_on_replica" => "expired on the replica".to_owned(),
+        "expired_on_source" => "expired on the source".to_owned(),
+        "superseded" => "superseded by later ones of their key".to_owned(),
         "wrong_partition" => "in the wrong partition".to_owned(),
         other => other.replace('_', " "),
     };
@@ -73,14 +76,16 @@ fn span((first, last): (u64, u64)) -> String {
 
 fn finding(page: &mut Page<'_>, one: &LogFinding) -> io::Result<()> {
     let (sigil, paint) = match one.class.as_str() {
-        "missing" | "not_yet_mirrored" | "expired" | "compacted" => ("-", Paint::Source),
+        "missing" | "not_yet_mirrored" => ("-", Paint::Source),
         "altered" | "reordered" => ("~", Paint::Warn),
         _ => ("+", Paint::Replica),
     };
     let mut places = Vec::new();
     places.extend(one.source.map(|range| format!("source {}", span(range))));
     places.extend(one.replica.map(|range| format!("replica {}", span(range))));
-    let count = if one.records == 1 { String::new() } else { format!(" {}", counted(one.records, "record")) };
+    let at_least = if one.at_least { "at least " } else { "" };
+    let count = if one.records == 1 { String::new() } else { format!(" {at_least}{}", counted(one.records, "record")) };
+    places.extend(one.found_in.map(|partition| format!("found in partition {partition}")));
     let proof = match one.proof.as_str() {
         "proven" => String::new(),
         other => format!(" ({})", other.replace('_', " ")),
@@ -93,14 +98,12 @@ fn finding(page: &mut Page<'_>, one: &LogFinding) -> io::Result<()> {
         let times = if first == last { first.clone() } else { format!("{first} to {last}") };
         page.line(8, &page.paint(Paint::Dim, &escape(&times)))?;
     }
-    for (label, record) in [("source:", &one.source_record), ("replica:", &one.replica_record)] {
-        let Some(record) = record else { continue };
+    for record in &one.shown {
         let headers: Vec<String> =
             record.headers.iter().map(|(name, shown)| format!("{}={}", escape(name), value(shown))).collect();
         let headers = if headers.is_empty() { String::new() } else { format!(" headers [{}]", headers.join(", ")) };
-        let time = record.time.as_ref().filter(|_| one.times.is_none()).map(|time| format!(" at {}", escape(time)));
-        let text = format!("{} = {}{headers}{}", value(&record.key), value(&record.value), time.unwrap_or_default());
-        page.labelled(8, Paint::Dim, label, &text)?;
+        let text = format!("{} = {}{headers}", value(&record.key), value(&record.value));
+        page.labelled(8, Paint::Dim, &format!("{} {}:", escape(&record.side), record.offset), &text)?;
     }
     match &one.note {
         Some(note) => page.wrapped(8, note),
@@ -291,6 +294,17 @@ pub(super) fn continuity(page: &mut Page<'_>, check: &ContinuityCheck) -> io::Re
     }
     if check.items.len() > shown || check.items_truncated {
         page.line(4, &page.paint(Paint::Dim, "… and more; see them with --max-differences, as text or with --json"))?;
+    }
+    problem(page, check.problem.as_ref())
+}
+
+/// What was kept of a source.
+pub(super) fn snapshot(page: &mut Page<'_>, check: &SnapshotCheck) -> io::Result<()> {
+    if let Some(id) = &check.snapshot {
+        page.line(2, &format!("snapshot {}", escape(id)))?;
+    }
+    for note in &check.notes {
+        page.wrapped(4, &format!("note: {note}"))?;
     }
     problem(page, check.problem.as_ref())
 }
