@@ -15,7 +15,7 @@ use std::time::Instant;
 
 /// A store of logs. Nothing is written, no group is joined and no offset is committed.
 #[async_trait]
-pub trait Logs: fmt::Debug + Send + Sync {
+pub trait Logs: fmt::Debug + Send + std::marker::Sync {
     /// Who the cluster is, its brokers, and all its logs with the state of their partitions, in as few
     /// requests as the store allows.
     async fn survey(&self, cx: &Context) -> Result<Survey>;
