@@ -1,2 +1,5 @@
 //! The connector for Apache Kafka.
+
+pub mod mm2;
+
 pub use rdkafka::bindings::rd_kafka_version;
