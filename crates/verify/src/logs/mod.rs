@@ -2,6 +2,7 @@
 
 mod ledger;
 mod outcome;
+mod reading;
 mod request;
 mod side;
 
