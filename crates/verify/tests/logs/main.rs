@@ -4,4 +4,5 @@
 
 mod faults;
 mod honest;
+mod planted;
 mod world;

@@ -119,7 +119,7 @@ impl Explainer {
         match (committed.faithful, all.faithful) {
             (true, _) => committed,
             (false, true) => all,
-            _ if cost(&all) <= cost(&committed) => all,
+            _ if all.takes_aborted() && cost(&all) <= cost(&committed) => all,
             _ => committed,
         }
     }
@@ -129,8 +129,9 @@ impl Explainer {
         let Alignment { runs, mut ambiguous, faithful } = align(&names.items, &names.replica, stretch.lie);
         if stretch.lie.begins_open() && !stretch.lie.meets_behind {
             // Nothing pins the records of one side to those of the other but what they hold. Where that repeats, the
-            // source may have only later ones of those that the replica has.
-            ambiguous |= repeat(&names.items) || repeat(&names.replica);
+            // source may have only later ones of those that the replica has: the replica then goes on behind them.
+            let ahead = runs.last().is_none_or(|last| last.replica + last.len < names.replica.len());
+            ambiguous |= repeat(&names.items) || ahead && repeat(&names.replica);
         }
         let mut layout = Layout { items, aborted, names, runs, ambiguous, faithful };
         if stretch.lie.source_cut && !stretch.lie.meets_behind {
@@ -293,6 +294,12 @@ impl Layout {
             (s, r) = (run.source + run.len, run.replica + run.len);
         }
         holes
+    }
+
+    /// Whether a record of an aborted transaction is one of the replica.
+    fn takes_aborted(&self) -> bool {
+        let taken = |run: &Run| self.items.get(run.source..run.source + run.len).unwrap_or_default();
+        self.runs.iter().flat_map(taken).any(|seen| seen.state == State::Aborted)
     }
 
     /// What speaks against it: records that a faithful copy would have or would not have, records of aborted
