@@ -9,6 +9,7 @@ mod ends;
 mod errors;
 mod groups;
 mod heard;
+pub mod mm2;
 mod options;
 mod reader;
 mod reading;

@@ -128,10 +128,9 @@ impl Growths {
         let share = Self::POINTS_MAX / expected.max(self.by.len()).max(1);
         let growth = match self.by.get_mut(partition) {
             Some(growth) => growth,
-            None => self
-                .by
-                .entry(partition.clone())
-                .or_insert_with(|| Growth::with_max(share.min(Self::POINTS_EACH_MAX))),
+            None => {
+                self.by.entry(partition.clone()).or_insert_with(|| Growth::with_max(share.min(Self::POINTS_EACH_MAX)))
+            }
         };
         growth.push(seen, incarnation)
     }

@@ -3,8 +3,13 @@
 //! [`content`] says whether a mirrored partition holds the same records in the same order as its source,
 //! and which records differ.
 //!
-//! [`ages`] and [`readers`] say how far groups of readers are behind.
+//! [`ages`] and [`readers`] say how far groups of readers are behind, [`health`] whether servers hold
+//! partitions as they should, [`naming`] and [`coverage`] which logs a mirror carries.
 
 pub mod ages;
 pub mod content;
+pub mod coverage;
+pub mod health;
+pub mod naming;
 pub mod readers;
+pub mod settings;

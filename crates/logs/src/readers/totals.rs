@@ -42,10 +42,9 @@ impl GroupTotals {
             let Some(own) = lag.seconds else { continue };
             totals.seconds = Some(match totals.seconds {
                 None => own,
-                Some(sum) => Interval {
-                    low: sum.low.max(own.low),
-                    high: sum.high.zip(own.high).map(|(sum, own)| sum.max(own)),
-                },
+                Some(sum) => {
+                    Interval { low: sum.low.max(own.low), high: sum.high.zip(own.high).map(|(sum, own)| sum.max(own)) }
+                }
             });
         }
         totals
