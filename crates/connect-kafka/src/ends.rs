@@ -37,7 +37,7 @@ pub(crate) fn ends(line: &Line, cx: &Context, partitions: &[Partition]) -> Resul
         let (mut starts, mut stables, mut tails) = (next()?, next()?, next()?);
         for one in &list {
             let partition = one.partition;
-            let mut take = |from: &mut Found| from.remove(partition).unwrap_or_else(|| Err(Fault::of(codes::NO_ENTRY)));
+            let take = |from: &mut Found| from.remove(partition).unwrap_or_else(|| Err(Fault::of(codes::NO_ENTRY)));
             let both = (take(&mut starts), take(&mut stables), take(&mut tails));
             match together(both, asked, answered) {
                 Err(fault) if codes::leader_moves(fault.code) && attempt < ATTEMPTS_MAX => continue,
@@ -108,11 +108,7 @@ fn together((start, stable, end): Triple, asked: Instant, answered: Instant) -> 
 }
 
 /// The first offsets of these times, in their order. Blocks.
-pub(crate) fn offsets_at(
-    line: &Line,
-    cx: &Context,
-    wanted: &[(Partition, i64)],
-) -> Result<Vec<Known<Option<u64>>>> {
+pub(crate) fn offsets_at(line: &Line, cx: &Context, wanted: &[(Partition, i64)]) -> Result<Vec<Known<Option<u64>>>> {
     let mut results: Vec<Option<Known<Option<u64>>>> = wanted.iter().map(|_| None).collect();
     // A request takes every partition once.
     let mut rounds: Vec<Vec<usize>> = Vec::new();

@@ -68,8 +68,8 @@ impl Asker {
     /// A cluster that gave no answer, with what was heard about its connections.
     pub(crate) fn unreachable(&self, doing: impl Display, failures: &[Said], fault: Option<&Fault>) -> Error {
         let first = |wanted: fn(&Said) -> bool| failures.iter().rev().find(|said| wanted(said));
-        let telling = first(|said| is_login(said))
-            .or_else(|| first(|said| is_tls(said)))
+        let telling = first(is_login)
+            .or_else(|| first(is_tls))
             .or_else(|| first(|said| said.advertised))
             .or_else(|| failures.last());
         let Some(said) = telling else {

@@ -193,7 +193,14 @@ impl Reader<'_> {
                 let Some(topic) = self.topics.get(lane.topic) else { break };
                 self.feed.start(topic, lane.partition.index, from).map_err(|fault| {
                     let doing = format!("read {}", range.partition);
-                    self.line.failure(self.cx, &doing, &fault, "Read", On::Topic(&range.partition.log), &self.open.heard)
+                    self.line.failure(
+                        self.cx,
+                        &doing,
+                        &fault,
+                        "Read",
+                        On::Topic(&range.partition.log),
+                        &self.open.heard,
+                    )
                 })?;
                 lane.reading = Some(Reading { range: number, next: range.from, to: range.to });
             }
@@ -284,7 +291,8 @@ impl Reader<'_> {
             return Ok(());
         }
         self.size = (self.size.0 + messages.len() as u64, self.size.1 + bytes);
-        let Some(range) = self.lanes.get(run.lane).and_then(|lane| lane.reading.as_ref()).map(|reading| reading.range) else {
+        let Some(range) = self.lanes.get(run.lane).and_then(|lane| lane.reading.as_ref()).map(|reading| reading.range)
+        else {
             return Ok(());
         };
         self.send(Fed::Batch(range, Batch::new(messages, bytes, &self.open.client)))
@@ -385,5 +393,6 @@ fn truncated(message: String) -> Error {
 fn backwards(lanes: &[Lane], lane: usize, offset: u64) -> Error {
     let partition = lanes.get(lane).map(|lane| lane.partition.to_string()).unwrap_or_default();
     let message = format!("{partition} gave the record at offset {offset} a second time");
-    Error::new(FailureKind::Transient, "data.changed", message).hint("the log was cut and written anew while it was read")
+    Error::new(FailureKind::Transient, "data.changed", message)
+        .hint("the log was cut and written anew while it was read")
 }

@@ -370,7 +370,10 @@ unsafe fn settings(seen: *const rd::rd_kafka_ConfigResource_t) -> SettingsSeen {
         let code = resource_error(seen);
         if code != 0 {
             let said = text(rd::rd_kafka_ConfigResource_error_string(seen));
-            return SettingsSeen { topic, settings: Err(said.map_or_else(|| Fault::of(code), |said| Fault { code, said })) };
+            return SettingsSeen {
+                topic,
+                settings: Err(said.map_or_else(|| Fault::of(code), |said| Fault { code, said })),
+            };
         }
         let mut count = 0;
         let entries = rd::rd_kafka_ConfigResource_configs(seen, &raw mut count);
