@@ -70,7 +70,7 @@ pub(crate) fn policy(seen: &Seen, one: &Mirrored, options: &LogOptions) -> Polic
 }
 
 /// What a comparison is told beside the topics.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Terms<'a> {
     pub(crate) key: &'a paritas_digest::DigestKey,
     pub(crate) settle: Duration,

@@ -115,7 +115,7 @@ pub(crate) struct Seen {
 }
 
 /// Which logs of a link are wanted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     /// Whether a log of the source is part of the link.
     pub(crate) takes: &'a (dyn Fn(&str) -> bool + Send + Sync),

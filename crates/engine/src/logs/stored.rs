@@ -115,7 +115,7 @@ impl Snapshot {
 }
 
 /// What is asked of a snapshot.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) link: &'a str,
     pub(crate) options: &'a LogOptions,
