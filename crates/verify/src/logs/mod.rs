@@ -1,10 +1,12 @@
 //! Comparing mirrored logs: partition by partition, in order, record by record where they differ.
 
+mod groups;
 mod ledger;
 mod outcome;
 mod request;
 mod side;
 
+pub use groups::{Beside, groups};
 pub use ledger::{ChainOf, Ledger};
 pub use outcome::{Outcome, Read, Window};
 pub use request::{Facing, Phase, Request, Topic};
