@@ -1,2 +1,22 @@
 //! The connector for Apache Kafka.
-pub use rdkafka::bindings::rd_kafka_version;
+
+mod batch;
+mod bindings;
+mod client;
+mod codes;
+mod configs;
+mod ends;
+mod errors;
+mod groups;
+mod heard;
+pub mod mm2;
+mod options;
+mod reader;
+mod reading;
+mod store;
+mod survey;
+mod traces;
+mod url;
+
+pub use options::KafkaOptions;
+pub use store::KafkaStore;

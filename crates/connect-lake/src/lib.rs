@@ -21,7 +21,6 @@ mod remote;
 mod rows;
 mod site;
 mod source;
-mod text;
 
 pub use csv::CsvStore;
 pub use fetch::ListedFiles;

@@ -23,6 +23,7 @@ mod secret;
 pub mod shown;
 mod standing;
 mod store;
+pub mod text;
 mod transactions;
 
 pub use arrow_rows::render_arrow;

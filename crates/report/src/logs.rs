@@ -206,7 +206,7 @@ impl HealthCheck {
 pub struct HealthItem {
     /// What: a partition, a log.
     pub what: String,
-    /// `offline`, `below_min_isr`, `under_replicated`, `new_leader`, `unknown`.
+    /// `offline`, `below_minimum`, `at_minimum`, `under_replicated`, `unplaced`, `leader_changed`, `minimum_unknown`.
     pub kind: String,
     /// How much it weighs.
     pub verdict: Verdict,

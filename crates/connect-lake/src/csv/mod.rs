@@ -7,10 +7,10 @@ use crate::drive::drive;
 use crate::partition::{FOLDER_TYPE, Partition};
 use crate::site::Site;
 use crate::source::{FoundFile, Root};
-use crate::text::TextColumn;
 use crate::{LakeOptions, Location, dataset, rows};
 use async_trait::async_trait;
 use file::{Header, Reading};
+use paritas_connect::text::TextColumn;
 use paritas_connect::{
     Beside, BlockSink, Context, Datasets, Description, Error, FailureKind, FetchedRow, Result, Scan, ScanRequest,
     Split, SplitDone, Store, StoreIdentity,

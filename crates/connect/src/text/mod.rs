@@ -1,10 +1,12 @@
-//! Texts as values of typed columns: what a CSV field means when the other side has types.
+//! Texts as values of typed columns: what a CSV field or a JSON value means when its column has a type.
 //!
-//! A text is a value of the slot exactly, or well-formed and beyond it (`1.005` in a column of two
+//! A text is a value of the column exactly, or well-formed and beyond it (`1.005` in a column of two
 //! digits after the point, so a difference), or it is refused with a reason; nothing is rounded,
-//! padded or guessed.
+//! padded or guessed. Columns have the type of the other side ([`TextColumn::new`]) or one that was
+//! declared ([`TextColumn::of`]).
 
 mod decimal;
+mod declared;
 mod float;
 mod time;
 
@@ -19,13 +21,14 @@ use arrow_array::types::{
 };
 use arrow_array::{ArrayRef, ArrowPrimitiveType};
 use arrow_schema::{ArrowError, DataType, TimeUnit as ArrowUnit};
+use declared::Bound;
 use paritas_digest::{Policies, Slot, ZonePolicy};
 use paritas_model::TimeUnit;
 use std::sync::Arc;
 
 /// Why a text is not a value of its column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// It is well-formed, and equals no value that the slot has.
     Beyond,
     /// Nobody can tell what it means.
@@ -38,8 +41,10 @@ fn malformed(why: impl Into<String>) -> Refused {
 
 /// Collects the values of one column.
 #[derive(Debug)]
-pub(crate) struct TextColumn {
+pub struct TextColumn {
     values: Values,
+    /// What values are narrower than the arrays that hold them.
+    bound: Bound,
     /// Whether local times and instants may stand for each other.
     any_zone: bool,
 }
@@ -78,7 +83,7 @@ enum Instants {
 
 impl TextColumn {
     /// A column for a slot; nothing where texts cannot mean values of the slot.
-    pub(crate) fn new(slot: &Slot, policies: Policies) -> Option<Self> {
+    pub fn new(slot: &Slot, policies: Policies) -> Option<Self> {
         let values = match slot {
             Slot::Bool => Values::Bool(BooleanBuilder::new()),
             Slot::Int => Values::Int(PrimitiveBuilder::new()),
@@ -99,11 +104,11 @@ impl TextColumn {
             Slot::Timestamp { unit, zoned } => Values::Timestamp(Instants::new(*unit, *zoned), *zoned),
             Slot::Wire { .. } | Slot::Duration(_) | Slot::Interval | Slot::Nested(_) => return None,
         };
-        Some(Self { values, any_zone: policies.zone == ZonePolicy::AssumeUtc })
+        Some(Self { values, bound: Bound::None, any_zone: policies.zone == ZonePolicy::AssumeUtc })
     }
 
     /// The type of the arrays that it makes.
-    pub(crate) fn data_type(&self) -> DataType {
+    pub fn data_type(&self) -> DataType {
         match &self.values {
             Values::Bool(_) => DataType::Boolean,
             Values::Int(_) => DataType::Int64,
@@ -125,7 +130,7 @@ impl TextColumn {
     }
 
     /// Appends NULL.
-    pub(crate) fn null(&mut self) {
+    pub fn null(&mut self) {
         match &mut self.values {
             Values::Bool(b) => b.append_null(),
             Values::Int(b) => b.append_null(),
@@ -147,14 +152,17 @@ impl TextColumn {
     }
 
     /// Appends the value that a text means. Nothing is appended where it is refused.
-    pub(crate) fn push(&mut self, text: &str) -> Result<(), Refused> {
-        let any_zone = self.any_zone;
+    ///
+    /// # Errors
+    /// Why the text is no value of this column.
+    pub fn push(&mut self, text: &str) -> Result<(), Refused> {
+        let (any_zone, bound) = (self.any_zone, self.bound);
         match &mut self.values {
             Values::Bool(b) => b.append_value(truth(text)?),
-            Values::Int(b) => b.append_value(integer(text)?),
-            Values::Unsigned(b) => b.append_value(integer(text)?),
-            Values::Decimal(b, scale) => b.append_value(decimal::at_scale(text, *scale)?),
-            Values::Wide(b, scale) => b.append_value(decimal::wide_at_scale(text, *scale)?),
+            Values::Int(b) => b.append_value(bound.int(integer(text)?)?),
+            Values::Unsigned(b) => b.append_value(bound.unsigned(integer(text)?)?),
+            Values::Decimal(b, scale) => b.append_value(bound.decimal(decimal::at_scale(text, *scale)?)?),
+            Values::Wide(b, scale) => b.append_value(bound.wide(decimal::wide_at_scale(text, *scale)?)?),
             Values::Float(b) => b.append_value(float::double(text)?),
             Values::Float32(b) => b.append_value(float::single(text)?),
             Values::Text(b) => b.append_value(text),
@@ -177,7 +185,7 @@ impl TextColumn {
     }
 
     /// The values so far as an array; the column is empty afterwards.
-    pub(crate) fn finish(&mut self) -> ArrayRef {
+    pub fn finish(&mut self) -> ArrayRef {
         match &mut self.values {
             Values::Bool(b) => Arc::new(b.finish()),
             Values::Int(b) => Arc::new(b.finish()),
@@ -303,7 +311,11 @@ fn bytes(text: &str) -> Result<Vec<u8>, String> {
     digits.chunks(2).map(pair).collect::<Option<Vec<u8>>>().ok_or_else(wrong)
 }
 
-fn uuid(text: &str) -> Result<[u8; 16], String> {
+/// The bytes of a UUID in its usual form, in braces, or without hyphens.
+///
+/// # Errors
+/// Why it is none.
+pub fn uuid(text: &str) -> Result<[u8; 16], String> {
     let wrong = || "it is no UUID".to_owned();
     let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
     let hyphens: Vec<usize> = inner.match_indices('-').map(|(at, _)| at).collect();
