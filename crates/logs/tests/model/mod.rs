@@ -2,6 +2,7 @@
 
 use paritas_connect::logs::{Ends, Isolation};
 use paritas_logs::ages::{Ahead, Found};
+use paritas_logs::content::Id;
 use paritas_logs::items::{Item, Window};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -131,8 +132,7 @@ impl Log {
     pub fn window(&self, isolation: Isolation, from: u64, at: u64) -> Window {
         let item = |offset: u64| {
             let slot = &self.slots[offset as usize];
-            let mut hash = [slot.payload; 16];
-            hash[..8].copy_from_slice(&slot.stamp.to_be_bytes());
+            let hash = Id(u128::from(slot.stamp as u64) << 8 | u128::from(slot.payload));
             Item { found: self.found(offset), hash }
         };
         let to = self.visible(isolation, at).max(from);
