@@ -6,6 +6,7 @@
 //! crate's promises: the version is pinned, and the first use holds the batched results against the
 //! definition for every length. If they ever differ, the plain call is used.
 
+use crate::long::{CHUNKS_MAX, batch_of_long};
 use blake3::IncrementCounter;
 use blake3::platform::Platform;
 use std::fmt;
@@ -19,20 +20,25 @@ pub(crate) const LANE_MAX: usize = 1_024;
 pub(crate) type Hash = [u8; 32];
 
 /// Messages handed to one call. More than any platform has lanes, to spread the call's overhead.
-const BATCH: usize = 32;
+pub(crate) const BATCH: usize = 32;
 
 // Flags of the BLAKE3 specification, section 2.2.
-const CHUNK_START: u8 = 1 << 0;
-const CHUNK_END: u8 = 1 << 1;
-const ROOT: u8 = 1 << 3;
-const KEYED_HASH: u8 = 1 << 4;
+pub(crate) const CHUNK_START: u8 = 1 << 0;
+pub(crate) const CHUNK_END: u8 = 1 << 1;
+pub(crate) const PARENT: u8 = 1 << 2;
+pub(crate) const ROOT: u8 = 1 << 3;
+pub(crate) const KEYED_HASH: u8 = 1 << 4;
+
+/// Of the lengths beyond a chunk every so many-th is held against the definition at the first use: with 16 blocks to a
+/// chunk, every number of chunks and every length of the last one comes up, though not each with each.
+const LONG_STEP: usize = 7;
 
 /// A key, ready for hashing many messages.
 #[derive(Clone)]
 pub(crate) struct Lanes {
     key: [u8; 32],
-    words: [u32; 8],
-    platform: Platform,
+    pub(crate) words: [u32; 8],
+    pub(crate) platform: Platform,
     batched: bool,
 }
 
@@ -75,6 +81,7 @@ impl Lanes {
         mut take: impl FnMut(usize, &Hash),
     ) {
         let mut queues: [Queue<'a>; LANE_MAX / BLOCK] = std::array::from_fn(|_| Queue::default());
+        let mut long: Vec<(usize, &'a [u8])> = Vec::new();
         let mut out = [0; BATCH * 32];
         for (index, message) in messages {
             let blocks = message.len() / BLOCK;
@@ -86,11 +93,32 @@ impl Lanes {
                         self.flush(queue, blocks, &mut out, &mut take);
                     }
                 }
+                None if self.batched && whole && blocks > 0 => long.push((index, message)),
                 _ => take(index, &self.hash_one(message)),
             }
         }
         for (queue, blocks) in queues.iter_mut().zip(1..) {
             self.flush(queue, blocks, &mut out, &mut take);
+        }
+        self.hash_long(&mut long, &mut take);
+    }
+
+    /// Hashes messages of more than a chunk, those of equal length side by side.
+    fn hash_long(&self, long: &mut [(usize, &[u8])], take: &mut impl FnMut(usize, &Hash)) {
+        long.sort_by_key(|(_, message)| message.len());
+        for equal in long.chunk_by(|(_, a), (_, b)| a.len() == b.len()) {
+            for some in equal.chunks(BATCH) {
+                let mut messages = [&[][..]; BATCH];
+                for (place, (_, message)) in messages.iter_mut().zip(some) {
+                    *place = message;
+                }
+                let messages = messages.get(..some.len()).unwrap_or_default();
+                let mut hashes = [[0; 32]; BATCH];
+                let batched = batch_of_long(self, messages, &mut hashes);
+                for ((index, message), hash) in some.iter().zip(&hashes) {
+                    take(*index, &if batched { *hash } else { self.hash_one(message) });
+                }
+            }
         }
     }
 
@@ -210,7 +238,13 @@ fn batches_equal_the_definition(batch: fn(&Lanes, usize, &[&[u8]], &mut [u8])) -
     let lanes = Lanes::with_batching(blake3::derive_key("paritas digest v1: self-test of batched hashing", &[]), true);
     let mut data = vec![0_u8; LANE_MAX * BATCH];
     blake3::Hasher::new().finalize_xof().fill(&mut data);
-    (1..=LANE_MAX / BLOCK).all(|blocks| {
+    let long = (LANE_MAX / BLOCK + 1..=CHUNKS_MAX * LANE_MAX / BLOCK).step_by(LONG_STEP).all(|blocks| {
+        let messages: Vec<&[u8]> = data.chunks_exact(blocks * BLOCK).take(1 + blocks % BATCH).collect();
+        let mut fast = [[0; 32]; BATCH];
+        batch_of_long(&lanes, &messages, &mut fast)
+            && messages.iter().zip(&fast).all(|(message, hash)| lanes.hash_one(message) == *hash)
+    });
+    long && (1..=LANE_MAX / BLOCK).all(|blocks| {
         // Another number of messages for every length, so that every tail of a batch occurs.
         let messages: Vec<&[u8]> = data.chunks_exact(blocks * BLOCK).take(BATCH - blocks % 16).collect();
         let (mut fast, mut slow) = ([0; BATCH * 32], [0; BATCH * 32]);
@@ -232,7 +266,8 @@ mod tests {
 
     #[test]
     fn every_length_hashes_as_defined_in_any_mixture() {
-        let rows: Vec<Vec<u8>> = (0..=1_100).chain(0..=1_100).map(padded).collect();
+        let long = (1_100..=8_300).step_by(61).chain((1_100..=8_300).step_by(64));
+        let rows: Vec<Vec<u8>> = (0..=1_100).chain(0..=1_100).chain(long).map(padded).collect();
         for batched in [true, false] {
             let lanes = Lanes::with_batching([7; 32], batched);
             let mut seen = vec![false; rows.len()];

@@ -1,11 +1,12 @@
 //! Records as far as positions need them: where they stand and a hash of what they are.
 
 use crate::ages::{Ahead, Found};
+use crate::content::Id;
 use paritas_connect::logs::Isolation;
 use std::collections::HashMap;
 
-/// A hash of what both sides must agree on in a record: 128 bits, so that other records never have it.
-pub type Hash = [u8; 16];
+/// The name of a record by what both sides must agree on in it.
+pub type Hash = Id;
 
 /// A record by its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

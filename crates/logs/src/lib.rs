@@ -5,7 +5,8 @@
 //!
 //! [`ages`] and [`readers`] say how far groups of readers are behind, [`health`] whether servers hold
 //! partitions as they should, [`naming`] and [`coverage`] which logs a mirror carries,
-//! [`position`] how far it has copied them, [`certify`] where groups of readers would go on there.
+//! [`position`] how far it has copied them, [`certify`] where groups of readers would go on there,
+//! [`recovery`] what is lost with the source; [`sequence`] whether numbers that records carry are whole.
 
 pub mod ages;
 pub mod certify;
@@ -16,4 +17,6 @@ pub mod items;
 pub mod naming;
 pub mod position;
 pub mod readers;
+pub mod recovery;
+pub mod sequence;
 pub mod settings;

@@ -198,6 +198,7 @@ fn loss(around: &Around<'_>, copies: &HashMap<Hash, Copies>, ahead: u64) -> Coun
 mod tests {
     use super::*;
     use crate::ages::Found;
+    use crate::content::Id;
     use paritas_connect::logs::Isolation;
     use proptest::prelude::*;
     use rstest::rstest;
@@ -205,9 +206,9 @@ mod tests {
     /// A window in which every byte but a space is a record.
     fn window(text: &str) -> Window {
         let all = text.bytes().enumerate().filter(|(_, byte)| *byte != b' ');
-        let item = |(at, byte)| Item {
+        let item = |(at, byte): (usize, u8)| Item {
             found: Found { offset: at as u64, timestamp: None, appended: false },
-            hash: [byte; 16],
+            hash: Id(byte.into()),
         };
         Window { from: 0, to: text.len() as u64, isolation: Isolation::Uncommitted, items: all.map(item).collect() }
     }
@@ -321,7 +322,7 @@ mod tests {
             let mut source = window(&source);
             if unique {
                 for item in &mut source.items {
-                    item.hash[0] = item.found.offset as u8;
+                    item.hash = Id(item.found.offset.into());
                 }
             }
             let committed = committed.min(source.to);

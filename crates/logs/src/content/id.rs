@@ -54,3 +54,25 @@ impl<'de> Deserialize<'de> for Id {
         deserializer.deserialize_str(Hex)
     }
 }
+
+/// A map by name. Names are hashes already, so half of one is as good a hash as any.
+pub(crate) type IdMap<V> = std::collections::HashMap<Id, V, std::hash::BuildHasherDefault<Low>>;
+
+/// Takes the low half of a name.
+#[derive(Debug, Default)]
+pub(crate) struct Low(u64);
+
+impl std::hash::Hasher for Low {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let low = bytes.first_chunk::<8>().map_or(0, |low| u64::from_le_bytes(*low));
+        self.0 = self.0.rotate_left(32) ^ low;
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        self.0 = self.0.rotate_left(32) ^ id as u64;
+    }
+}

@@ -57,6 +57,7 @@ fn run(before: &[Item], at: usize, window: &Window) -> usize {
 mod tests {
     use super::*;
     use crate::ages::Found;
+    use crate::content::Id;
     use paritas_connect::logs::Isolation;
     use proptest::prelude::*;
     use rstest::rstest;
@@ -65,7 +66,7 @@ mod tests {
         let found = |offset| Found { offset, timestamp: Some(0), appended: false };
         // A space is an offset that nobody reads.
         let all = text.bytes().enumerate().filter(|(_, byte)| *byte != b' ');
-        all.map(|(at, byte)| Item { found: found(from + at as u64), hash: [byte; 16] }).collect()
+        all.map(|(at, byte)| Item { found: found(from + at as u64), hash: Id(byte.into()) }).collect()
     }
 
     fn window(from: u64, text: &str) -> Window {
