@@ -13,6 +13,7 @@ pub mod mm2;
 mod options;
 mod reader;
 mod reading;
+pub mod rows;
 mod store;
 mod survey;
 mod traces;
