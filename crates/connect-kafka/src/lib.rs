@@ -16,8 +16,10 @@ mod reading;
 pub mod rows;
 mod store;
 mod survey;
+mod tables;
 mod traces;
 mod url;
 
 pub use options::KafkaOptions;
 pub use store::KafkaStore;
+pub use tables::KafkaTables;
