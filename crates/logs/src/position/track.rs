@@ -71,6 +71,11 @@ impl Mirrors {
         self.growths.push(source, Extent::of(ends, self.origin), incarnation, expected);
     }
 
+    /// Whether a partition of the source was seen before.
+    pub fn knows(&self, source: &Partition) -> bool {
+        self.growths.get(source).is_some()
+    }
+
     /// What heartbeats on the replica say about the mirror, asked for at that moment. Those that came through
     /// the mirror count; those that it writes itself only where there are no others.
     pub fn hear(&mut self, heartbeats: &[Heartbeat], asked: Instant) -> Link {

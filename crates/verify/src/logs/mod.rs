@@ -2,15 +2,19 @@
 
 mod groups;
 mod ledger;
+mod mirrors;
 mod outcome;
 mod request;
 mod side;
+mod windows;
 
 pub use groups::{Beside, groups};
 pub use ledger::{ChainOf, Ledger};
+pub use mirrors::{MirrorAsk, SeekLimits, mirrors};
 pub use outcome::{Outcome, Read, Window};
 pub use request::{Facing, Phase, Request, Topic};
 pub use side::LogSide;
+pub use windows::Pair;
 
 use paritas_logs::content::Chain;
 
