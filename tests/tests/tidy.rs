@@ -16,11 +16,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("connect", &["model", "digest"]),
     ("connect-postgres", &["model", "digest", "connect"]),
     ("connect-lake", &["model", "digest", "connect"]),
-    ("verify", &["model", "digest", "connect"]),
+    ("connect-kafka", &["model", "digest", "connect"]),
+    ("verify", &["model", "digest", "connect", "lag", "logs"]),
     ("config", &["model", "digest", "connect"]),
     ("state", &["model", "digest"]),
     ("report", &["model"]),
     ("lag", &["model"]),
+    ("logs", &["model", "digest", "connect", "lag"]),
     ("probe", &["model"]),
     (
         "engine",
@@ -30,11 +32,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "connect",
             "connect-postgres",
             "connect-lake",
+            "connect-kafka",
             "verify",
             "config",
             "state",
             "report",
             "lag",
+            "logs",
             "pgwal",
             "probe",
         ],
@@ -45,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that do no input or output of their own.
-const PURE: &[&str] = &["model", "digest", "lag", "probe"];
+const PURE: &[&str] = &["model", "digest", "lag", "logs", "probe"];
 /// What those crates must not mention outside tests.
 const IMPURE: &[&str] = &["std::fs", "std::net", "tokio::", "std::process"];
 

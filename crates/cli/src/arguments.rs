@@ -78,10 +78,12 @@ pub enum Command {
     Verify(Box<VerifyArgs>),
     /// How far replicas are behind now, and whether everything is replicated
     Lag(LagArgs),
-    /// After a promotion: lineage, what was lost, achieved RPO and RTO, GO or NO-GO (PostgreSQL)
+    /// After a promotion: lineage, what was lost, achieved RPO and RTO, GO or NO-GO (PostgreSQL, Kafka)
     Failover(FailoverArgs),
     /// How long nobody takes writes when the source fails: watched, or measured by heartbeats (PostgreSQL)
     Probe(ProbeArgs),
+    /// Keep what sources hold and where their readers are, for the time when they are gone (Kafka)
+    Snapshot(SnapshotArgs),
     /// Write a commented paritas.toml
     Init(InitArgs),
     /// Validate or show the configuration
@@ -107,6 +109,7 @@ pub enum Command {
 const VERIFY_HELP: &str = "\
 Names of stores:
   postgres://user@host/db?table=public.orders   a PostgreSQL table
+  kafka://host:9092/orders                      a topic; without one, every topic that is mirrored
   parquet:PATH  csv:PATH                        files read as one table
   PATH, files:PATH, s3://bucket/prefix          files, by their checksums
   digest:FILE                                   a digest from --save-digest, as the source only
@@ -182,7 +185,8 @@ Examples:
   paritas lag                                   every configured link, against its objective
   paritas lag trading --for 30s                 sampled for 30 seconds
   paritas lag --watch                           a live view; Ctrl-C ends it
-  paritas lag postgres://a/db postgres://b/db   two servers, source first";
+  paritas lag postgres://a/db postgres://b/db   two servers, source first
+  paritas lag kafka://a:9092 kafka://b:9092     mirrored topics, their readers, both clusters' health";
 
 /// Options of `lag`.
 #[derive(Debug, Clone, Args)]
@@ -280,6 +284,36 @@ pub struct ProbeArgs {
     /// What ends it
     #[arg(long, value_name = "WHAT", default_value = "interrupted")]
     pub until: UntilArg,
+    /// Make a warning count as a violation (exit code 1)
+    #[arg(long, value_name = "WHAT")]
+    pub deny: Option<Deny>,
+    /// Whose exit codes and output to use
+    #[arg(long, value_name = "STYLE", conflicts_with = "json")]
+    pub exit_style: Option<ExitStyle>,
+}
+
+const SNAPSHOT_HELP: &str = "\
+After the source is gone, `paritas failover` and `paritas verify` use the newest snapshot in its place.
+Only what came since the last snapshot is read.
+
+Examples:
+  paritas snapshot                              every configured link whose stores can be kept
+  paritas snapshot orders --positions-only      ends and offsets of groups, no content
+  paritas snapshot --state /var/lib/paritas kafka://east:9092 kafka://west:9092";
+
+/// Options of `snapshot`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = SNAPSHOT_HELP, override_usage = "paritas snapshot [OPTIONS] [LINK]...\n       paritas snapshot [OPTIONS] SOURCE REPLICA")]
+pub struct SnapshotArgs {
+    /// Names of configured links (none: all of them), or a source and a replica
+    #[arg(value_name = "LINK|STORE")]
+    pub what: Vec<String>,
+    /// Keep ends of logs and offsets of groups only, and read no content
+    #[arg(long)]
+    pub positions_only: bool,
+    /// Stop after a time: 10m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub budget: Option<Duration>,
     /// Make a warning count as a violation (exit code 1)
     #[arg(long, value_name = "WHAT")]
     pub deny: Option<Deny>,

@@ -183,10 +183,10 @@ fn the_base_of_these_tests_is_valid() {
     "did you mean \"postgres\"?"
 )]
 #[case::store_kind_later(
-    "[store.x]\nkind = \"kafka\"\nurl = \"u\"",
+    "[store.x]\nkind = \"redis\"\nurl = \"u\"",
     "config.unsupported",
-    "kafka stores are not supported by this version",
-    "postgres, files, parquet, csv"
+    "redis stores are not supported by this version",
+    "postgres, kafka, files, parquet, csv"
 )]
 #[case::store_without_kind("[store.x]\nurl = \"u\"", "config.missing", "[store.x] has no kind", "")]
 #[case::store_without_url("[store.x]\nkind = \"csv\"", "config.missing", "[store.x] has no url", "")]

@@ -1,6 +1,23 @@
 //! The connector for Apache Kafka.
 
+mod batch;
+mod bindings;
+mod client;
+mod codes;
+mod configs;
+mod ends;
+mod errors;
+mod groups;
+mod heard;
 pub mod mm2;
+mod options;
+mod reader;
+mod reading;
 pub mod rows;
+mod store;
+mod survey;
+mod traces;
+mod url;
 
-pub use rdkafka::bindings::rd_kafka_version;
+pub use options::KafkaOptions;
+pub use store::KafkaStore;

@@ -89,6 +89,11 @@ pub(crate) async fn verify_job(
             (work.sides.live, work.sides.physical) = (live, physical);
             let _guard = options.manners.pause_lag.filter(|_| live).map(|limit| guard::watch(&work.sides, limit));
             let (source, replica) = (&work.sides.source.store, &work.sides.replica.store);
+            if source.logs().is_some() && replica.logs().is_some() && !as_rows(&job) {
+                crate::logs::verify(&work, &mut link).await;
+                link.verdict = LinkReport::combined(&link.checks);
+                return link;
+            }
             match (source.datasets(), replica.datasets(), source.files(), replica.files()) {
                 (Some(_), Some(_), _, _) => tables::verify(&work, &mut link).await,
                 (_, _, Some(_), Some(_)) => link.checks.push(verify_files(&work).await),
@@ -101,6 +106,11 @@ pub(crate) async fn verify_job(
     }
     link.verdict = LinkReport::combined(&link.checks);
     link
+}
+
+/// Whether records of logs are read as rows of a format, on both sides.
+fn as_rows(job: &Job) -> bool {
+    [&job.source, &job.replica].iter().all(|side| side.target.options.contains_key("format"))
 }
 
 /// The context and the budget with the limits of the run.

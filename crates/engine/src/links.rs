@@ -109,7 +109,7 @@ pub fn with_secrets(config: &Config, options: &Options) -> Result<Options> {
 }
 
 /// Opens both stores of a link.
-fn job(config: &Config, link: &LinkConfig, options: &Options) -> Result<Job> {
+pub(crate) fn job(config: &Config, link: &LinkConfig, options: &Options) -> Result<Job> {
     let store = |name: &str| {
         let found = config.store(name);
         found.ok_or_else(|| {
@@ -157,7 +157,7 @@ fn choice(dataset: &DatasetConfig, options: &Options) -> Override {
 /// Opens a configured store.
 pub(crate) fn open(store: &StoreConfig) -> Result<registry::Opened> {
     let mut target = match store.kind {
-        StoreKind::Postgres => Target::parse(&store.url)?,
+        StoreKind::Postgres | StoreKind::Kafka => Target::parse(&store.url)?,
         kind => Target::at(kind, &store.url),
     };
     let doing = |error: paritas_connect::Error| registry::usage(error.context(format_args!("store {:?}", store.name)));

@@ -3,6 +3,7 @@
 use crate::record::described;
 use crate::{Error, Result, Target};
 use paritas_connect::{Store, redact_url};
+use paritas_connect_kafka::{KafkaOptions, KafkaStore};
 use paritas_connect_lake::{CsvStore, FilesStore, LakeOptions, Location, ParquetStore};
 use paritas_connect_postgres::{Options as PostgresOptions, PostgresStore};
 use paritas_model::StoreKind;
@@ -36,6 +37,9 @@ pub(crate) fn open(target: &Target, secrets: Secrets, named: Option<Named>) -> R
     let store: Arc<dyn Store> = match target.kind {
         StoreKind::Postgres => Arc::new(
             PostgresStore::from_url(&target.location, postgres_options(target, secrets.password)?).map_err(usage)?,
+        ),
+        StoreKind::Kafka => Arc::new(
+            KafkaStore::from_url(&target.location, &kafka_options(target, secrets)?).map_err(usage)?,
         ),
         StoreKind::Files => {
             Arc::new(FilesStore::new(location(target)?, lake_options(target, secrets)?).map_err(usage)?)
@@ -73,6 +77,22 @@ fn postgres_options(target: &Target, password: Option<SecretString>) -> Result<P
             }
         }
     }
+    Ok(options)
+}
+
+/// The settings of the client library, which have dots in their names; what is left must be known here.
+fn kafka_options(target: &Target, secrets: Secrets) -> Result<KafkaOptions> {
+    let mut options = KafkaOptions { password: secrets.password, ..KafkaOptions::default() };
+    for (name, value) in &target.options {
+        if name.contains('.') {
+            options.settings.insert(name.clone(), value.clone());
+        } else if !crate::logs::NAMES.contains(&name.as_str()) {
+            let known = crate::logs::NAMES.join(", ");
+            let hint = format!("known are {known}, and librdkafka's settings, such as security.protocol");
+            return Err(Error::usage("usage.url", format!("unknown option {name:?} of a Kafka cluster"), hint));
+        }
+    }
+    options.secret_settings = secrets.options;
     Ok(options)
 }
 

@@ -87,6 +87,11 @@ impl Resumption {
         }
     }
 
+    /// The chains of the logs of a link.
+    pub(crate) fn chains(&self, link: &str) -> Option<crate::logs::Chains> {
+        self.work.clone().map(|work| crate::logs::Chains::new(work, link))
+    }
+
     /// The ledger of one dataset.
     pub(crate) async fn ledger(&self, job: &Job<'_>, dataset: &str, plan: &Plan) -> Option<Parts> {
         let work = self.work.clone()?;

@@ -35,7 +35,9 @@ const PREFIXES: [(&str, StoreKind); 4] = [
     ("files:", StoreKind::Files),
 ];
 /// Prefixes of stores that Paritas is going to know.
-const NOT_YET: [&str; 5] = ["kafka:", "redis:", "rediss:", "iceberg:", "delta:"];
+const NOT_YET: [&str; 4] = ["redis:", "rediss:", "iceberg:", "delta:"];
+/// The scheme of a Kafka cluster.
+const KAFKA: &str = "kafka://";
 /// URL schemes of object stores.
 const OBJECT_SCHEMES: [&str; 7] = ["s3://", "gs://", "az://", "abfs://", "abfss://", "file://", "memory://"];
 
@@ -62,11 +64,14 @@ impl Target {
     /// `usage.url` for an unknown prefix, an option that is not known or has no value.
     pub fn parse(text: &str) -> Result<Self> {
         if let Some(prefix) = NOT_YET.iter().find(|prefix| text.starts_with(**prefix)) {
-            let known = "this version verifies postgres://, parquet:, csv:, digest:, and files (a path or s3://)";
+            let known = "this version verifies postgres://, kafka://, parquet:, csv:, digest:, and files (a path or s3://)";
             return Err(Error::usage("usage.url", format!("{prefix} stores are not supported yet"), known));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return Self::with_query(StoreKind::Postgres, text);
+        }
+        if text.starts_with(KAFKA) {
+            return Self::kafka(text);
         }
         if is_keyword_form(text) && !text.contains("://") {
             return Self::keywords(text);
@@ -84,7 +89,7 @@ impl Target {
             return Self::with_query(StoreKind::Files, text);
         }
         if let Some((scheme, _)) = text.split_once("://") {
-            let hint = "known are postgres://, s3://, file://, and the prefixes parquet:, csv:, digest:, files:";
+            let hint = "known are postgres://, kafka://, s3://, file://, and the prefixes parquet:, csv:, digest:, files:";
             return Err(Error::usage("usage.url", format!("unknown kind of store {scheme:?}"), hint));
         }
         // A plain path is taken as it stands: `?` may be part of a file name.
@@ -127,6 +132,25 @@ impl Target {
         Ok(target)
     }
 
+    /// `kafka://host:port[,host:port…][/topic]`.
+    fn kafka(text: &str) -> Result<Self> {
+        let mut target = Self::with_query(StoreKind::Kafka, text)?;
+        let servers = target.location.strip_prefix(KAFKA).unwrap_or_default();
+        let (servers, topic) = servers.split_once('/').unwrap_or((servers, ""));
+        if servers.is_empty() {
+            let hint = "write the address of a broker: kafka://host:9092/topic";
+            return Err(Error::usage("usage.url", "the URL names no broker", hint));
+        }
+        if !topic.is_empty() {
+            let topic = percent_decode_str(topic).decode_utf8().map_err(|_| {
+                Error::usage("usage.url", "the name of the topic is not UTF-8", "percent-encode it as UTF-8")
+            })?;
+            target.datasets.insert(0, topic.into_owned());
+        }
+        target.location = format!("{KAFKA}{servers}");
+        Ok(target)
+    }
+
     fn keywords(text: &str) -> Result<Self> {
         let mut target = Self::at(StoreKind::Postgres, "");
         let mut kept = Vec::new();
@@ -145,6 +169,7 @@ impl Target {
         let list = || value.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned);
         match name {
             "table" | "dataset" => self.datasets.push(value.to_owned()),
+            "topic" if self.kind == StoreKind::Kafka => self.datasets.push(value.to_owned()),
             "key" => add(&mut self.key, name, list())?,
             "columns" => add(&mut self.columns, name, list())?,
             "where" if self.kind == StoreKind::Postgres => self.filter = Some(value.to_owned()),
@@ -212,6 +237,17 @@ mod tests {
         assert_eq!(target.datasets, ["fills"]);
     }
 
+    #[test]
+    fn a_kafka_url_names_brokers_topics_and_settings_of_the_client() {
+        let text = "kafka://u@a:1,b:2/orders?topic=fills&security.protocol=SSL&key=id";
+        let target = Target::parse(text).unwrap();
+        assert_eq!((target.kind, target.location.as_str()), (StoreKind::Kafka, "kafka://u@a:1,b:2"));
+        assert_eq!(target.datasets, ["orders", "fills"]);
+        assert_eq!(target.key, ["id"]);
+        assert_eq!(target.options.get("security.protocol").map(String::as_str), Some("SSL"));
+        assert!(Target::parse("kafka://a:1").unwrap().datasets.is_empty());
+    }
+
     #[rstest]
     #[case("parquet:exports/fills/", StoreKind::Parquet, "exports/fills/")]
     #[case("csv:a.csv", StoreKind::Csv, "a.csv")]
@@ -225,7 +261,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case("kafka://h:1/t")]
+    #[case("kafka://")]
+    #[case("kafka:///orders")]
+    #[case("redis://h:1/0")]
     #[case("mysql://h/db")]
     #[case("parquet:")]
     #[case("parquet:x?rename=a")]

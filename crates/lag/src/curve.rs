@@ -78,6 +78,11 @@ impl Curve {
         Self { samples: VecDeque::new(), max: max.max(Self::SAMPLES_MIN) }
     }
 
+    /// How many samples it holds at most.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
     /// How many samples it holds.
     pub fn len(&self) -> usize {
         self.samples.len()

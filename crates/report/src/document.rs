@@ -95,9 +95,55 @@ pub enum Check {
     Lineage(crate::LineageCheck),
     /// How long does nobody take writes when the source fails?
     Probe(Box<crate::ProbeCheck>),
+    /// How far are groups of readers behind?
+    Groups(crate::GroupsCheck),
+    /// Does the cluster keep what it promises of its logs?
+    Health(crate::HealthCheck),
+    /// Would groups go on at the right record on the replica?
+    Offsets(crate::OffsetsCheck),
+    /// Do numbers follow each other without gaps?
+    Continuity(crate::ContinuityCheck),
+    /// What of the source is kept for the time when it is gone?
+    Snapshot(crate::SnapshotCheck),
 }
 
 impl Check {
+    /// Why the check could not be finished.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Schema(check) => check.problem.as_ref(),
+            Self::Parity(check) => check.problem.as_ref(),
+            Self::Files(check) => check.problem.as_ref(),
+            Self::Lag(check) => check.problem.as_ref(),
+            Self::Coverage(check) => check.problem.as_ref(),
+            Self::Lineage(check) => check.problem.as_ref(),
+            Self::Probe(check) => check.problem.as_ref(),
+            Self::Groups(check) => check.problem.as_ref(),
+            Self::Health(check) => check.problem.as_ref(),
+            Self::Offsets(check) => check.problem.as_ref(),
+            Self::Continuity(check) => check.problem.as_ref(),
+            Self::Snapshot(check) => check.problem.as_ref(),
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn problem_mut(&mut self) -> &mut Option<Problem> {
+        match self {
+            Self::Schema(check) => &mut check.problem,
+            Self::Parity(check) => &mut check.problem,
+            Self::Files(check) => &mut check.problem,
+            Self::Lag(check) => &mut check.problem,
+            Self::Coverage(check) => &mut check.problem,
+            Self::Lineage(check) => &mut check.problem,
+            Self::Probe(check) => &mut check.problem,
+            Self::Groups(check) => &mut check.problem,
+            Self::Health(check) => &mut check.problem,
+            Self::Offsets(check) => &mut check.problem,
+            Self::Continuity(check) => &mut check.problem,
+            Self::Snapshot(check) => &mut check.problem,
+        }
+    }
+
     /// The verdict of the check.
     pub fn verdict(&self) -> Verdict {
         match self {
@@ -108,6 +154,11 @@ impl Check {
             Self::Coverage(check) => check.verdict,
             Self::Lineage(check) => check.verdict,
             Self::Probe(check) => check.verdict,
+            Self::Groups(check) => check.verdict,
+            Self::Health(check) => check.verdict,
+            Self::Offsets(check) => check.verdict,
+            Self::Continuity(check) => check.verdict,
+            Self::Snapshot(check) => check.verdict,
         }
     }
 }
@@ -178,6 +229,9 @@ pub struct ParityCheck {
     /// What was compared in pages.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pages: Option<PageCheck>,
+    /// What was compared of a log of records, partition by partition.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub log: Option<crate::LogCheck>,
     /// Duration of the check.
     pub seconds: f64,
     /// Things to know about the result: policies that were applied, estimates.

@@ -9,6 +9,7 @@ mod format;
 mod human;
 mod json;
 mod lag;
+mod logs;
 mod lost_rows;
 mod nagios;
 mod privacy;
@@ -25,6 +26,10 @@ pub use format::{Format, RenderOptions};
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
+pub use logs::{
+    ContinuityCheck, ContinuityItem, GroupLag, GroupOffsets, GroupPartition, GroupsCheck, HealthCheck, HealthItem,
+    LogCheck, LogFinding, LogWindow, OffsetsCheck, PartitionOffsets, ShownRecord, SnapshotCheck,
+};
 pub use lost_rows::{LostAmount, LostRow, LostRows, LostTable, RowChanges, TouchedTable};
 pub use nagios::{Nagios, nagios_code, nagios_error};
 pub use privacy::{Privacy, apply_privacy};

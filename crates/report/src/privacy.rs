@@ -1,6 +1,6 @@
 //! Hiding values: `[privacy] values = "mask" | "hash"`.
 
-use crate::{Check, Problem, Recovery, Report};
+use crate::{Check, LogCheck, Problem, Recovery, Report};
 use paritas_model::{Difference, Value};
 
 /// What happens to keys and values of rows before a report leaves the run.
@@ -47,16 +47,24 @@ pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
         hide_names(recovery, privacy);
     }
     for check in report.links.iter_mut().flat_map(|link| &mut link.checks) {
-        match check {
-            Check::Schema(check) => hide_detail(&mut check.problem),
-            Check::Files(check) => hide_detail(&mut check.problem),
-            Check::Lag(check) => hide_detail(&mut check.problem),
-            Check::Coverage(check) => hide_detail(&mut check.problem),
-            Check::Lineage(check) => hide_detail(&mut check.problem),
-            Check::Probe(check) => hide_detail(&mut check.problem),
-            Check::Parity(check) => {
-                hide_detail(&mut check.problem);
-                check.items.iter_mut().for_each(|item| hide(item, privacy));
+        hide_detail(check.problem_mut());
+        if let Check::Parity(check) = check {
+            check.items.iter_mut().for_each(|item| hide(item, privacy));
+            check.log.iter_mut().for_each(|log| hide_records(log, privacy));
+        }
+    }
+}
+
+/// Keys, values and headers of records are values, and so is what a system says about a window.
+fn hide_records(log: &mut LogCheck, privacy: Privacy) {
+    for window in &mut log.partitions {
+        hide_detail(&mut window.problem);
+    }
+    for finding in &mut log.findings {
+        for record in &mut finding.shown {
+            let headers = record.headers.iter_mut().map(|(_, value)| value);
+            for value in [&mut record.key, &mut record.value].into_iter().chain(headers) {
+                *value = Value::Text(hidden(value, privacy));
             }
         }
     }

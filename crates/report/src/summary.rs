@@ -11,6 +11,9 @@ pub(crate) const LAG: &str = "lag";
 /// The command that measures how long nobody takes writes.
 pub(crate) const PROBE: &str = "probe";
 
+/// The command that keeps what a source holds.
+pub(crate) const SNAPSHOT: &str = "snapshot";
+
 /// All checks of one dataset, in the order of the report.
 #[derive(Debug, Clone)]
 pub(crate) struct DatasetView<'a> {
@@ -29,6 +32,11 @@ fn dataset(check: &Check) -> &str {
         Check::Coverage(_) => "coverage",
         Check::Lineage(_) => "lineage",
         Check::Probe(_) => "probe",
+        Check::Groups(_) => "groups",
+        Check::Health(_) => "health",
+        Check::Offsets(_) => "offsets",
+        Check::Continuity(check) => &check.dataset,
+        Check::Snapshot(_) => "snapshot",
     }
 }
 
@@ -121,7 +129,13 @@ impl Totals {
                 self.seconds += finite(check.seconds);
                 add_counts(&mut self.file_differences, &check.differences);
             }
-            Check::Lag(_) | Check::Coverage(_) => {}
+            Check::Lag(_)
+            | Check::Coverage(_)
+            | Check::Groups(_)
+            | Check::Health(_)
+            | Check::Offsets(_)
+            | Check::Continuity(_)
+            | Check::Snapshot(_) => {}
         }
     }
 
@@ -239,6 +253,9 @@ pub(crate) fn report_line(report: &Report) -> String {
     if report.run.command == LAG {
         return lag_line(report);
     }
+    if report.run.command == SNAPSHOT {
+        return snapshot_line(report);
+    }
     let totals = Totals::of(&report.links);
     let subject = match report.links.as_slice() {
         [] => return "nothing was verified: no link was asked for".to_owned(),
@@ -247,6 +264,33 @@ pub(crate) fn report_line(report: &Report) -> String {
     };
     let seconds = elapsed_seconds(report).unwrap_or(totals.seconds);
     format!("{subject}: {}; {}", finding(report.verdict, &totals), volume(&totals, seconds))
+}
+
+/// One line about what was kept of sources.
+fn snapshot_line(report: &Report) -> String {
+    let checks = report.links.iter().flat_map(|link| &link.checks).filter_map(|check| match check {
+        Check::Snapshot(check) => Some(check),
+        _ => None,
+    });
+    let kept: Vec<_> = checks.filter(|check| check.snapshot.is_some()).collect();
+    let sum = |pick: &dyn Fn(&&crate::SnapshotCheck) -> u64| kept.iter().map(pick).fold(0, u64::saturating_add);
+    let (records, read) = (sum(&|check| check.records), sum(&|check| check.records_read));
+    let (partitions, groups) = (sum(&|check| check.partitions), sum(&|check| check.groups));
+    let subject = match report.links.as_slice() {
+        [only] => escape(&only.name),
+        links => format!("{} of {}", kept.len(), counted(links.len() as u64, "link")),
+    };
+    if kept.is_empty() {
+        return format!("{subject}: nothing was kept");
+    }
+    let what = format!(
+        "{}, {} ({} read), {}",
+        counted(partitions, "partition"),
+        counted(records, "record"),
+        grouped(read),
+        counted(groups, "group")
+    );
+    format!("{subject}: kept {what}, {}", format_size(sum(&|check| check.bytes)))
 }
 
 /// Wall-clock seconds of the run; `None` when its times cannot be read.

@@ -8,6 +8,7 @@
 //! partial/<id>.json                      what an interrupted run had found
 //! digests/<link>/<dataset>/<id>.digest   digests of sources
 //! observed/<link>/<id>.json              what a probe of the link saw
+//! snapshots/<link>/<id>.json             what the source of the link held, and where it was
 //! work/<id>/                             finished parts of a run that can be gone on with
 //! ```
 //!
@@ -16,10 +17,12 @@
 
 mod error;
 mod files;
+mod kept;
 mod lock;
 mod names;
 mod observed;
 mod sealed;
+mod snapshots;
 mod work;
 
 pub use error::{Result, StateError};

@@ -1,17 +1,16 @@
 //! What probes observed, link by link: `observed/<link>/<id>.json`, replaced whole while a probe runs.
 
-use crate::files::{create_folder, damaged, ids, read_whole};
+use crate::files::create_folder;
+use crate::kept::Kept;
 use crate::lock::{self, RunLock};
 use crate::names::folder_name;
-use crate::work::write_sealed;
-use crate::{Result, State, StateError, sealed};
-use std::fs;
+use crate::{Result, State};
 use std::path::PathBuf;
 use ulid::Ulid;
 
 /// No stored observation is larger.
 const OBSERVATION_BYTES_MAX: u64 = 16 << 20;
-/// Observations kept per link; the oldest go first.
+/// Observations kept per link.
 const KEPT_MAX: usize = 64;
 
 impl State {
@@ -20,7 +19,7 @@ impl State {
     /// # Errors
     /// `state.locked` when another probe of this link holds it, and those of [`State::save_run`].
     pub fn lock_observed(&self, link: &str) -> Result<RunLock> {
-        let folder = self.observed(link);
+        let folder = self.observed(link).folder;
         create_folder(&folder)?;
         lock::take(&folder)
     }
@@ -31,18 +30,7 @@ impl State {
     /// # Errors
     /// Those of [`State::save_run`].
     pub fn save_observed(&self, link: &str, id: Ulid, json: &[u8]) -> Result<PathBuf> {
-        let folder = self.observed(link);
-        let path = folder.join(format!("{id}.json"));
-        let new = !path.exists();
-        write_sealed(&path, json)?;
-        if new {
-            let ids = ids(&folder, "json")?;
-            for old in ids.iter().take(ids.len().saturating_sub(KEPT_MAX)).filter(|old| **old != id) {
-                // Left over it costs room, nothing else.
-                let _ = fs::remove_file(folder.join(format!("{old}.json")));
-            }
-        }
-        Ok(path)
+        self.observed(link).save(id, json)
     }
 
     /// What was observed.
@@ -50,9 +38,7 @@ impl State {
     /// # Errors
     /// `state.missing` when there is no such observation, `state.damaged` when it is not what was kept.
     pub fn load_observed(&self, link: &str, id: Ulid) -> Result<Vec<u8>> {
-        let path = self.observed(link).join(format!("{id}.json"));
-        let json = read_whole(&path, OBSERVATION_BYTES_MAX)?;
-        sealed::open(json).ok_or_else(|| -> StateError { damaged(&path, "Its checksum does not match its content.") })
+        self.observed(link).load(id)
     }
 
     /// The ids of the observations of a link, oldest first.
@@ -60,10 +46,11 @@ impl State {
     /// # Errors
     /// When the folder cannot be read.
     pub fn list_observed(&self, link: &str) -> Result<Vec<Ulid>> {
-        ids(&self.observed(link), "json")
+        self.observed(link).list()
     }
 
-    fn observed(&self, link: &str) -> PathBuf {
-        self.folder().join("observed").join(folder_name(link))
+    fn observed(&self, link: &str) -> Kept {
+        let folder = self.folder().join("observed").join(folder_name(link));
+        Kept { folder, bytes_max: OBSERVATION_BYTES_MAX, count_max: KEPT_MAX }
     }
 }

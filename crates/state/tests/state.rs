@@ -378,3 +378,22 @@ fn observations_are_kept_whole_bounded_and_by_one_probe_at_a_time() {
     std::fs::write(&path, bytes).unwrap();
     assert_eq!(state.load_observed("a/b", last).unwrap_err().code(), "state.damaged");
 }
+
+#[test]
+fn snapshots_are_kept_by_link_and_what_was_changed_is_no_snapshot() {
+    let (_dir, state) = state();
+    let missing = state.load_snapshot("trading", Which::Last).unwrap_err();
+    assert_eq!((missing.code(), missing.hint_text().contains("paritas snapshot")), ("state.missing", true));
+    let ids: Vec<Ulid> = (1..=102).map(|id| Ulid::from_parts(id, 1)).collect();
+    for id in &ids {
+        state.save_snapshot("trading", *id, b"{\"n\":1}").unwrap();
+    }
+    assert_eq!(state.list_snapshots("trading").unwrap(), ids.get(2..).unwrap());
+    let last = *ids.last().unwrap();
+    assert_eq!(state.load_snapshot("trading", Which::Last).unwrap(), (last, b"{\"n\":1}".to_vec()));
+    assert_eq!(state.load_snapshot("other", Which::Id(last)).unwrap_err().code(), "state.missing");
+    let path = state.save_snapshot("trading", last, b"{\"n\":2}").unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace('2', "3")).unwrap();
+    assert_eq!(state.load_snapshot("trading", Which::Last).unwrap_err().code(), "state.damaged");
+}

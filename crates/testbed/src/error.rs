@@ -42,6 +42,13 @@ pub enum Error {
         /// The client's error.
         source: tokio_postgres::Error,
     },
+    /// A Kafka client or a broker answered with an error.
+    Kafka {
+        /// Verb and object.
+        doing: String,
+        /// The client's error.
+        source: Box<rdkafka::error::KafkaError>,
+    },
     /// Something did not happen before its deadline.
     TimedOut {
         /// What was waited for.
@@ -92,7 +99,9 @@ impl Error {
             Self::NotInstalled { what, .. } => format!("{what} is not installed"),
             Self::Io { doing, path, .. } => format!("could not {doing}: {}", path.display()),
             Self::Program { program, status, .. } => format!("{program} failed: {status}"),
-            Self::Postgres { doing, .. } | Self::Lake { doing, .. } => format!("could not {doing}"),
+            Self::Postgres { doing, .. } | Self::Kafka { doing, .. } | Self::Lake { doing, .. } => {
+                format!("could not {doing}")
+            }
             Self::TimedOut { waiting_for, limit, .. } => {
                 format!("{waiting_for} did not happen within {} s", limit.as_secs_f64())
             }
@@ -110,6 +119,7 @@ impl Error {
             Self::Io { source, .. } => source.to_string(),
             Self::Program { output, .. } => output.clone(),
             Self::Postgres { source, .. } => said_by_server(source),
+            Self::Kafka { source, .. } => source.to_string(),
             Self::TimedOut { last, .. } => last.clone(),
             Self::Lake { source, .. } => source.to_string(),
             Self::Certificate { source, .. } => source.to_string(),
@@ -141,6 +151,12 @@ impl Error {
     pub(crate) fn postgres(doing: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Postgres { doing, source }
+    }
+
+    /// For `map_err` on calls of the Kafka client.
+    pub(crate) fn kafka(doing: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
+        let doing = doing.into();
+        move |source| Self::Kafka { doing, source: Box::new(source) }
     }
 
     /// For `map_err` on Arrow and Parquet operations.

@@ -5,6 +5,7 @@
 //!
 //! - [`postgres`]: servers, standbys, logical replicas
 //! - [`pooler`]: PgBouncer in front of a server
+//! - [`kafka`]: clusters of brokers, MirrorMaker 2 between them
 //! - [`seaweed`]: an S3 server
 //! - [`proxy`]: cuts, delays and corrupts what passes between a client and a server
 //! - [`tls`]: an authority, good and bad certificates
@@ -15,6 +16,7 @@ pub mod bench;
 mod error;
 pub mod faults;
 mod http;
+pub mod kafka;
 pub mod ledger;
 pub mod pooler;
 pub mod ports;

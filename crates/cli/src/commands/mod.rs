@@ -11,6 +11,7 @@ mod lag;
 mod man;
 mod printed;
 mod probe;
+mod snapshot;
 mod verify;
 
 use crate::arguments::{BenchCommand, Command, ConfigCommand};
@@ -47,6 +48,7 @@ pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Lag(arguments) => lag::run(session, &arguments),
         Command::Failover(arguments) => failover::run(session, &arguments),
         Command::Probe(arguments) => probe::run(session, &arguments),
+        Command::Snapshot(arguments) => snapshot::run(session, &arguments),
         Command::Init(arguments) => init::run(session, &arguments),
         Command::Config(ConfigCommand::Check { connect }) => config::check(session, connect),
         Command::Config(ConfigCommand::Show) => config::show(session),

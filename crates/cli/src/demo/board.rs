@@ -98,20 +98,11 @@ pub(super) fn print_links(out: &mut dyn Write, links: &[DemoLink], reports: &[Re
 }
 
 fn problems(report: &Report) -> Vec<String> {
-    let problem = |check: &Check| match check {
-        Check::Schema(check) => check.problem.clone(),
-        Check::Parity(check) => check.problem.clone(),
-        Check::Files(check) => check.problem.clone(),
-        Check::Lag(check) => check.problem.clone(),
-        Check::Coverage(check) => check.problem.clone(),
-        Check::Lineage(check) => check.problem.clone(),
-        Check::Probe(check) => check.problem.clone(),
-    };
     let text = |problem: paritas_report::Problem| match problem.detail {
         Some(detail) => format!("{} ({detail})", problem.message),
         None => problem.message,
     };
-    report.links.iter().flat_map(|link| &link.checks).filter_map(problem).map(text).collect()
+    report.links.iter().flat_map(|link| &link.checks).filter_map(|check| check.problem().cloned()).map(text).collect()
 }
 
 fn flatten(link: &'static str, report: &Report) -> Vec<Finding> {
@@ -149,7 +140,6 @@ fn flatten(link: &'static str, report: &Report) -> Vec<Finding> {
                 let columns = difference.what.strip_prefix("column ").map(str::to_owned).into_iter().collect();
                 Finding { link, dataset: schema.dataset.clone(), class: "schema", values: Vec::new(), columns, text }
             })),
-            Check::Lineage(_) | Check::Probe(_) => {}
             Check::Files(files) => findings.extend(files.items.iter().map(|item| {
                 let why = item.why.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
                 let text = format!("{}: {}{why}", item.class, item.path);
@@ -163,7 +153,7 @@ fn flatten(link: &'static str, report: &Report) -> Vec<Finding> {
                 }
             })),
             // The demo asks about content only.
-            Check::Lag(_) | Check::Coverage(_) => {}
+            _ => {}
         }
     }
     findings

@@ -11,15 +11,16 @@ use paritas_model::{Region, StoreKind};
 use std::collections::BTreeMap;
 
 /// Kinds that a configuration may name.
-const KINDS: [(&str, StoreKind); 4] = [
+const KINDS: [(&str, StoreKind); 5] = [
     ("postgres", StoreKind::Postgres),
+    ("kafka", StoreKind::Kafka),
     ("files", StoreKind::Files),
     ("parquet", StoreKind::Parquet),
     ("csv", StoreKind::Csv),
 ];
 
 /// Kinds of the contract that this version cannot open.
-const KINDS_LATER: [&str; 5] = ["kafka", "redis", "iceberg", "delta", "opensearch"];
+const KINDS_LATER: [&str; 4] = ["redis", "iceberg", "delta", "opensearch"];
 
 /// A store and where its parts stand. A store with mistakes keeps its name, so that links to it are
 /// not called mistakes as well.
@@ -55,7 +56,7 @@ fn decode_one(decoder: &mut Decoder<'_>, entry: &Entry, section: Section<'_>) ->
     let recovery = section.section("recovery", format!("recovery of {}", section.title)).map(decode_recovery);
     let options = section.section("options", format!("options of {}", section.title));
     let options = options.map(|options| decode_options(&options)).unwrap_or_default();
-    let is_file = kind.is_some_and(|kind| kind != StoreKind::Postgres);
+    let is_file = kind.is_some_and(|kind| !matches!(kind, StoreKind::Postgres | StoreKind::Kafka));
     if is_file && password.is_some() {
         let hint = "put the keys of an object store into options, such as aws_secret_access_key = { env = \"…\" }";
         decoder.warn(section.span, format!("{} has a password that its kind does not use", section.title), hint);

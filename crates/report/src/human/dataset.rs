@@ -1,7 +1,7 @@
 //! One dataset: its schema, its rows or files, its failures.
 
 use super::page::{Page, Paint};
-use super::{files, lag, rows};
+use super::{files, lag, logs, rows};
 use crate::summary::DatasetView;
 use crate::text::{counted, escape, fit, grouped, pad};
 use crate::{Check, ParityCheck, Problem, SchemaCheck};
@@ -22,6 +22,11 @@ pub(super) fn write(page: &mut Page<'_>, view: &DatasetView<'_>) -> io::Result<(
             Check::Coverage(check) => lag::coverage(page, check)?,
             Check::Lineage(check) => page.wrapped(2, &check.summary)?,
             Check::Probe(check) => page.wrapped(2, &check.summary)?,
+            Check::Groups(check) => logs::groups(page, check)?,
+            Check::Health(check) => logs::health(page, check)?,
+            Check::Offsets(check) => logs::offsets(page, check)?,
+            Check::Continuity(check) => logs::continuity(page, check)?,
+            Check::Snapshot(check) => logs::snapshot(page, check)?,
         }
     }
     Ok(())
@@ -33,10 +38,19 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
     for check in &view.checks {
         match check {
             Check::Schema(_) | Check::Lineage(_) | Check::Probe(_) => {}
-            Check::Lag(_) | Check::Coverage(_) => facts.push("as it should be".to_owned()),
+            Check::Lag(_) | Check::Coverage(_) | Check::Groups(_) | Check::Health(_) => {
+                facts.push("as it should be".to_owned());
+            }
+            Check::Offsets(check) => {
+                facts.push(counted(check.groups.len() as u64, "group"));
+                facts.push("each may go on".to_owned());
+            }
+            Check::Snapshot(check) => facts.extend(check.snapshot.iter().map(|id| escape(id))),
+            Check::Continuity(check) => facts.push(format!("{} unbroken", counted(check.sequences, "sequence"))),
             Check::Parity(check) => {
                 facts.push(match &check.pages {
                     Some(pages) => counted(pages.compared, "page"),
+                    None if check.log.is_some() => counted(check.rows.source.unwrap_or(0), "record"),
                     None => counted(check.rows.source.unwrap_or(0), "row"),
                 });
                 facts.push(format_size(check.bytes_read.source.saturating_add(check.bytes_read.replica)));
@@ -97,12 +111,16 @@ fn parity(page: &mut Page<'_>, check: &ParityCheck) -> io::Result<()> {
     if let Some(name) = &check.replica_dataset {
         page.line(2, &format!("called {} on the replica", escape(name)))?;
     }
-    rows::write(page, check)?;
+    match &check.log {
+        Some(log) => logs::parity(page, check, log)?,
+        None => rows::write(page, check)?,
+    }
     let (source, replica) = (check.rows.source, check.rows.replica);
     if check.verdict != Verdict::Pass && (source != replica || source.is_none()) {
         let side = |rows: Option<u64>| rows.map_or_else(|| "unknown".to_owned(), grouped);
         let why = check.rows.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-        page.wrapped(2, &format!("rows: {} on the source, {} on the replica{why}", side(source), side(replica)))?;
+        let noun = if check.log.is_some() { "records" } else { "rows" };
+        page.wrapped(2, &format!("{noun}: {} on the source, {} on the replica{why}", side(source), side(replica)))?;
     }
     if !check.complete && check.problem.is_none() {
         page.wrapped(2, "incomplete: not every differing row was found, so the counts are lower bounds")?;

@@ -1,7 +1,7 @@
 //! Lag and coverage for people: the state first, then how far, then why and what to do.
 
 use super::page::{Page, Paint};
-use super::{dataset, headline, next, not_checked, store};
+use super::{dataset, headline, logs, next, not_checked, store};
 use crate::lag::{state_text, weight};
 use crate::summary::{elapsed_seconds, lag_line, link_lag_line};
 use crate::text::{counted, escape, pad, width};
@@ -50,7 +50,9 @@ fn link(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
         match check {
             Check::Lag(check) => lag(page, check)?,
             Check::Coverage(check) => coverage(page, check)?,
-            Check::Schema(_) | Check::Parity(_) | Check::Files(_) | Check::Lineage(_) | Check::Probe(_) => {}
+            Check::Groups(check) => logs::groups(page, check)?,
+            Check::Health(check) => logs::health(page, check)?,
+            _ => {}
         }
     }
     not_checked(page, link)

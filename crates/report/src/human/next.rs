@@ -12,14 +12,15 @@ pub(super) fn command(report: &Report, called: &Called, options: &RenderOptions)
     let again = verify_again(report, called, &wrong)?;
     let checks = || wrong.iter().flat_map(|link| &link.checks);
     let configured = report.run.config.is_some();
-    if checks().filter_map(problem).any(|problem| problem.code.starts_with("store.")) {
+    if checks().filter_map(Check::problem).any(|problem| problem.code.starts_with("store.")) {
         return Some(if configured { "paritas config check --connect".to_owned() } else { again });
     }
     let ended = |problem: &Problem| ["run.deadline", "run.budget", "run.cancelled"].contains(&problem.code.as_str());
-    if let (Some(resume), true) = (&called.resume, checks().filter_map(problem).any(ended)) {
+    if let (Some(resume), true) = (&called.resume, checks().filter_map(Check::problem).any(ended)) {
         return Some(resume.clone());
     }
-    if checks().filter_map(problem).any(|problem| problem.code == "run.deadline" || problem.code == "run.budget") {
+    if checks().filter_map(Check::problem).any(|problem| problem.code == "run.deadline" || problem.code == "run.budget")
+    {
         return Some(format!("{again} --budget 1h"));
     }
     let hidden = checks().filter_map(|check| hidden(check, options)).max();
@@ -39,7 +40,7 @@ pub(super) fn command(report: &Report, called: &Called, options: &RenderOptions)
 pub(super) fn lag(report: &Report, called: &Called) -> Option<String> {
     let wrong: Vec<&LinkReport> = report.links.iter().filter(|link| link.verdict != Verdict::Pass).collect();
     let again = command_again("lag", report, called, &wrong)?;
-    let stores = wrong.iter().flat_map(|link| &link.checks).filter_map(problem);
+    let stores = wrong.iter().flat_map(|link| &link.checks).filter_map(Check::problem);
     if report.run.config.is_some() && stores.into_iter().any(|problem| problem.code.starts_with("store.")) {
         return Some("paritas config check --connect".to_owned());
     }
@@ -69,32 +70,20 @@ fn command_again(command: &str, report: &Report, called: &Called, wrong: &[&Link
     Some(words.join(" "))
 }
 
-fn problem(check: &Check) -> Option<&Problem> {
-    match check {
-        Check::Schema(check) => check.problem.as_ref(),
-        Check::Parity(check) => check.problem.as_ref(),
-        Check::Files(check) => check.problem.as_ref(),
-        Check::Lag(check) => check.problem.as_ref(),
-        Check::Coverage(check) => check.problem.as_ref(),
-        Check::Lineage(check) => check.problem.as_ref(),
-        Check::Probe(check) => check.problem.as_ref(),
-    }
-}
-
 fn counts(check: &Check) -> Option<&DifferenceCounts> {
     match check {
-        Check::Schema(_) | Check::Lag(_) | Check::Coverage(_) | Check::Lineage(_) | Check::Probe(_) => None,
         Check::Parity(check) => Some(&check.differences),
         Check::Files(check) => Some(&check.differences),
+        _ => None,
     }
 }
 
 /// How many rows or files there are in all, where not all of them are shown.
 fn hidden(check: &Check, options: &RenderOptions) -> Option<u64> {
     let (items, truncated) = match check {
-        Check::Schema(_) | Check::Lag(_) | Check::Coverage(_) | Check::Lineage(_) | Check::Probe(_) => return None,
         Check::Parity(check) => (check.items.len(), check.items_truncated),
         Check::Files(check) => (check.items.len(), check.items_truncated),
+        _ => return None,
     };
     let counts = counts(check)?;
     let total = counts.proven().saturating_add(counts.unsettled());

@@ -64,6 +64,7 @@ pub fn parity(dataset: &str, rows: u64) -> ParityCheck {
         bytes_read: BothSides { source: rows * 100, replica: rows * 100 },
         method: Some("rows".into()),
         pages: None,
+        log: None,
         seconds: 3.5,
         notes: Vec::new(),
         problem: None,

@@ -1,0 +1,37 @@
+//! `paritas snapshot`: what a source holds, kept for the time when it is gone.
+
+use super::chosen::{Chosen, chosen};
+use super::printed;
+use crate::arguments::{Deny, SnapshotArgs};
+use crate::commands::until_interrupted;
+use crate::configuration;
+use crate::failure::{Failure, INTERRUPTED};
+use crate::runs::{self, Options, SnapshotOptions};
+use crate::session::Session;
+
+/// Takes snapshots and reports; the exit code is that of the contract, or of the style asked for.
+pub fn run(session: &Session, arguments: &SnapshotArgs) -> Result<u8, Failure> {
+    let chosen = chosen(session, &arguments.what, "snapshot")?;
+    let defaults = Options::default();
+    let mut options = Options {
+        state: session.state.clone().or_else(|| chosen.state()),
+        deny_warnings: arguments.deny == Some(Deny::Warnings),
+        budget: arguments.budget.map(runs::Budget::Time),
+        ..defaults
+    };
+    if let (Chosen::Pair { .. }, Some(_)) = (&chosen, &session.config) {
+        options = runs::with_secrets(&configuration::load(session)?, &options)?;
+    }
+    let snapshot = SnapshotOptions { content: !arguments.positions_only };
+    let (result, interrupted) = until_interrupted(async |cx| match &chosen {
+        Chosen::Links { config, names } => runs::snapshot_links(cx, config, names, &options, snapshot).await,
+        Chosen::Pair { source, replica } => runs::snapshot_pair(cx, source, replica, &options, snapshot).await,
+    })?;
+    let mut report = result.map_err(Failure::from)?;
+    if interrupted {
+        report.exit_code = INTERRUPTED;
+    }
+    let called = printed::called(session, &arguments.what, &report);
+    let (bytes, code) = printed::rendered(session, called, arguments.deny, None, &report)?;
+    Ok(session.print(&bytes, code))
+}

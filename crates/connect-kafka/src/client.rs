@@ -1,0 +1,239 @@
+//! Clients of one cluster: made when they are needed, kept while they work, asked with patience.
+
+use crate::bindings::{Client, Event, Fault, Queue, Request};
+use crate::errors::{Asker, On};
+use crate::heard::Heard;
+use crate::options::Settings;
+use crate::{codes, errors};
+use paritas_connect::logs::Isolation;
+use paritas_connect::{Context, Error, FailureKind, Result};
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A thread that waits looks this often whether it still has to.
+pub(crate) const SLICE: Duration = Duration::from_millis(100);
+/// No request is waited for longer than this, connecting included.
+const REQUEST_MAX: Duration = Duration::from_secs(15);
+/// When no broker can be reached, one may come back within this time.
+const ALL_DOWN_MAX: Duration = Duration::from_secs(1);
+/// The library's own end of a request comes this long behind ours.
+const REQUEST_BEHIND: Duration = Duration::from_secs(5);
+
+/// A client that is open, and what it says.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) client: Arc<Client>,
+    pub(crate) heard: Arc<Heard>,
+}
+
+/// An answer, and when it was there.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) event: Event,
+    pub(crate) at: Instant,
+}
+
+/// All clients of one cluster.
+#[derive(Debug)]
+pub(crate) struct Line {
+    settings: Settings,
+    pub(crate) asker: Asker,
+    /// The one that is asked.
+    asked: Mutex<Option<Arc<Open>>>,
+    /// Those that have read to the end and wait for the next ranges, one for each isolation.
+    idle: Mutex<Vec<(Isolation, Arc<Open>)>>,
+}
+
+impl Line {
+    pub(crate) fn new(settings: Settings, bootstrap: String) -> Self {
+        let asker = Asker { bootstrap, user: settings.user.clone() };
+        Self { settings, asker, asked: Mutex::default(), idle: Mutex::default() }
+    }
+
+    /// Whether certificates of brokers are believed without looking.
+    pub(crate) fn is_trusting(&self) -> bool {
+        self.settings.trusting
+    }
+
+    fn open(&self, isolation: Isolation) -> Result<Arc<Open>> {
+        let heard = Arc::new(Heard::default());
+        let client = Client::open(self.settings.conf(isolation)?, Arc::clone(&heard) as _).map_err(|said| {
+            // The library checks files and combinations of settings only here.
+            let code = if said.contains("ssl.") || said.contains("SSL") { "store.tls" } else { "config.url" };
+            Error::new(FailureKind::Permanent, code, "the client of the cluster cannot be made")
+                .detail(said)
+                .hint("check the settings in the URL and the files that they name")
+        })?;
+        Ok(Arc::new(Open { client: Arc::new(client), heard }))
+    }
+
+    /// The client that is asked.
+    fn asked(&self) -> Result<Arc<Open>> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*asked {
+            return Ok(Arc::clone(open));
+        }
+        let open = self.open(Isolation::Committed)?;
+        *asked = Some(Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// Leaves a client that reached nobody; the next one begins afresh, and says again what is wrong.
+    fn forget(&self, open: &Arc<Open>) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, open)) {
+            *asked = None;
+        }
+    }
+
+    /// A client that reads nothing yet.
+    pub(crate) fn reader(&self, isolation: Isolation) -> Result<Arc<Open>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        match idle.iter().position(|(kept, _)| *kept == isolation) {
+            Some(at) => Ok(idle.swap_remove(at).1),
+            None => {
+                drop(idle);
+                self.open(isolation)
+            }
+        }
+    }
+
+    /// Keeps a client that has read to the end for the next ranges.
+    pub(crate) fn give_back(&self, isolation: Isolation, open: Arc<Open>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.iter().all(|(kept, _)| *kept != isolation) {
+            idle.push((isolation, open));
+        }
+    }
+
+    /// Sends requests at once and waits for all answers, in the order of the requests. Blocks.
+    ///
+    /// # Errors
+    /// `run.deadline`, `run.cancelled`, or what keeps the cluster from being reached.
+    pub(crate) fn ask(&self, cx: &Context, doing: &str, requests: &[Request<'_>]) -> Result<Vec<Answer>> {
+        cx.check()?;
+        let open = self.asked()?;
+        let begun = Instant::now();
+        let patience = patience(cx);
+        let broken = |fault: &Fault| self.asker.failed(doing, fault, "Describe", On::Cluster);
+        let queue = Queue::new(&open.client).map_err(|fault| broken(&fault))?;
+        for (tag, request) in requests.iter().enumerate() {
+            queue.ask(*request, patience + REQUEST_BEHIND, tag).map_err(|fault| broken(&fault))?;
+        }
+        let mut answers: Vec<Option<Answer>> = requests.iter().map(|_| None).collect();
+        let mut missing = answers.len();
+        while missing > 0 {
+            cx.check()?;
+            if let Some(event) = queue.poll(SLICE) {
+                let at = Instant::now();
+                let tag = event.tag();
+                if let Some(slot) = answers.get_mut(tag).filter(|slot| slot.is_none()) {
+                    *slot = Some(Answer { event, at });
+                    missing -= 1;
+                }
+                continue;
+            }
+            let all_down = begun.elapsed() > ALL_DOWN_MAX && open.heard.all_down_since(begun);
+            if all_down || begun.elapsed() > patience {
+                self.forget(&open);
+                return Err(self.unreached(cx, doing, &open.heard, None));
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// The names of all topics that may be seen. Blocks.
+    pub(crate) fn topic_names(&self, cx: &Context) -> Result<Vec<String>> {
+        cx.check()?;
+        let open = self.asked()?;
+        let doing = "list topics";
+        open.client.topic_names(patience(cx)).map_err(|fault| {
+            self.forget(&open);
+            self.failure(cx, doing, &fault, "Describe", On::Cluster, &open.heard)
+        })
+    }
+
+    /// A request that was answered with a failure, by the client that is asked.
+    pub(crate) fn failed(&self, cx: &Context, doing: &str, fault: &Fault, operation: &str, on: On<'_>) -> Error {
+        match self.asked() {
+            Ok(open) => self.failure(cx, doing, fault, operation, on, &open.heard),
+            Err(error) => error,
+        }
+    }
+
+    /// A failure of one client.
+    pub(crate) fn failure(
+        &self,
+        cx: &Context,
+        doing: &str,
+        fault: &Fault,
+        operation: &str,
+        on: On<'_>,
+        heard: &Heard,
+    ) -> Error {
+        match codes::is_connection(fault.code) {
+            true => self.unreached(cx, doing, heard, Some(fault)),
+            false => self.asker.failed(doing, fault, operation, on),
+        }
+    }
+
+    /// Why nobody answered.
+    pub(crate) fn unreached(&self, cx: &Context, doing: &str, heard: &Heard, fault: Option<&Fault>) -> Error {
+        let failures = heard.failures();
+        match cx.check() {
+            // What was heard says more than that time ran out.
+            Err(over) if failures.is_empty() || over.kind() == FailureKind::Cancelled => over,
+            _ => self.asker.unreachable(doing, &failures, fault),
+        }
+    }
+}
+
+/// How long a request is waited for: long enough to say why there is no answer before time runs out.
+fn patience(cx: &Context) -> Duration {
+    match cx.remaining() {
+        Some(left) => left.saturating_sub(SLICE * 2).clamp(SLICE, REQUEST_MAX),
+        None => REQUEST_MAX,
+    }
+}
+
+/// Runs work that blocks in a thread of its own. Returns as soon as `cx` ends, also before the thread does, which then
+/// finds out by itself.
+pub(crate) async fn apart<T: Send + 'static>(
+    cx: &Context,
+    what: impl Display,
+    work: impl FnOnce(&Context) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let inside = cx.clone();
+    let thread = std::thread::Builder::new().name(format!("kafka-{what}"));
+    let failed = |error: std::io::Error| {
+        Error::new(FailureKind::Transient, "store.busy", "no thread can be started for the client").because(error)
+    };
+    thread
+        .spawn(move || {
+            // Nobody waits any more where the other end is gone.
+            let _ = sender.send(work(&inside));
+        })
+        .map_err(failed)?;
+    let lost = || Error::new(FailureKind::Permanent, "store.unexpected", "a thread of the client ended without a word");
+    cx.bound(async { receiver.await.unwrap_or_else(|_| Err(lost())) }).await
+}
+
+/// An error for a partition in a list of results, rather than for the whole request.
+pub(crate) fn why(asker: &Asker, fault: &Fault, partition: &paritas_connect::logs::Partition) -> String {
+    match fault.code {
+        codes::UNKNOWN_TOPIC | codes::LOCAL_UNKNOWN_TOPIC | codes::UNKNOWN_TOPIC_ID | codes::INVALID_TOPIC => {
+            format!("there is no topic {}, or this user may not describe it", partition.log)
+        }
+        codes::LOCAL_UNKNOWN_PARTITION => format!("there is no partition {partition}"),
+        codes::LEADER_NOT_AVAILABLE | codes::NO_ENTRY => format!("no broker leads {partition}"),
+        codes::TOPIC_DENIED => {
+            format!("not permitted: {}", asker.grant("Describe", On::Topic(&partition.log)))
+        }
+        code if errors::meaning(code).1 == "store.unreachable" => {
+            format!("the broker that leads {partition} does not answer ({})", fault.said)
+        }
+        _ => format!("{partition}: {}", fault.said),
+    }
+}

@@ -1,0 +1,88 @@
+//! The numbers of failures that mean something here. Negative ones are the client library's, positive ones are
+//! those of the protocol.
+//!
+//! Source: `rd_kafka_resp_err_t` of librdkafka, and "Error Codes" of the Kafka protocol guide.
+
+use rdkafka::bindings::rd_kafka_resp_err_t as Code;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:ident;)+) => {
+        $($(#[$doc])* pub(crate) const $name: i32 = Code::$code as i32;)+
+    };
+}
+
+codes! {
+    /// Bytes that are no records, or whose checksum is wrong.
+    BAD_MSG = RD_KAFKA_RESP_ERR__BAD_MSG;
+    BAD_COMPRESSION = RD_KAFKA_RESP_ERR__BAD_COMPRESSION;
+    TRANSPORT = RD_KAFKA_RESP_ERR__TRANSPORT;
+    RESOLVE = RD_KAFKA_RESP_ERR__RESOLVE;
+    ALL_BROKERS_DOWN = RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+    TIMED_OUT = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    TIMED_OUT_QUEUE = RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE;
+    SSL = RD_KAFKA_RESP_ERR__SSL;
+    AUTHENTICATION = RD_KAFKA_RESP_ERR__AUTHENTICATION;
+    /// The end of a partition, for now: no failure.
+    PARTITION_EOF = RD_KAFKA_RESP_ERR__PARTITION_EOF;
+    /// The offset that was asked for is not there, or not any more.
+    AUTO_OFFSET_RESET = RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET;
+    LOCAL_UNKNOWN_PARTITION = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+    LOCAL_UNKNOWN_TOPIC = RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    NOT_IMPLEMENTED = RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED;
+    /// The broker is too old for a request.
+    UNSUPPORTED_FEATURE = RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
+    /// No leader of any partition was found.
+    NO_ENTRY = RD_KAFKA_RESP_ERR__NOENT;
+
+    CORRUPT = RD_KAFKA_RESP_ERR_INVALID_MSG;
+    OFFSET_OUT_OF_RANGE = RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+    UNKNOWN_TOPIC = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    LEADER_NOT_AVAILABLE = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    NOT_LEADER = RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+    REQUEST_TIMED_OUT = RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT;
+    BROKER_NOT_AVAILABLE = RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE;
+    REPLICA_NOT_AVAILABLE = RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE;
+    MSG_TOO_LARGE = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    NETWORK = RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION;
+    COORDINATOR_LOADING = RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+    COORDINATOR_NOT_AVAILABLE = RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE;
+    NOT_COORDINATOR = RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+    TOPIC_DENIED = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    GROUP_DENIED = RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    CLUSTER_DENIED = RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+    UNSUPPORTED_VERSION = RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION;
+    STORAGE = RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR;
+    SASL_FAILED = RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
+    GROUP_MISSING = RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND;
+    FENCED_EPOCH = RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH;
+    UNKNOWN_EPOCH = RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH;
+    OFFSET_NOT_AVAILABLE = RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
+    INVALID_TOPIC = RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
+    UNKNOWN_TOPIC_ID = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID;
+}
+
+/// Whether a partition may answer when its leader is looked up again.
+pub(crate) fn leader_moves(code: i32) -> bool {
+    matches!(
+        code,
+        LEADER_NOT_AVAILABLE
+            | NOT_LEADER
+            | REPLICA_NOT_AVAILABLE
+            | BROKER_NOT_AVAILABLE
+            | FENCED_EPOCH
+            | UNKNOWN_EPOCH
+            | OFFSET_NOT_AVAILABLE
+            | STORAGE
+            | REQUEST_TIMED_OUT
+            | NETWORK
+            | TRANSPORT
+    )
+}
+
+/// Whether it says that a connection was not to be had: the reason is in what the library said by itself.
+pub(crate) fn is_connection(code: i32) -> bool {
+    matches!(
+        code,
+        TRANSPORT | RESOLVE | ALL_BROKERS_DOWN | TIMED_OUT | TIMED_OUT_QUEUE | SSL | AUTHENTICATION | NETWORK
+    )
+}

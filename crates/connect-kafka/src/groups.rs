@@ -1,0 +1,122 @@
+//! Groups of consumers: what they are doing, and what they have committed.
+
+use crate::bindings::{CommitsSeen, Fault, GroupState, Request};
+use crate::client::{Line, SLICE};
+use crate::codes;
+use crate::errors::{On, meaning};
+use crate::survey::one;
+use paritas_connect::logs::{Committed, Group};
+use paritas_connect::{Context, Result};
+use paritas_model::Known;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// Groups whose requests are under way at once. The library takes one group a request for what is committed.
+const AT_ONCE_MAX: usize = 256;
+/// Groups whose coordinator is being moved are asked again, this often in all.
+const ATTEMPTS_MAX: usize = 4;
+/// The state of a group that is not there, in the brokers' words.
+const DEAD: &str = "Dead";
+
+/// These groups, or all that may be seen, sorted by name. Blocks.
+pub(crate) fn groups(line: &Line, cx: &Context, names: Option<&[String]>) -> Result<Vec<Group>> {
+    let names: BTreeSet<String> = match names {
+        Some(names) => names.iter().cloned().collect(),
+        None => listed(line, cx)?,
+    };
+    let mut names: Vec<String> = names.into_iter().collect();
+    let mut groups = BTreeMap::new();
+    for attempt in 1..=ATTEMPTS_MAX {
+        let mut again = Vec::new();
+        for some in names.chunks(AT_ONCE_MAX) {
+            again.extend(asked(line, cx, some, attempt == ATTEMPTS_MAX, &mut groups)?);
+        }
+        names = again;
+        if names.is_empty() {
+            break;
+        }
+        std::thread::sleep(SLICE);
+    }
+    Ok(groups.into_values().collect())
+}
+
+/// The names of all groups. A broker that does not tell its groups would leave some out, and is an error.
+fn listed(line: &Line, cx: &Context) -> Result<BTreeSet<String>> {
+    let doing = "list groups";
+    let answer = one(line.ask(cx, doing, &[Request::Groups])?)?;
+    let failed = |fault: &Fault| line.failed(cx, doing, fault, "Describe", On::Cluster);
+    let seen = answer.event.groups().map_err(|fault| failed(&fault))?;
+    match seen.faults.first() {
+        Some(fault) => Err(failed(fault)),
+        None => Ok(seen.names.into_iter().collect()),
+    }
+}
+
+/// Asks for some groups; returns those that have to be asked again.
+fn asked(
+    line: &Line,
+    cx: &Context,
+    names: &[String],
+    last: bool,
+    groups: &mut BTreeMap<String, Group>,
+) -> Result<Vec<String>> {
+    let commits = names.iter().map(|name| Request::Commits(name));
+    let requests: Vec<_> = std::iter::once(Request::GroupStates(names)).chain(commits).collect();
+    let asked = Instant::now();
+    let mut answers = line.ask(cx, "ask for groups", &requests)?.into_iter();
+    let states = answers.next().map(|answer| answer.event.group_states());
+    let states = match states {
+        Some(Ok(states)) => states.into_iter().map(|state| (state.group.clone(), Ok(state))).collect(),
+        Some(Err(fault)) => names.iter().map(|name| (name.clone(), Err(fault.clone()))).collect(),
+        None => BTreeMap::new(),
+    };
+    let mut again = Vec::new();
+    for (name, answer) in names.iter().zip(answers) {
+        let commits = answer.event.commits();
+        let state = states.get(name).cloned().unwrap_or_else(|| Err(Fault::of(codes::NO_ENTRY)));
+        let state = state.and_then(|state| match &state.fault {
+            Some(fault) if fault.code != codes::GROUP_MISSING => Err(fault.clone()),
+            _ => Ok(state),
+        });
+        let busy = |fault: &Fault| meaning(fault.code).1 == "store.busy";
+        if !last && (commits.as_ref().is_err_and(busy) || state.as_ref().is_err_and(busy)) {
+            again.push(name.clone());
+            continue;
+        }
+        groups.insert(name.clone(), group(line, name, state, commits, (asked, answer.at)));
+    }
+    Ok(again)
+}
+
+fn group(
+    line: &Line,
+    name: &str,
+    state: Result<GroupState, Fault>,
+    commits: Result<CommitsSeen, Fault>,
+    (asked, answered): (Instant, Instant),
+) -> Group {
+    let why = |fault: &Fault| match fault.code {
+        codes::GROUP_DENIED => format!("not permitted: {}", line.asker.grant("Describe", On::Group(name))),
+        codes::TOPIC_DENIED => format!("not permitted ({}): the topics of the group need Describe as well", fault.said),
+        _ => fault.said.clone(),
+    };
+    let (state, members) = match state {
+        Ok(state) if state.fault.is_some() => (Known::Known(DEAD.to_owned()), Known::Known(Vec::new())),
+        Ok(state) => (Known::Known(state.state), Known::Known(state.members)),
+        Err(fault) => (Known::unknown(why(&fault)), Known::unknown(why(&fault))),
+    };
+    let offsets = match commits {
+        // Partitions without a commit have a negative offset.
+        Ok(seen) => Known::Known(
+            seen.commits
+                .into_iter()
+                .filter_map(|(partition, offset, metadata)| {
+                    Some((partition, Committed { offset: u64::try_from(offset).ok()?, metadata }))
+                })
+                .collect(),
+        ),
+        Err(fault) if fault.code == codes::GROUP_MISSING => Known::Known(BTreeMap::new()),
+        Err(fault) => Known::unknown(why(&fault)),
+    };
+    Group { name: name.to_owned(), state, members, offsets, asked, answered }
+}

@@ -1,0 +1,301 @@
+//! Snapshots of sources of logs: what is kept for the time when a source is gone.
+
+use super::LogOptions;
+use super::parity::{Terms, policy, policy_of};
+use super::seen::{Both, Mirrored, Seen, Shows, Wanted, look, side};
+use crate::error::problem_of;
+use crate::job::Failure;
+use crate::keep::Keeper;
+use crate::record::sided;
+use jiff::Timestamp;
+use paritas_connect::Context;
+use paritas_connect::logs::{Ends, Group, Partition};
+use paritas_logs::content::Chain;
+use paritas_logs::naming::Policy as Naming;
+use paritas_model::{Known, Verdict};
+use paritas_report::{Check, NotChecked, SnapshotCheck};
+use paritas_state::{State, Which};
+use paritas_verify::logs::{self, Facing, Topic};
+use paritas_verify::rows::Origin;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// The version of the document.
+const SNAPSHOT_VERSION: u32 = 1;
+/// Records at the end of every partition that are kept one by one, so that what was lost behind the last mirrored
+/// record can be counted and found by its offset, and groups can be placed by content.
+const TRAIL: usize = 10_000;
+
+/// What a source of logs held at one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    /// Version of this document.
+    pub(crate) version: u32,
+    /// When it was begun, RFC 3339 in UTC, by the clock of the machine that runs Paritas.
+    pub(crate) taken_at: String,
+    /// What tells the cluster from every other.
+    pub(crate) cluster: Option<String>,
+    /// How the mirror names logs, where that could be found out.
+    pub(crate) naming: Option<Naming>,
+    /// The logs.
+    pub(crate) logs: Vec<LogKept>,
+    /// Offsets of groups.
+    pub(crate) groups: Vec<GroupKept>,
+}
+
+/// One log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LogKept {
+    /// Its name on the source.
+    pub(crate) name: String,
+    /// Another one for every log that was ever made.
+    pub(crate) id: Option<String>,
+    /// Its partitions.
+    pub(crate) partitions: Vec<PartitionKept>,
+}
+
+/// One partition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PartitionKept {
+    /// Its number.
+    pub(crate) index: i32,
+    /// The first offset that could be read.
+    pub(crate) start: u64,
+    /// The end of all records.
+    pub(crate) end: u64,
+    /// The end of those that readers of committed records can have.
+    pub(crate) stable: u64,
+    /// Its content; absent where only positions were asked for, or it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) chain: Option<Chain>,
+}
+
+/// What a group had committed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct GroupKept {
+    /// Its name.
+    pub(crate) name: String,
+    /// Partition and the next offset that it wants.
+    pub(crate) offsets: Vec<(Partition, u64)>,
+}
+
+impl Snapshot {
+    /// The newest snapshot of a link that can be used.
+    pub(crate) fn newest(state: Option<&State>, link: &str) -> Option<(ulid::Ulid, Self)> {
+        let (id, json) = state?.load_snapshot(link, Which::Last).ok()?;
+        Self::read(&json).map(|snapshot| (id, snapshot))
+    }
+
+    /// A snapshot from its document.
+    pub(crate) fn read(json: &[u8]) -> Option<Self> {
+        let snapshot: Self = serde_json::from_slice(json).ok()?;
+        (snapshot.version == SNAPSHOT_VERSION).then_some(snapshot)
+    }
+
+    /// The chains of logs that are still the same, by partition.
+    pub(crate) fn chains(&self, id: &dyn Fn(&str) -> Option<String>) -> BTreeMap<Partition, Chain> {
+        let mut chains = BTreeMap::new();
+        for log in self.logs.iter().filter(|log| log.id == id(&log.name)) {
+            for partition in &log.partitions {
+                if let Some(chain) = &partition.chain {
+                    chains.insert(Partition::new(log.name.clone(), partition.index), chain.clone());
+                }
+            }
+        }
+        chains
+    }
+
+    /// Partitions, records and groups.
+    fn sizes(&self) -> (u64, u64, u64) {
+        let partitions = || self.logs.iter().flat_map(|log| &log.partitions);
+        let records = partitions().filter_map(|partition| partition.chain.as_ref()).map(Chain::records).sum();
+        (partitions().count() as u64, records, self.groups.len() as u64)
+    }
+}
+
+/// What is asked of a snapshot.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) link: &'a str,
+    pub(crate) options: &'a LogOptions,
+    pub(crate) wanted: &'a Wanted<'a>,
+    /// Whether content is read, and not only positions.
+    pub(crate) content: bool,
+}
+
+/// Takes a snapshot of the source and keeps it. The replica may be away.
+pub(crate) async fn take(both: &Both, asked: &Asked<'_>, terms: &Terms<'_>, keeper: &Keeper) -> (Check, Vec<NotChecked>) {
+    let began = Instant::now();
+    let (mut check, mut not_checked) = match made(both, asked, terms, keeper).await {
+        Ok(made) => made,
+        Err((origin, problem)) => {
+            let problem = Some(sided(origin, problem));
+            (SnapshotCheck { problem, ..empty() }, Vec::new())
+        }
+    };
+    if keeper.state().is_none() {
+        let why = "there is no state folder: name one with --state DIR, or set `state` in [paritas]".to_owned();
+        not_checked.push(NotChecked { what: "snapshot".to_owned(), why });
+    }
+    check.seconds = began.elapsed().as_secs_f64();
+    (Check::Snapshot(check), not_checked)
+}
+
+fn empty() -> SnapshotCheck {
+    SnapshotCheck {
+        verdict: Verdict::Unknown,
+        snapshot: None,
+        after: None,
+        logs: 0,
+        partitions: 0,
+        records: 0,
+        records_read: 0,
+        groups: 0,
+        bytes: 0,
+        seconds: 0.0,
+        notes: Vec::new(),
+        problem: None,
+    }
+}
+
+async fn made(
+    both: &Both,
+    asked: &Asked<'_>,
+    terms: &Terms<'_>,
+    keeper: &Keeper,
+) -> Result<(SnapshotCheck, Vec<NotChecked>), Failure> {
+    let taken_at = Timestamp::now().to_string();
+    let of_source = |error: paritas_connect::Error| (Origin::Source, problem_of(&error));
+    let cx = &both.source.cx;
+    // Groups first: what they have committed lies before the ends.
+    let groups = cx.bound(both.source.logs.groups(cx, None)).await.map_err(of_source)?;
+    let shows = Shows::of(&both.source).await.map_err(of_source)?;
+    let mut check = empty();
+    let seen = match look(both, asked.options, asked.wanted).await {
+        Ok(seen) => Some(seen),
+        Err((origin, problem)) => {
+            let problem = sided(origin, problem);
+            check.notes.push(format!("how the mirror names topics is not part of it: {}", problem.message));
+            None
+        }
+    };
+    let before = Snapshot::newest(keeper.state(), asked.link);
+    let mut chains = before.as_ref().map(|(_, old)| old.chains(&|log| shows.id(log))).unwrap_or_default();
+    let topics = topics(&shows, seen.as_ref(), asked, &mut chains);
+    let (mut snapshot, mut not_checked) = (
+        Snapshot {
+            version: SNAPSHOT_VERSION,
+            taken_at,
+            cluster: shows.survey.cluster.value().cloned(),
+            naming: seen.map(|seen| seen.policy),
+            logs: Vec::new(),
+            groups: kept_groups(&groups, asked.options),
+        },
+        Vec::new(),
+    );
+    let mut whole = groups.iter().all(|group| group.offsets.value().is_some());
+    let read = if asked.content { logs::snapshot(&terms.request(both, &topics), TRAIL).await } else { Vec::new() };
+    let mut read = read.into_iter();
+    for topic in &topics {
+        let (outcome, chains) = read.next().unwrap_or_default();
+        check.records_read += outcome.partitions.iter().filter_map(|w| w.source_read.as_ref()).map(|r| r.records - r.stored.min(r.records)).sum::<u64>();
+        for window in &outcome.partitions {
+            if let Some((origin, error)) = &window.problem {
+                whole = false;
+                let why = sided(*origin, problem_of(error)).message;
+                not_checked.push(NotChecked { what: format!("content of {}", window.source), why });
+            }
+        }
+        if let Some((origin, error)) = &outcome.problem {
+            whole = false;
+            let why = sided(*origin, problem_of(error)).message;
+            not_checked.push(NotChecked { what: format!("content of {}", topic.name), why });
+        }
+        snapshot.logs.push(kept(topic, &shows, chains));
+    }
+    let json = serde_json::to_vec(&snapshot).unwrap_or_default();
+    (check.partitions, check.records, check.groups) = snapshot.sizes();
+    (check.logs, check.bytes) = (snapshot.logs.len() as u64, json.len() as u64);
+    check.after = before.filter(|_| asked.content).map(|(id, _)| id.to_string());
+    match keeper.state().map(|state| state.save_snapshot(asked.link, keeper.id(), &json)) {
+        Some(Ok(_)) => {
+            check.snapshot = Some(keeper.id().to_string());
+            check.verdict = if whole { Verdict::Pass } else { Verdict::Unknown };
+        }
+        Some(Err(error)) => {
+            let hint = Some(error.hint_text().to_owned());
+            let detail = error.detail_text().map(str::to_owned);
+            let (code, message) = (error.code().to_owned(), format!("the snapshot cannot be kept: {}", error.message()));
+            check.problem = Some(paritas_report::Problem { code, message, detail, hint });
+        }
+        None => {}
+    }
+    Ok((check, not_checked))
+}
+
+/// The logs of the source that belong to the link. Their own partitions stand in for those of the replica, which is
+/// not asked.
+fn topics(
+    shows: &Shows,
+    seen: Option<&Seen>,
+    asked: &Asked<'_>,
+    chains: &mut BTreeMap<Partition, Chain>,
+) -> Vec<Topic> {
+    let mirrored: Vec<Mirrored> = seen.map(|seen| seen.mirrored(asked.wanted)).unwrap_or_default();
+    let own = |name: &str| shows.traces.logs.iter().any(|log| log == name);
+    let logs = shows.survey.logs.iter().filter(|log| !log.internal && !own(&log.name));
+    let mut topics = Vec::new();
+    for log in logs.filter(|log| (asked.wanted.takes)(&log.name)) {
+        let facing = log.partitions.iter().map(|state| {
+            let source = Partition::new(log.name.clone(), state.index);
+            Facing {
+                stored: chains.remove(&source),
+                replica: source.clone(),
+                syncs: Vec::new(),
+                source_id: shows.id(&log.name),
+                replica_id: None,
+                source,
+            }
+        });
+        // Made the way in which it will be compared.
+        let policy = match (seen, mirrored.iter().find(|one| one.source == log.name)) {
+            (Some(seen), Some(one)) => policy(seen, one, asked.options),
+            _ => policy_of(shows, &log.name, asked.options),
+        };
+        topics.push(Topic { name: log.name.clone(), policy, facing: facing.collect() });
+    }
+    topics
+}
+
+fn kept(topic: &Topic, shows: &Shows, chains: Vec<Option<Chain>>) -> LogKept {
+    let mut chains = chains.into_iter();
+    let partition = |facing: &Facing| {
+        let chain = chains.next().flatten();
+        let ends = shows.ends.get(&facing.source).and_then(Known::value);
+        ends.map(|Ends { start, end, stable, .. }| PartitionKept {
+            index: facing.source.index,
+            start: *start,
+            end: *end,
+            stable: *stable,
+            chain,
+        })
+    };
+    let partitions = topic.facing.iter().filter_map(partition).collect();
+    LogKept { name: topic.name.clone(), id: shows.id(&topic.name), partitions }
+}
+
+fn kept_groups(groups: &[Group], options: &LogOptions) -> Vec<GroupKept> {
+    let taken = groups.iter().filter(|group| options.takes_group(&group.name));
+    let kept = taken.filter_map(|group| {
+        let offsets = group.offsets.value()?;
+        let offsets = offsets.iter().map(|(partition, committed)| (partition.clone(), committed.offset)).collect();
+        Some(GroupKept { name: group.name.clone(), offsets })
+    });
+    kept.filter(|group| !group.offsets.is_empty()).collect()
+}
+
+/// Both sides of a snapshot with one context.
+pub(crate) fn both(source: &crate::registry::Opened, replica: &crate::registry::Opened, cx: &Context) -> Both {
+    Both { source: side(&source.store, cx), replica: side(&replica.store, cx) }
+}
