@@ -4,6 +4,7 @@ mod groups;
 mod ledger;
 mod mirrors;
 mod outcome;
+mod reading;
 mod request;
 mod side;
 mod windows;
