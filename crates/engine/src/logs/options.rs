@@ -29,17 +29,8 @@ pub(crate) struct LogOptions {
 }
 
 /// Options of a store of logs that its connector does not know.
-pub(crate) const NAMES: [&str; 9] = [
-    "alias",
-    "policy",
-    "separator",
-    "timestamps",
-    "aborted",
-    "groups",
-    "clock",
-    "sequence",
-    "sequence_of",
-];
+pub(crate) const NAMES: [&str; 9] =
+    ["alias", "policy", "separator", "timestamps", "aborted", "groups", "clock", "sequence", "sequence_of"];
 
 impl LogOptions {
     /// What both sides of a link say. What only one of them says holds for both; both must not contradict
