@@ -2,6 +2,7 @@
 
 mod ledger;
 mod mirrors;
+mod offsets;
 mod outcome;
 mod request;
 mod side;
@@ -9,6 +10,7 @@ mod windows;
 
 pub use ledger::{ChainOf, Ledger};
 pub use mirrors::{MirrorAsk, SeekLimits, mirrors};
+pub use offsets::{CertifyLimits, OffsetsAsk, offsets};
 pub use outcome::{Outcome, Read, Window};
 pub use request::{Facing, Phase, Request, Topic};
 pub use side::LogSide;
