@@ -58,18 +58,13 @@ impl Case<'_> {
 /// Certifies one group in one partition.
 pub fn certify(case: &Case<'_>) -> Certificate {
     let translation = case.translation();
+    let why = "the records around the group's position were not read";
     let mut certificate = Certificate {
-        group: case.group.to_owned(),
-        source: case.partitions.0.clone(),
-        replica: case.partitions.1.clone(),
-        standing: Standing::Unproven,
         committed: case.committed,
         translated: translation.map(|(offset, _)| offset),
         translation: translation.map(|(_, translation)| translation),
-        exact: Known::unknown("the records around the group's position were not read"),
-        loss: Known::unknown("the records around the group's position were not read"),
-        redelivery: Known::unknown("the records around the group's position were not read"),
         notes: case.notes(),
+        ..Certificate::unknown(case.group, case.partitions, why)
     };
     let Some(committed) = case.committed else {
         let why = "the group has committed nothing on the source";

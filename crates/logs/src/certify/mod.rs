@@ -88,6 +88,23 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// A group of which nothing is known in a partition.
+    pub fn unknown(group: &str, partitions: (&Partition, &Partition), why: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            source: partitions.0.clone(),
+            replica: partitions.1.clone(),
+            standing: Standing::Unproven,
+            committed: None,
+            translated: None,
+            translation: None,
+            exact: Known::unknown(why),
+            loss: Known::unknown(why),
+            redelivery: Known::unknown(why),
+            notes: Vec::new(),
+        }
+    }
+
     /// Whether the group may go on here without missing anything; `None` where that is not proven.
     pub fn may_resume(&self) -> Option<bool> {
         match self.standing {
@@ -107,12 +124,15 @@ pub struct GroupCertificate {
     pub active_on_replica: Known<bool>,
     /// Its partitions, in the order of their names on the source.
     pub partitions: Vec<Certificate>,
+    /// Why nothing is known about the group as a whole.
+    pub why: Option<String>,
 }
 
 impl GroupCertificate {
     /// The worst of its partitions; unknown where it has none.
     pub fn verdict(&self) -> Verdict {
-        Verdict::combine(self.partitions.iter().map(|certificate| certificate.standing.verdict()))
+        let unknown = self.why.as_ref().map(|_| Verdict::Unknown);
+        Verdict::combine(self.partitions.iter().map(|certificate| certificate.standing.verdict()).chain(unknown))
     }
 
     /// Whether it may go on without missing anything; `None` where that is not proven.
@@ -120,7 +140,7 @@ impl GroupCertificate {
         let all: Vec<Option<bool>> = self.partitions.iter().map(Certificate::may_resume).collect();
         match all.iter().any(|may| *may == Some(false)) {
             true => Some(false),
-            false if all.is_empty() || all.contains(&None) => None,
+            false if all.is_empty() || all.contains(&None) || self.why.is_some() => None,
             false => Some(true),
         }
     }

@@ -1,18 +1,24 @@
 //! Comparing mirrored logs: partition by partition, in order, record by record where they differ.
 
+mod continuity;
 mod groups;
 mod ledger;
 mod mirrors;
+mod offsets;
 mod outcome;
 mod reading;
+mod recovery;
 mod request;
 mod side;
 mod windows;
 
 pub use groups::{Beside, groups};
+pub use continuity::{ContinuityAsk, Counted, continuity};
 pub use ledger::{ChainOf, Ledger};
 pub use mirrors::{MirrorAsk, SeekLimits, mirrors};
+pub use offsets::{CertifyLimits, OffsetsAsk, offsets};
 pub use outcome::{Outcome, Read, Window};
+pub use recovery::{Loss, LossAsk, loss};
 pub use request::{Facing, Phase, Request, Topic};
 pub use side::LogSide;
 pub use windows::Pair;
