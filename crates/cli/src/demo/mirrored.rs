@@ -83,7 +83,13 @@ impl Clusters {
         };
         Ok(vec![
             fault(Class::Extra, "fills", "record written to the copy", "1", ("replica", offset.to_string())),
-            fault(Class::Lost, "quotes", "topic made anew, its first records never arrive", "0", ("source", lost.clone())),
+            fault(
+                Class::Lost,
+                "quotes",
+                "topic made anew, its first records never arrive",
+                "0",
+                ("source", lost.clone()),
+            ),
             fault(Class::Extra, "quotes", "records of the old topic stay on the copy", "0", ("replica", lost)),
         ])
     }
