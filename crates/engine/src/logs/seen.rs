@@ -235,6 +235,13 @@ impl Seen {
         mirrored.iter().flat_map(of).collect()
     }
 
+    /// Whether a log of the source belongs to the store itself or to a mirror.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        let internal = self.source.survey.log(name).is_some_and(|log| log.internal);
+        let mirrors = ["mm2-", "heartbeats"].iter().any(|prefix| name.starts_with(prefix));
+        internal || mirrors || self.source.traces.logs.iter().any(|log| log == name)
+    }
+
     /// Pairs of offsets that the mirror says belong together, in the order of the source's.
     pub(crate) fn syncs(&self, partition: &Partition) -> Vec<(u64, u64)> {
         let alias = self.policy.alias();
