@@ -5,6 +5,10 @@
 //! store leaves traces there; whoever reads them leaves offsets. All of it is handed out as it is: what
 //! it means is judged above.
 
+mod memory;
+
+pub use memory::{Fate, LogCall, MemoryLogs, MemoryRecord};
+
 use crate::{Context, Result};
 use async_trait::async_trait;
 use paritas_model::Known;

@@ -20,8 +20,6 @@ pub(crate) struct LogOptions {
     pub(crate) allow_aborted: bool,
     /// Groups to look at, by patterns; empty takes all.
     pub(crate) groups: Vec<String>,
-    /// Whether groups read records of open and aborted transactions as well.
-    pub(crate) uncommitted: bool,
     /// How far clocks of producers and brokers may be from ours; without it they prove nothing.
     pub(crate) clock: Option<Duration>,
     /// Where a record has a number that follows the one before.
@@ -31,14 +29,13 @@ pub(crate) struct LogOptions {
 }
 
 /// Options of a store of logs that its connector does not know.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 9] = [
     "alias",
     "policy",
     "separator",
     "timestamps",
     "aborted",
     "groups",
-    "isolation",
     "clock",
     "sequence",
     "sequence_of",
@@ -89,7 +86,6 @@ impl LogOptions {
                 let patterns = value.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
                 self.groups = patterns.map(str::to_owned).collect();
             }
-            "isolation" => self.uncommitted = choice("committed", "uncommitted")?,
             "clock" => {
                 let hint = "write a duration, such as clock=100ms";
                 let clock = parse_duration(value);

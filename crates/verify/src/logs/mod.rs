@@ -1,16 +1,19 @@
 //! Comparing mirrored logs: partition by partition, in order, record by record where they differ.
 
 mod continuity;
+mod groups;
 mod ledger;
 mod mirrors;
 mod offsets;
 mod outcome;
+mod reading;
 mod recovery;
 mod request;
 mod side;
 mod windows;
 
 pub use continuity::{ContinuityAsk, Counted, continuity};
+pub use groups::{Beside, groups};
 pub use ledger::{ChainOf, Ledger};
 pub use mirrors::{MirrorAsk, SeekLimits, mirrors};
 pub use offsets::{CertifyLimits, OffsetsAsk, offsets};
