@@ -138,7 +138,7 @@ impl GroupCertificate {
     /// Whether it may go on without missing anything; `None` where that is not proven.
     pub fn may_resume(&self) -> Option<bool> {
         let all: Vec<Option<bool>> = self.partitions.iter().map(Certificate::may_resume).collect();
-        match all.iter().any(|may| *may == Some(false)) {
+        match all.contains(&Some(false)) {
             true => Some(false),
             false if all.is_empty() || all.contains(&None) || self.why.is_some() => None,
             false => Some(true),

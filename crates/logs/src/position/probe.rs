@@ -54,6 +54,7 @@ fn run(before: &[Item], at: usize, window: &Window) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
     use super::*;
     use crate::ages::Found;

@@ -14,6 +14,7 @@ mod windows;
 
 pub use groups::{Beside, groups};
 pub use continuity::{ContinuityAsk, Counted, continuity};
+pub use groups::{Beside, groups};
 pub use ledger::{ChainOf, Ledger};
 pub use mirrors::{MirrorAsk, SeekLimits, mirrors};
 pub use offsets::{CertifyLimits, OffsetsAsk, offsets};

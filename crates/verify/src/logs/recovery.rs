@@ -53,14 +53,14 @@ pub async fn loss(ask: &LossAsk<'_>) -> Result<Loss, Failure> {
         transactions,
         absent: true,
     };
-    let spans: Vec<Option<(Count, u64, u64)>> = ask.mirrors.iter().map(|mirror| span(mirror, ask.until)).collect();
+    let spans: Vec<Option<Span>> = ask.mirrors.iter().map(|mirror| span(mirror, ask.until)).collect();
     let range = |at: usize, from: u64, to: u64| {
         let partition = ask.mirrors.get(at)?.source.clone();
         (from < to).then_some(Range { partition, from, to, isolation: ask.isolation })
     };
     let mut ranges = Vec::new();
     for (at, span) in spans.iter().enumerate() {
-        let Some((next, start, end)) = span else { continue };
+        let Some(Span { next, start, end }) = span else { continue };
         if let Some(range) = range(at, next.low.max(*start), *end) {
             sink.places.push((at, next.high));
             ranges.push(range);
@@ -71,7 +71,7 @@ pub async fn loss(ask: &LossAsk<'_>) -> Result<Loss, Failure> {
         (sink.absent, ranges) = (false, Vec::new());
         sink.places.clear();
         for (at, span) in spans.iter().enumerate() {
-            let Some((next, start, _)) = span else { continue };
+            let Some(Span { next, start, .. }) = span else { continue };
             let from = next.low.saturating_sub(ask.transaction_reach).max(*start);
             if let Some(range) = range(at, from, next.low) {
                 sink.places.push((at, next.high));
@@ -80,33 +80,44 @@ pub async fn loss(ask: &LossAsk<'_>) -> Result<Loss, Failure> {
         }
         read(ask.source, &ranges, &mut sink).await?;
     }
-    let of = |((mirror, span), (tail, surely)): ((&MirrorLag, &Option<(Count, u64, u64)>), &(Tail, u64))| {
-        let pair = (&mirror.source, &mirror.replica);
-        match (span, &mirror.placed) {
-            (Some((next, start, end)), Some(placed)) => {
-                let mut loss = tail.loss(pair, *next, *surely, placed.method.as_str());
-                let removed = start.saturating_sub(next.low).min(end.saturating_sub(next.low));
-                if removed > 0 {
-                    // The source has removed them: nobody can count them any more.
-                    loss.records.high = loss.records.high.saturating_add(removed);
-                    loss.why = Some(format!("the source has removed {removed} offsets that were never mirrored"));
-                }
-                loss
-            }
-            _ => {
-                PartitionLoss::unknown(pair, mirror.reason.clone().unwrap_or_else(|| "its mirror was not found".into()))
-            }
-        }
-    };
-    let partitions = ask.mirrors.iter().zip(&spans).zip(&sink.tails).map(of).collect();
+    let mut partitions = Vec::with_capacity(ask.mirrors.len());
+    for ((mirror, span), (tail, surely)) in ask.mirrors.iter().zip(&spans).zip(&sink.tails) {
+        partitions.push(of(mirror, span.as_ref(), tail, *surely));
+    }
     Ok(Loss { partitions, torn: sink.transactions.map(|transactions| transactions.finish(ask.torn_max)) })
 }
 
-/// Where the mirror stands, where the source begins, and up to where its records count.
-fn span(mirror: &MirrorLag, until: &BTreeMap<Partition, u64>) -> Option<(Count, u64, u64)> {
+/// What of a partition counts.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    /// Where the mirror stands.
+    next: Count,
+    /// Where the source begins.
+    start: u64,
+    /// Up to where its records count.
+    end: u64,
+}
+
+fn span(mirror: &MirrorLag, until: &BTreeMap<Partition, u64>) -> Option<Span> {
     let (placed, (start, end)) = (mirror.placed.as_ref()?, mirror.source_ends?);
     let end = until.get(&mirror.source).copied().map_or(end, |until| until.min(end));
-    Some((placed.next, start, end))
+    Some(Span { next: placed.next, start, end })
+}
+
+fn of(mirror: &MirrorLag, span: Option<&Span>, tail: &Tail, surely: u64) -> PartitionLoss {
+    let pair = (&mirror.source, &mirror.replica);
+    let (Some(Span { next, start, end }), Some(placed)) = (span, &mirror.placed) else {
+        let why = mirror.reason.clone().unwrap_or_else(|| "its mirror was not found".to_owned());
+        return PartitionLoss::unknown(pair, why);
+    };
+    let mut loss = tail.loss(pair, *next, surely, placed.method.as_str());
+    let removed = start.saturating_sub(next.low).min(end.saturating_sub(next.low));
+    if removed > 0 {
+        // Nobody can count them any more.
+        loss.records.high = loss.records.high.saturating_add(removed);
+        loss.why = Some(format!("the source has removed {removed} offsets that were never mirrored"));
+    }
+    loss
 }
 
 async fn read(side: &LogSide, ranges: &[Range], sink: &mut Sink<'_>) -> Result<(), Failure> {
