@@ -12,7 +12,6 @@ mod request;
 mod side;
 mod windows;
 
-pub use groups::{Beside, groups};
 pub use continuity::{ContinuityAsk, Counted, continuity};
 pub use groups::{Beside, groups};
 pub use ledger::{ChainOf, Ledger};
