@@ -51,7 +51,8 @@ impl Shows {
         let (logs, cx) = (&side.logs, &side.cx);
         let survey = cx.bound(logs.survey(cx)).await?;
         let data: Vec<&Log> = survey.logs.iter().filter(|log| !log.internal).collect();
-        let names: Vec<String> = data.iter().map(|log| log.name.clone()).collect();
+        // Those of the store itself as well: its health depends on them.
+        let names: Vec<String> = survey.logs.iter().map(|log| log.name.clone()).collect();
         let all = partitions(&data);
         let (traces, settings, ends) = tokio::join!(
             cx.bound(logs.traces(cx)),
@@ -65,6 +66,13 @@ impl Shows {
     /// What cannot be seen.
     pub(crate) fn limits(&self) -> impl Iterator<Item = &String> {
         self.survey.limits.iter().chain(&self.traces.limits)
+    }
+
+    /// Whether a log belongs to the store itself or to a mirror, and is no data.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        let internal = self.survey.log(name).is_some_and(|log| log.internal);
+        let mirrors = ["mm2-", "heartbeats"].iter().any(|prefix| name.starts_with(prefix));
+        internal || mirrors || self.traces.logs.iter().any(|log| log == name)
     }
 
     /// The id of a log.
@@ -233,13 +241,6 @@ impl Seen {
             one.partitions.iter().map(pair).collect::<Vec<_>>()
         };
         mirrored.iter().flat_map(of).collect()
-    }
-
-    /// Whether a log of the source belongs to the store itself or to a mirror.
-    pub(crate) fn is_own(&self, name: &str) -> bool {
-        let internal = self.source.survey.log(name).is_some_and(|log| log.internal);
-        let mirrors = ["mm2-", "heartbeats"].iter().any(|prefix| name.starts_with(prefix));
-        internal || mirrors || self.source.traces.logs.iter().any(|log| log == name)
     }
 
     /// Pairs of offsets that the mirror says belong together, in the order of the source's.
