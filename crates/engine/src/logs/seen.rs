@@ -13,7 +13,7 @@ use paritas_logs::coverage::{self, Coverage};
 use paritas_logs::naming::{self, Policy};
 use paritas_model::Known;
 use paritas_report::Problem;
-use paritas_verify::logs::{LogSide, Pair};
+use paritas_verify::logs::{LogSide, NamedPair};
 use paritas_verify::rows::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -226,12 +226,12 @@ impl Seen {
     }
 
     /// Their partitions and those of their copies, with how their records are named.
-    pub(crate) fn pairs(&self, mirrored: &[Mirrored], options: &LogOptions, key: &DigestKey) -> Vec<Pair> {
+    pub(crate) fn pairs(&self, mirrored: &[Mirrored], options: &LogOptions, key: &DigestKey) -> Vec<NamedPair> {
         let of = |one: &Mirrored| {
             let policy = super::parity::policy(self, one, options);
             let namer = Arc::new(Namer::new(key, &one.source, policy.timestamps));
             let source_id = self.source.id(&one.source);
-            let pair = move |index: &i32| Pair {
+            let pair = move |index: &i32| NamedPair {
                 source: Partition::new(one.source.clone(), *index),
                 replica: Partition::new(one.replica.clone(), *index),
                 source_id: source_id.clone(),
