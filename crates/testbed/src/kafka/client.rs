@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
@@ -11,6 +11,8 @@ use rdkafka::client::{Client as Native, DefaultClientContext};
 use rdkafka::config::{ClientConfig, FromClientConfig};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::wait::{Seen, until};
@@ -20,6 +22,9 @@ use crate::{Error, Result};
 pub(super) const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait for one look at the metadata.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// Longest wait for a leader to answer for its partition, and the pause between two questions.
+const LEADER_LIMIT: Duration = Duration::from_secs(20);
+const LEADER_PAUSE: Duration = Duration::from_millis(20);
 /// Longest wait for a change to be seen, or for records to arrive.
 pub(super) const CHANGE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -273,10 +278,10 @@ impl Client {
         let doing = format!("delete records of {topic}/{partition} before {before}");
         let list = one(topic, partition, offset(before)).map_err(Error::kafka(doing.as_str()))?;
         let done = self.admin.delete_records(&list, &options()).await.map_err(Error::kafka(doing.as_str()))?;
-        done.elements().iter().try_for_each(|one| one.error()).map_err(Error::kafka(doing))
+        done.elements().iter().try_for_each(TopicPartitionListElem::error).map_err(Error::kafka(doing))
     }
 
-    /// Sets properties of a topic, and leaves the others as they are.
+    /// Sets properties of a topic, leaves the others as they are, and waits until brokers know them.
     ///
     /// # Errors
     /// As [`Self::delete_records`].
@@ -289,7 +294,12 @@ impl Client {
         let alter = all.iter().fold(alter, |alter, (name, value)| alter.set(name, value));
         let done = self.admin.alter_configs([&alter], &options()).await.map_err(Error::kafka(doing.as_str()))?;
         let failed = done.into_iter().find_map(std::result::Result::err);
-        failed.map_or(Ok(()), |(_, code)| Err(Error::kafka(doing)(KafkaError::AdminOp(code))))
+        failed.map_or(Ok(()), |(_, code)| Err(Error::kafka(doing)(KafkaError::AdminOp(code))))?;
+        until(&format!("the new properties of {topic}"), CHANGE_LIMIT, async || {
+            let now = self.settings(topic).await?;
+            Ok(if now == all { Seen::Done(()) } else { Seen::NotYet(format!("{now:?}")) })
+        })
+        .await
     }
 
     /// The properties that were set for a topic itself.
@@ -312,18 +322,21 @@ impl Client {
     /// Where the partitions of a topic begin and end.
     ///
     /// # Errors
-    /// [`Error::Kafka`] when there is no such topic, or a partition without a leader.
+    /// [`Error::Kafka`] when there is no such topic, or a partition that stays without a leader.
     pub async fn ends(&self, topic: &str, isolation: Isolation) -> Result<Vec<Ends>> {
         let (consumer, topic) = (self.consumer(isolation)?, topic.to_owned());
         blocking(format!("find the ends of {topic}"), move || {
             let metadata = consumer.fetch_metadata(Some(&topic), REQUEST_LIMIT)?;
-            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|p| p.id());
+            if let Some(code) = metadata.topics().iter().find_map(MetadataTopic::error) {
+                return Err(KafkaError::MetadataFetch(code.into()));
+            }
+            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id);
             let partitions = BTreeSet::from_iter(partitions);
             if partitions.is_empty() {
                 return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
             }
             let ends = partitions.into_iter().map(|partition| {
-                let (low, high) = consumer.fetch_watermarks(&topic, partition, REQUEST_LIMIT)?;
+                let (low, high) = watermarks(&consumer, &topic, partition)?;
                 Ok(Ends { start: low.try_into().unwrap_or_default(), end: high.try_into().unwrap_or_default() })
             });
             ends.collect()
@@ -369,6 +382,22 @@ pub(super) async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(call).await {
         Ok(done) => done.map_err(Error::kafka(doing)),
         Err(error) => Err(Error::Unfit { what: format!("{doing}: {error}"), hint: "look for a panic above" }),
+    }
+}
+
+/// Asks again where a leader does not know yet that it is one.
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+    let deadline = Instant::now() + LEADER_LIMIT;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, REQUEST_LIMIT) {
+            Err(KafkaError::MetadataFetch(
+                RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition,
+            )) if Instant::now() < deadline => std::thread::sleep(LEADER_PAUSE),
+            other => return other,
+        }
     }
 }
 
