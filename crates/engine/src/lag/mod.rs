@@ -81,7 +81,8 @@ impl LagRun {
             let store = |name: &str| stores.get(name).cloned().ok_or_else(|| missing(&configured.name, name));
             let (source, replica) = (store(&configured.source)?, store(&configured.replica)?);
             if has_logs(&source) && has_logs(&replica) {
-                let mut link = LogLink::new(configured.name.clone(), &source.opened, &replica.opened)?;
+                let mut link =
+                    LogLink::new(configured.name.clone(), &source.opened, &replica.opened, &options.digest_key)?;
                 link.tier = configured.tier;
                 link.levels = configured.objectives.lag.map(levels);
                 link.declared = true;
@@ -103,7 +104,11 @@ impl LagRun {
         }
         if links.is_empty() {
             let message = "no configured link has a stream that could lag";
-            return Err(Error::usage("usage.kinds", message, "lag is measured between PostgreSQL servers, and between Kafka clusters"));
+            return Err(Error::usage(
+                "usage.kinds",
+                message,
+                "lag is measured between PostgreSQL servers, and between Kafka clusters",
+            ));
         }
         let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
         Ok(Self { links, options, config: Some(checksum), state: config.state.clone() })
@@ -134,7 +139,7 @@ impl LagRun {
         let (source, replica) = (opened(&ours)?, opened(&theirs)?);
         let name = format!("{} -> {}", source.store.name(), replica.store.name());
         let link = if ours.kind == StoreKind::Kafka {
-            Kind::Logs(Box::new(LogLink::new(name, &source, &replica)?))
+            Kind::Logs(Box::new(LogLink::new(name, &source, &replica, &options.digest_key)?))
         } else {
             Kind::Streams(Box::new(Link::new(name, Sampled::new(source), Sampled::new(replica))))
         };

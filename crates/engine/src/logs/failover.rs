@@ -81,8 +81,7 @@ pub(crate) async fn examine(cx: &Context, link: &Examined<'_>, options: &Options
     found.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
     let verdict = Verdict::combine(found.reasons.iter().map(|reason| reason.verdict));
     let decision = if verdict <= Verdict::Warn { "go" } else { "no-go" }.to_owned();
-    let recovery =
-        Recovery { decision, reasons: found.reasons, rpo, rto, timelines: Vec::new(), prepared: Vec::new() };
+    let recovery = Recovery { decision, reasons: found.reasons, rpo, rto, timelines: Vec::new(), prepared: Vec::new() };
     LinkReport {
         name: link.name.to_owned(),
         tier: link.tier,
@@ -99,13 +98,7 @@ fn described(opened: &Opened) -> Store {
     opened.described.clone()
 }
 
-async fn gather(
-    cx: &Context,
-    link: &Examined<'_>,
-    options: &Options,
-    keeper: &Keeper,
-    found: &mut Findings,
-) -> Rpo {
+async fn gather(cx: &Context, link: &Examined<'_>, options: &Options, keeper: &Keeper, found: &mut Findings) -> Rpo {
     let objective = link.objective.rpo.map(|time| time.as_secs_f64());
     let unknown = |why: &str| unknown_rpo(objective, why);
     let log_options = match LogOptions::of(&link.source.target, &link.replica.target) {
@@ -167,7 +160,11 @@ fn standing(replica: &Shows, found: &mut Findings) {
     let brokers = counted(check.brokers, "broker");
     match (check.verdict, rebuilt) {
         (Verdict::Pass, Verdict::Pass) => {
-            found.reason(Verdict::Pass, format!("the replica answers with {brokers}, and all replicas are in sync"), None);
+            found.reason(
+                Verdict::Pass,
+                format!("the replica answers with {brokers}, and all replicas are in sync"),
+                None,
+            );
         }
         (verdict, _) => {
             let first = check.items.first().map(|item| format!("{}: {}", item.what, item.why)).unwrap_or_default();

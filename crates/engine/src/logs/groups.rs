@@ -124,4 +124,3 @@ fn partition(lag: &ReaderLag) -> GroupPartition {
         reason: lag.why.clone(),
     }
 }
-

@@ -5,16 +5,19 @@ use super::groups::{self, Watched};
 use super::seen::{Both, Seen, Wanted, look};
 use super::verify::Chosen;
 use super::{LogOptions, coverage, health};
+use crate::error::problem_of;
 use crate::record::sided;
 use crate::registry::Opened;
 use crate::{Result, Target};
 use paritas_connect::Context;
+use paritas_connect::logs::{Isolation, Partition};
+use paritas_digest::DigestKey;
 use paritas_lag::Levels;
 use paritas_logs::health::Leaderships;
 use paritas_logs::position::{MirrorLag, Mirrors};
 use paritas_model::{LagState, Store, Tier, Verdict};
 use paritas_report::{Check, LagCheck, LagObjective, LagStream, LinkReport, NotChecked, Problem};
-use paritas_verify::logs::LogSide;
+use paritas_verify::logs::{LogSide, MirrorAsk, Pair, SeekLimits, mirrors};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,6 +46,7 @@ pub(crate) struct LogLink {
     chosen: Chosen,
     targets: (Target, Target),
     options: LogOptions,
+    key: DigestKey,
     mirrors: Mirrors,
     groups: [Watched; 2],
     leaders: [Option<Leaderships>; 2],
@@ -54,7 +58,7 @@ impl LogLink {
     ///
     /// # Errors
     /// Options that contradict each other (exit code 2).
-    pub(crate) fn new(name: String, source: &Opened, replica: &Opened) -> Result<Self> {
+    pub(crate) fn new(name: String, source: &Opened, replica: &Opened, key: &DigestKey) -> Result<Self> {
         let options = LogOptions::of(&source.target, &replica.target)?;
         let named = (source.target.datasets.as_slice(), replica.target.datasets.as_slice());
         Ok(Self {
@@ -69,6 +73,7 @@ impl LogLink {
             groups: [Watched::new("source", &options), Watched::new("replica", &options)],
             leaders: [None, None],
             mirrors: Mirrors::new(Instant::now()),
+            key: key.clone(),
             options,
             seen: None,
         })
@@ -122,20 +127,40 @@ impl LogLink {
         Ok(seen)
     }
 
-    async fn checks(&mut self, both: &Both, seen: &Seen, began: Instant, time: Duration, to_the_end: bool) -> Vec<Check> {
+    async fn checks(
+        &mut self,
+        both: &Both,
+        seen: &Seen,
+        began: Instant,
+        time: Duration,
+        to_the_end: bool,
+    ) -> Vec<Check> {
         let takes = |name: &str| self.chosen.takes(name);
         let wanted = Wanted { takes: &takes, told: self.chosen.told(), renamed: self.chosen.renamed() };
         let mirrored = seen.mirrored(&wanted);
-        let facing = super::facing(&mirrored);
+        let pairs = seen.pairs(&mirrored, &self.options, &self.key);
+        let (syncs, copied) = (newest_syncs(seen, &pairs), copied(seen, &pairs));
         let mut lags: Vec<MirrorLag> = Vec::new();
         let (mut samples, mut problem) = (0, None);
         for _ in 0..LOOKS_MAX {
-            match paritas_verify::logs::mirrors(&both.source, &both.replica, &super::mirror_request(seen, &facing), &mut self.mirrors).await {
+            let link = self.mirrors.hear(&seen.replica.traces.heartbeats, Instant::now());
+            let ask = MirrorAsk {
+                source: &both.source,
+                replica: &both.replica,
+                pairs: &pairs,
+                syncs: &syncs,
+                copied: &copied,
+                // What MirrorMaker 2 reads unless told otherwise.
+                isolation: Isolation::Uncommitted,
+                link: &link,
+                limits: SeekLimits::default(),
+            };
+            match mirrors(&ask, &mut self.mirrors).await {
                 Ok(measured) => {
                     samples += 1;
                     (lags, problem) = (measured, None);
                 }
-                Err((origin, error)) => problem = Some(sided(origin, crate::error::problem_of(&error))),
+                Err((origin, error)) => problem = Some(sided(origin, problem_of(&error))),
             }
             let answered = problem.is_none() && lags.iter().all(|lag| self.is_answered(lag));
             let left = time.saturating_sub(began.elapsed());
@@ -193,6 +218,25 @@ impl LogLink {
             problem,
         }
     }
+}
+
+/// The newest pair of offsets that the mirror noted of each partition.
+fn newest_syncs(seen: &Seen, pairs: &[Pair]) -> BTreeMap<Partition, (i64, i64)> {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let newest = |pair: &Pair| {
+        let (upstream, downstream) = seen.syncs(&pair.source).last().copied()?;
+        Some((pair.source.clone(), (signed(upstream), signed(downstream))))
+    };
+    pairs.iter().filter_map(newest).collect()
+}
+
+/// How far the mirror says it has copied each partition.
+fn copied(seen: &Seen, pairs: &[Pair]) -> BTreeMap<Partition, u64> {
+    let alias = seen.policy.alias();
+    let noted = seen.replica.traces.copied.iter();
+    let noted = noted.filter(|copied| alias.is_none_or(|alias| alias == copied.alias));
+    let of_link = noted.filter(|copied| pairs.iter().any(|pair| pair.source == copied.partition));
+    of_link.map(|copied| (copied.partition.clone(), copied.last)).collect()
 }
 
 async fn pause(side: &LogSide, left: Duration) -> paritas_connect::Result<()> {

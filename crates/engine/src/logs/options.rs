@@ -2,6 +2,7 @@
 
 use crate::datasets::matches;
 use crate::{Error, Result, Target};
+use paritas_logs::sequence::Counting;
 use paritas_model::parse_duration;
 use std::time::Duration;
 
@@ -22,24 +23,13 @@ pub(crate) struct LogOptions {
     pub(crate) groups: Vec<String>,
     /// How far clocks of producers and brokers may be from ours; without it they prove nothing.
     pub(crate) clock: Option<Duration>,
-    /// Where a record has a number that follows the one before.
-    pub(crate) sequence: Option<String>,
-    /// Where a record says whose number that is.
-    pub(crate) sequence_of: Option<String>,
+    /// Where a record has a number that follows the one before, and whose number it is.
+    pub(crate) counting: Option<Counting>,
 }
 
 /// Options of a store of logs that its connector does not know.
-pub(crate) const NAMES: [&str; 9] = [
-    "alias",
-    "policy",
-    "separator",
-    "timestamps",
-    "aborted",
-    "groups",
-    "clock",
-    "sequence",
-    "sequence_of",
-];
+pub(crate) const NAMES: [&str; 9] =
+    ["alias", "policy", "separator", "timestamps", "aborted", "groups", "clock", "sequence", "sequence_of"];
 
 impl LogOptions {
     /// What both sides of a link say. What only one of them says holds for both; both must not contradict
@@ -60,10 +50,21 @@ impl LogOptions {
             };
             options.take(name, value)?;
         }
-        if options.sequence_of.is_some() && options.sequence.is_none() {
-            let hint = "name the number as well: sequence=json:seq";
-            return Err(Error::usage("usage.url", "sequence_of says whose number it is, and no number is named", hint));
-        }
+        let either = |name: &str| source.options.get(name).or_else(|| replica.options.get(name));
+        options.counting = match (either("sequence"), either("sequence_of")) {
+            (Some(number), of) => {
+                let hint =
+                    "write key, value, header:NAME, json:MEMBER.MEMBER or bytes:AT:LENGTH, such as sequence=json:seq";
+                let counting = super::continuity::counting(number, of.map(String::as_str));
+                Some(counting.map_err(|why| Error::usage("usage.url", why, hint))?)
+            }
+            (None, Some(_)) => {
+                let hint = "name the number as well: sequence=json:seq";
+                let message = "sequence_of says whose number it is, and no number is named";
+                return Err(Error::usage("usage.url", message, hint));
+            }
+            (None, None) => None,
+        };
         Ok(options)
     }
 
@@ -91,8 +92,8 @@ impl LogOptions {
                 let clock = parse_duration(value);
                 self.clock = Some(clock.map_err(|error| Error::usage("usage.url", error.to_string(), hint))?);
             }
-            "sequence" => self.sequence = Some(value.to_owned()),
-            _ => self.sequence_of = Some(value.to_owned()),
+            // Both parts of it are read together.
+            _ => {}
         }
         Ok(())
     }

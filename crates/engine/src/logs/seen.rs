@@ -7,11 +7,13 @@ use crate::error::problem_of;
 use crate::job::Failure;
 use paritas_connect::logs::{Ends, Log, Partition, Settings, Survey, Traces};
 use paritas_connect::{Context, Store};
+use paritas_digest::DigestKey;
+use paritas_logs::content::{Namer, Timestamps};
 use paritas_logs::coverage::{self, Coverage};
 use paritas_logs::naming::{self, Policy};
 use paritas_model::Known;
 use paritas_report::Problem;
-use paritas_verify::logs::LogSide;
+use paritas_verify::logs::{LogSide, Pair};
 use paritas_verify::rows::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -213,6 +215,24 @@ impl Seen {
         let there: BTreeSet<i32> = theirs.partitions.iter().map(|state| state.index).collect();
         let common = ours.partitions.iter().map(|state| state.index).filter(|index| there.contains(index));
         Some(Mirrored { source: source.to_owned(), replica: replica.to_owned(), partitions: common.collect() })
+    }
+
+    /// Their partitions and those of their copies, with how their records are named.
+    pub(crate) fn pairs(&self, mirrored: &[Mirrored], options: &LogOptions, key: &DigestKey) -> Vec<Pair> {
+        let of = |one: &Mirrored| {
+            let policy = super::parity::policy(self, one, options);
+            let namer = Arc::new(Namer::new(key, &one.source, policy.timestamps));
+            let source_id = self.source.id(&one.source);
+            let pair = move |index: &i32| Pair {
+                source: Partition::new(one.source.clone(), *index),
+                replica: Partition::new(one.replica.clone(), *index),
+                source_id: source_id.clone(),
+                namer: Arc::clone(&namer),
+                times_kept: policy.timestamps == Timestamps::Compare,
+            };
+            one.partitions.iter().map(pair).collect::<Vec<_>>()
+        };
+        mirrored.iter().flat_map(of).collect()
     }
 
     /// Pairs of offsets that the mirror says belong together, in the order of the source's.

@@ -125,7 +125,12 @@ pub(crate) struct Asked<'a> {
 }
 
 /// Takes a snapshot of the source and keeps it. The replica may be away.
-pub(crate) async fn take(both: &Both, asked: &Asked<'_>, terms: &Terms<'_>, keeper: &Keeper) -> (Check, Vec<NotChecked>) {
+pub(crate) async fn take(
+    both: &Both,
+    asked: &Asked<'_>,
+    terms: &Terms<'_>,
+    keeper: &Keeper,
+) -> (Check, Vec<NotChecked>) {
     let began = Instant::now();
     let (mut check, mut not_checked) = match made(both, asked, terms, keeper).await {
         Ok(made) => made,
@@ -199,7 +204,12 @@ async fn made(
     let mut read = read.into_iter();
     for topic in &topics {
         let (outcome, chains) = read.next().unwrap_or_default();
-        check.records_read += outcome.partitions.iter().filter_map(|w| w.source_read.as_ref()).map(|r| r.records - r.stored.min(r.records)).sum::<u64>();
+        check.records_read += outcome
+            .partitions
+            .iter()
+            .filter_map(|w| w.source_read.as_ref())
+            .map(|r| r.records - r.stored.min(r.records))
+            .sum::<u64>();
         for window in &outcome.partitions {
             if let Some((origin, error)) = &window.problem {
                 whole = false;
@@ -226,7 +236,8 @@ async fn made(
         Some(Err(error)) => {
             let hint = Some(error.hint_text().to_owned());
             let detail = error.detail_text().map(str::to_owned);
-            let (code, message) = (error.code().to_owned(), format!("the snapshot cannot be kept: {}", error.message()));
+            let (code, message) =
+                (error.code().to_owned(), format!("the snapshot cannot be kept: {}", error.message()));
             check.problem = Some(paritas_report::Problem { code, message, detail, hint });
         }
         None => {}

@@ -161,7 +161,9 @@ fn absent(seen: &Seen, name: &str) -> Problem {
         code: "dataset.missing".to_owned(),
         message: format!("{side}: there is no topic {called}"),
         detail: None,
-        hint: Some("check its name and the privilege to describe it; name its copy with ?topic= on the replica".to_owned()),
+        hint: Some(
+            "check its name and the privilege to describe it; name its copy with ?topic= on the replica".to_owned(),
+        ),
     }
 }
 

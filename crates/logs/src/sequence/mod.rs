@@ -5,6 +5,7 @@
 //! never called whole. What lies before the first number of a window is not missing.
 
 mod number;
+mod parse;
 mod report;
 mod seen;
 
