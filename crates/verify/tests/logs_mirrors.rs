@@ -73,7 +73,7 @@ async fn look(here: &MemoryLogs, there: &MemoryLogs, limits: SeekLimits, times_k
 }
 
 fn small() -> SeekLimits {
-    SeekLimits { tail: 2, tail_max: 64, window: 4, ..SeekLimits::default() }
+    SeekLimits { tail: 2, tail_max: 64, window: 32, ..SeekLimits::default() }
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
