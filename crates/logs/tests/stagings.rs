@@ -7,7 +7,7 @@ use model::{Log, isolation, log, ms, questions};
 use paritas_connect::logs::{Committed, Ends, Group, Isolation, Log as LogOf, Partition, PartitionState, Survey};
 use paritas_lag::{Interval, Link, Reading};
 use paritas_logs::ages::{Clocks, Extent, Follower, Growth};
-use paritas_logs::position::{Evidence, Look, Method, Mirrors, PartitionLook, place, probe};
+use paritas_logs::position::{Evidence, Look, Method, Mirrors, PartitionLook, Reach, place, probe};
 use paritas_logs::readers::{Limits, ReaderState, Readers, Round};
 use paritas_model::{Known, LagState};
 use proptest::prelude::*;
@@ -146,7 +146,7 @@ proptest! {
             let placed = place(&Evidence {
                 source: Extent::of(&source_ends, origin),
                 replica: Extent::of(&replica_ends, origin),
-                probed: Some((&probed, true)),
+                probed: Some((&probed, Reach::WHOLE)),
                 sync: None,
                 copied: None,
             });

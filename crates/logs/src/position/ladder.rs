@@ -3,6 +3,20 @@
 use super::{Method, Placed, Probed};
 use crate::ages::{Count, Extent};
 
+/// Where records were looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Nothing that could be the record stands before what was looked at.
+    pub from_first: bool,
+    /// Nothing that could be it stands behind.
+    pub to_last: bool,
+}
+
+impl Reach {
+    /// Everywhere.
+    pub const WHOLE: Self = Self { from_first: true, to_last: true };
+}
+
 /// What is known about the mirror of one partition.
 #[derive(Debug, Clone)]
 pub struct Evidence<'a> {
@@ -10,9 +24,8 @@ pub struct Evidence<'a> {
     pub source: Extent,
     /// Where that of the replica does.
     pub replica: Extent,
-    /// What looking for the replica's last records came to, and whether everything up to the end of the
-    /// source was looked at; `None` where that was not possible.
-    pub probed: Option<(&'a Probed, bool)>,
+    /// What looking for the replica's last records came to, and where; `None` where that was not possible.
+    pub probed: Option<(&'a Probed, Reach)>,
     /// The newest pair of offsets that the mirror noted: on the source and on the replica.
     pub sync: Option<(i64, i64)>,
     /// The last offset of the source that the mirror notes as copied.
@@ -31,16 +44,20 @@ pub fn place(evidence: &Evidence<'_>) -> Result<Placed, String> {
             method: Method::Empty,
             notes: Vec::new(),
         },
-        Some((Probed::Found { offsets, unknown, .. }, complete)) => found(*offsets, *unknown, complete, evidence),
+        Some((Probed::Found { offsets, unknown, .. }, reach)) => found(*offsets, *unknown, reach, evidence),
         _ => by_notes(evidence)?,
     };
     placed.notes.extend(contradictions(&placed, evidence));
     Ok(placed)
 }
 
-fn found((first, last): (u64, u64), unknown: usize, complete: bool, evidence: &Evidence<'_>) -> Placed {
+fn found((first, last): (u64, u64), unknown: usize, reach: Reach, evidence: &Evidence<'_>) -> Placed {
     let end = evidence.source.end.max(last.saturating_add(1));
-    let next = Count { low: first + 1, high: if complete { last + 1 } else { end } };
+    let least = least(evidence).unwrap_or(0).max(evidence.source.start);
+    let next = Count {
+        low: if reach.from_first { first + 1 } else { least.min(first + 1) },
+        high: if reach.to_last { last + 1 } else { end },
+    };
     let likely = (next.exact().is_none()).then(|| {
         let guess = arithmetic(evidence).filter(|guess| (first + 1..=last + 1).contains(guess));
         guess.unwrap_or(first + 1)
@@ -54,10 +71,17 @@ fn found((first, last): (u64, u64), unknown: usize, complete: bool, evidence: &E
     }
     if first != last {
         notes.push("identical records on the source cannot be told apart".to_owned());
-    } else if !complete {
-        notes.push("whether the source has the same record once more further on was not looked at".to_owned());
+    } else if reach != Reach::WHOLE {
+        notes.push("whether the source has the same record once more was not looked at everywhere".to_owned());
     }
     Placed { next, likely, method: Method::Content, notes }
+}
+
+/// The least that the mirror has copied by its own notes, as the next offset.
+fn least(evidence: &Evidence<'_>) -> Option<u64> {
+    let copied = evidence.copied.filter(|last| *last < evidence.source.end);
+    let upstream = pair(evidence).map(|(upstream, _)| upstream);
+    upstream.max(copied).map(|last| last.saturating_add(1))
 }
 
 /// The next offset of the source if none was skipped on either side since the newest pair.
@@ -148,7 +172,7 @@ mod tests {
     fn content_wins_over_everything_that_the_mirror_notes() {
         let probed = at(41, 41);
         let given = Evidence {
-            probed: Some((&probed, true)),
+            probed: Some((&probed, Reach::WHOLE)),
             sync: Some((10, 10)),
             copied: Some(20),
             ..evidence((0, 100), (0, 42))
@@ -159,16 +183,23 @@ mod tests {
     }
 
     #[test]
-    fn content_that_was_not_looked_for_up_to_the_end_is_not_exact() {
+    fn content_that_was_not_looked_for_everywhere_is_not_exact() {
         let probed = at(41, 41);
-        let placed = place(&Evidence { probed: Some((&probed, false)), ..evidence((0, 100), (0, 42)) }).unwrap();
-        assert_eq!((placed.next, placed.likely), (Count { low: 42, high: 100 }, Some(42)));
+        let said = |from_first, to_last| {
+            let reach = Reach { from_first, to_last };
+            let given = Evidence { probed: Some((&probed, reach)), copied: Some(30), ..evidence((0, 100), (0, 42)) };
+            let placed = place(&given).unwrap();
+            (placed.next, placed.likely)
+        };
+        assert_eq!(said(true, false), (Count { low: 42, high: 100 }, Some(42)));
+        assert_eq!(said(false, true), (Count { low: 31, high: 42 }, Some(42)));
     }
 
     #[test]
     fn among_identical_records_the_pairs_make_one_likely_and_none_certain() {
         let probed = at(40, 45);
-        let given = Evidence { probed: Some((&probed, true)), sync: Some((30, 20)), ..evidence((0, 100), (0, 34)) };
+        let given =
+            Evidence { probed: Some((&probed, Reach::WHOLE)), sync: Some((30, 20)), ..evidence((0, 100), (0, 34)) };
         let placed = place(&given).unwrap();
         assert_eq!((placed.next, placed.likely), (Count { low: 41, high: 46 }, Some(44)));
     }
@@ -201,7 +232,7 @@ mod tests {
         assert!(place(&evidence((0, 100), (0, 34))).unwrap_err().contains("notes nothing"));
         let beyond = Evidence { sync: Some((-1, 5)), copied: Some(100), ..evidence((0, 100), (0, 34)) };
         assert!(place(&beyond).unwrap_err().contains("made anew"));
-        let missing = Evidence { probed: Some((&Probed::Missing, true)), ..evidence((0, 100), (0, 34)) };
+        let missing = Evidence { probed: Some((&Probed::Missing, Reach::WHOLE)), ..evidence((0, 100), (0, 34)) };
         assert!(place(&missing).unwrap_err().contains("not on the source"));
     }
 
@@ -214,9 +245,10 @@ mod tests {
     #[test]
     fn a_note_that_contradicts_content_is_told() {
         let probed = at(41, 41);
-        let given = Evidence { probed: Some((&probed, true)), copied: Some(60), ..evidence((0, 100), (0, 42)) };
+        let given = Evidence { probed: Some((&probed, Reach::WHOLE)), copied: Some(60), ..evidence((0, 100), (0, 42)) };
         assert!(place(&given).unwrap().notes[0].contains("copies again"));
-        let given = Evidence { probed: Some((&probed, true)), copied: Some(600), ..evidence((0, 100), (0, 42)) };
+        let given =
+            Evidence { probed: Some((&probed, Reach::WHOLE)), copied: Some(600), ..evidence((0, 100), (0, 42)) };
         assert!(place(&given).unwrap().notes[0].contains("made anew or cut"));
     }
 }

@@ -9,7 +9,7 @@ mod probe;
 mod syncs;
 mod track;
 
-pub use ladder::{Evidence, place};
+pub use ladder::{Evidence, Reach, place};
 pub use probe::{Probed, probe};
 pub use syncs::{StepKind, SyncStep, steps};
 pub use track::{Look, Mirrors, PartitionLook};

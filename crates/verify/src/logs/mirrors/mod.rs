@@ -93,8 +93,8 @@ pub async fn mirrors(ask: &MirrorAsk<'_>, known: &mut Mirrors) -> Result<Vec<Mir
             break;
         }
         tails(ask, &mut seeks).await?;
+        times(ask.replica, Origin::Replica, &mut seeks).await?;
     }
-    times(ask.replica, Origin::Replica, &mut seeks).await?;
     let placed: Vec<_> = seeks.iter().map(Seek::place).collect();
     let looks: Vec<PartitionLook<'_>> = (seeks.iter().zip(&placed))
         .zip(source_ends.iter().zip(&replica_ends))
@@ -171,10 +171,11 @@ async fn times(side: &LogSide, origin: Origin, seeks: &mut [Seek<'_>]) -> Result
     let asked: Vec<(Partition, i64)> = wanted.iter().map(|(_, one)| one.clone()).collect();
     let found = side.cx.bound(side.logs.offsets_at(&side.cx, &asked)).await.map_err(|error| (origin, error))?;
     for ((at, _), found) in wanted.iter().zip(found) {
-        if let (Some(seek), Known::Known(offset)) = (seeks.get_mut(*at), found) {
+        if let Some(seek) = seeks.get_mut(*at) {
+            let offset = found.value().copied().flatten();
             match origin {
                 Origin::Source => seek.since = offset,
-                _ => seek.replica_since = offset,
+                _ => seek.replica_since = Some(offset),
             }
         }
     }

@@ -4,11 +4,15 @@ use super::{Job, MirrorAsk, NamedPair};
 use paritas_connect::logs::{Ends, Isolation, Partition, Range};
 use paritas_logs::ages::Extent;
 use paritas_logs::items::{Item, Window};
-use paritas_logs::position::{Evidence, Placed, Probed, place, probe};
+use paritas_logs::position::{Evidence, Placed, Probed, Reach, place, probe};
 use std::time::Instant;
 
 /// By how much a range grows when what is looked for is not in it.
 const GROWS_BY: u64 = 4;
+
+/// Where records look alike, so many times the first range is read on to see whether the source has another
+/// one.
+const DOUBTFUL_WINDOWS: u64 = 16;
 
 /// What has to be read next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +35,8 @@ pub(super) struct Seek<'a> {
     pub(super) source: Option<Ends>,
     /// The first offset of the source with a record as late as the tail's last one.
     pub(super) since: Option<u64>,
-    /// The same on the replica.
-    pub(super) replica_since: Option<u64>,
+    /// The same on the replica, by the record that was found; `None` outside where nobody asked.
+    pub(super) replica_since: Option<Option<u64>>,
     tail_wanted: Option<(u64, u64)>,
     tail: Option<Window>,
     pub(super) window: Option<Window>,
@@ -87,6 +91,7 @@ impl<'a> Seek<'a> {
                 if empty {
                     self.tail_wanted = self.longer_tail();
                 } else if self.window.is_some() {
+                    self.replica_since = None;
                     self.window_wanted = self.earlier_window();
                     self.find();
                 }
@@ -124,7 +129,8 @@ impl<'a> Seek<'a> {
     /// The time to look for on the replica: where the source was not read to its end, a record that came only
     /// once stands for the first of those that look like it.
     pub(super) fn time_on_replica(&self) -> Option<(Partition, i64)> {
-        let found = self.found_item().filter(|_| self.pair.times_kept && !self.complete())?;
+        let open = self.pair.times_kept && !self.complete() && self.replica_since.is_none();
+        let found = self.found_item().filter(|_| open)?;
         Some((self.pair.replica.clone(), found.found.timestamp?))
     }
 
@@ -134,10 +140,33 @@ impl<'a> Seek<'a> {
         self.tail.as_ref()?.items.iter().rev().nth(*unknown)
     }
 
+    /// Where the source was read.
+    fn reach(&self) -> Reach {
+        let (Some(window), Some(source)) = (&self.window, &self.source) else {
+            return Reach { from_first: false, to_last: false };
+        };
+        let to_last = window.to >= visible(source, self.ask.isolation);
+        Reach { from_first: window.from <= self.first_possible(source), to_last }
+    }
+
+    /// The record cannot stand before this offset.
+    fn first_possible(&self, source: &Ends) -> u64 {
+        let replica_end = self.replica.as_ref().map_or(0, |ends| ends.end);
+        // The replica's last record does not stand before the one of a pair, nor before what was copied.
+        let pair = self.ask.syncs.get(&self.pair.source).and_then(|(upstream, downstream)| {
+            let downstream = u64::try_from(*downstream).ok().filter(|downstream| *downstream < replica_end);
+            downstream.and_then(|_| u64::try_from(*upstream).ok()).filter(|upstream| *upstream < source.end)
+        });
+        let noted = pair.max(self.ask.copied.get(&self.pair.source).copied().filter(|last| *last < source.end));
+        // That is so for the very last record only, and not for one before it that was found instead.
+        let last = !matches!(self.probed, Some(Probed::Found { unknown: 1.., .. }));
+        let timed = self.since.filter(|_| last && self.time_on_source().is_some());
+        source.start.max(timed.unwrap_or(0)).max(noted.unwrap_or(0))
+    }
+
     /// Whether the source was read up to where it ended.
     fn complete(&self) -> bool {
-        let end = self.source.as_ref().map(|ends| visible(ends, self.ask.isolation));
-        self.window.as_ref().zip(end).is_some_and(|(window, end)| window.to >= end)
+        self.reach() == Reach::WHOLE
     }
 
     pub(super) fn wants(&self) -> Wants {
@@ -170,10 +199,19 @@ impl<'a> Seek<'a> {
             let range = from.map(|from| (from, end.min(from.saturating_add(size + context))));
             return range.or_else(|| self.hint(source, replica)).filter(|(from, to)| from < to);
         };
-        if !matches!(self.probed, Some(Probed::Missing)) {
-            return None;
-        }
         let length = window.to - window.from;
+        if matches!(self.probed, Some(Probed::Found { .. })) {
+            // Another record like it may stand further on, or further back.
+            let doubtful = !self.complete() && self.time_on_replica().is_none() && !self.first_of_its_like();
+            let more = length.max(size).saturating_mul(GROWS_BY - 1);
+            let range = match self.reach() {
+                Reach { from_first: false, .. } => {
+                    (window.from.saturating_sub(more).max(self.first_possible(source)), window.from)
+                }
+                _ => (window.to, window.to.saturating_add(more).min(end)),
+            };
+            return (doubtful && length < size.saturating_mul(DOUBTFUL_WINDOWS)).then_some(range);
+        }
         if !self.hinted && window.to < end && length < self.ask.limits.window_max {
             let to = window.to.saturating_add((length.max(size)).saturating_mul(GROWS_BY - 1));
             return Some((window.to, to.min(end)));
@@ -251,10 +289,13 @@ impl<'a> Seek<'a> {
     /// Whether the found record stands only once on the replica, and the window begins with the first one of
     /// the source that it can be.
     fn first_of_its_like(&self) -> bool {
+        if !self.pair.times_kept || !matches!(self.probed, Some(Probed::Found { unknown: 0, .. })) {
+            return false;
+        }
         let (Some(found), Some(tail), Some(window)) = (self.found_item(), &self.tail, &self.window) else {
             return false;
         };
-        let whole = self.replica_since.is_some_and(|since| since >= tail.from);
+        let whole = self.replica_since.flatten().is_some_and(|since| since >= tail.from);
         let once = tail.items.iter().filter(|item| item.hash == found.hash).count() == 1;
         whole && once && self.since.is_some_and(|since| window.from <= since)
     }
@@ -275,7 +316,7 @@ impl<'a> Seek<'a> {
         let placed = place(&Evidence {
             source: Extent::of(source, now),
             replica: Extent::of(replica, now),
-            probed: probed.as_ref().map(|probed| (probed, first || self.complete())),
+            probed: probed.as_ref().map(|probed| (probed, if first { Reach::WHOLE } else { self.reach() })),
             sync: self.ask.syncs.get(&self.pair.source).copied(),
             copied: self.ask.copied.get(&self.pair.source).copied(),
         });
