@@ -110,7 +110,7 @@ fn waiting() -> (Waiting, tokio::sync::oneshot::Receiver<()>, mpsc::Sender<()>) 
 }
 
 /// More than a client holds before anybody takes it.
-const RECORDS: u64 = 60_000;
+const RECORDS: u64 = 30_000;
 
 async fn fill(client: &Client) {
     client.create(&Topic::new("orders")).await.unwrap();
