@@ -48,7 +48,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("plugin.", "no foreign code is loaded"),
     ("test.", "only real brokers are read"),
     ("log.queue", "the log is taken already"),
-    ("background.", "the log is taken already"),
     ("sasl.kerberos.", "this build has no Kerberos: use SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"),
     ("sasl.oauthbearer.", "this build has no OAuth: use SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"),
     ("enable.sasl.oauthbearer.", "this build has no OAuth: use SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"),

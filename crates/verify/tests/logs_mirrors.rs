@@ -10,7 +10,7 @@ use paritas_logs::ages::Count;
 use paritas_logs::content::{Namer, Timestamps};
 use paritas_logs::position::{Method, MirrorLag, Mirrors};
 use paritas_model::LagState;
-use paritas_verify::logs::{LogSide, MirrorAsk, Pair, SeekLimits, mirrors};
+use paritas_verify::logs::{LogSide, MirrorAsk, NamedPair, SeekLimits, mirrors};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ async fn look(here: &MemoryLogs, there: &MemoryLogs, limits: SeekLimits, times_k
     let (here, there) = (side("a", here), side("b", there));
     let timestamps = if times_kept { Timestamps::Compare } else { Timestamps::Ignore };
     let namer = Arc::new(Namer::new(&DigestKey::unkeyed(), "orders", timestamps));
-    let pairs = [Pair { source: source(), replica: replica(), source_id: None, namer, times_kept }];
+    let pairs = [NamedPair { source: source(), replica: replica(), source_id: None, namer, times_kept }];
     let (syncs, copied, link) = (BTreeMap::new(), BTreeMap::new(), Link::Connected);
     let ask = MirrorAsk {
         source: &here,

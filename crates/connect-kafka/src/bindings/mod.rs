@@ -201,10 +201,7 @@ unsafe impl Sync for Client {}
 impl Client {
     /// Makes a client. Connections are made when something is asked. The error is what the library says about
     /// settings that do not go together and files that it cannot read.
-    pub(crate) fn open(mut conf: Conf, ear: Arc<dyn Ear>) -> Result<Self, String> {
-        if let Err(Refusal::Invalid(said)) = conf.set("log.queue", "true") {
-            return Err(said);
-        }
+    pub(crate) fn open(conf: Conf, ear: Arc<dyn Ear>) -> Result<Self, String> {
         let ear = NonNull::from(Box::leak(Box::new(ear)));
         let mut said = [0_u8; ERROR_BYTES_MAX];
         // SAFETY: the ear outlives the client, after whose end it is freed; the buffer has the length that is given.
@@ -212,6 +209,7 @@ impl Client {
             rd::rd_kafka_conf_set_opaque(conf.0.as_ptr(), ear.as_ptr().cast());
             rd::rd_kafka_conf_set_events(conf.0.as_ptr(), rd::RD_KAFKA_EVENT_ERROR);
             rd::rd_kafka_conf_set_background_event_cb(conf.0.as_ptr(), Some(hear));
+            rd::rd_kafka_conf_set_log_cb(conf.0.as_ptr(), Some(hear_line));
             rd::rd_kafka_new(
                 rd::rd_kafka_type_t::RD_KAFKA_CONSUMER,
                 conf.0.as_ptr(),
@@ -230,7 +228,6 @@ impl Client {
         unsafe {
             let background = rd::rd_kafka_queue_get_background(rk.as_ptr());
             let main = rd::rd_kafka_queue_get_main(rk.as_ptr());
-            rd::rd_kafka_set_log_queue(rk.as_ptr(), background);
             rd::rd_kafka_queue_forward(main, background);
             rd::rd_kafka_queue_destroy(main);
             rd::rd_kafka_queue_destroy(background);
@@ -286,25 +283,29 @@ impl Ending {
     }
 }
 
-/// Called in a thread of the library for everything that nobody asked for.
+/// Called in threads of the library for every line of its log, also before there is a client.
+unsafe extern "C" fn hear_line(rk: *const rd::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
+    if rk.is_null() {
+        return;
+    }
+    // SAFETY: the ear was given to the client before it was made, and lives as long. Strings live during this call.
+    unsafe {
+        let ear: *const Arc<dyn Ear> = rd::rd_kafka_opaque(rk).cast();
+        if let Some(ear) = ear.as_ref() {
+            ear.line(level, &text(facility).unwrap_or_default(), &text(line).unwrap_or_default());
+        }
+    }
+}
+
+/// Called in a thread of the library for every failure that nobody asked for.
 unsafe extern "C" fn hear(_: *mut rd::rd_kafka_t, event: *mut rd::rd_kafka_event_t, ear: *mut c_void) {
     // SAFETY: the ear was given to the client when it was made, and lives as long. The event is ours; its strings
     // live as long as it does.
     unsafe {
         let ear: &Arc<dyn Ear> = &*ear.cast();
-        match rd::rd_kafka_event_type(event) {
-            rd::RD_KAFKA_EVENT_LOG => {
-                let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
-                if rd::rd_kafka_event_log(event, &raw mut facility, &raw mut line, &raw mut level) == 0 {
-                    let (facility, line) = (text(facility).unwrap_or_default(), text(line).unwrap_or_default());
-                    ear.line(level, &facility, &line);
-                }
-            }
-            rd::RD_KAFKA_EVENT_ERROR => {
-                let said = text(rd::rd_kafka_event_error_string(event)).unwrap_or_default();
-                ear.fault(Fault { code: event_error(event), said });
-            }
-            _ => {}
+        if rd::rd_kafka_event_type(event) == rd::RD_KAFKA_EVENT_ERROR {
+            let said = text(rd::rd_kafka_event_error_string(event)).unwrap_or_default();
+            ear.fault(Fault { code: event_error(event), said });
         }
         rd::rd_kafka_event_destroy(event);
     }

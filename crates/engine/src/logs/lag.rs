@@ -17,7 +17,7 @@ use paritas_logs::health::Leaderships;
 use paritas_logs::position::{MirrorLag, Mirrors};
 use paritas_model::{LagState, Store, Tier, Verdict};
 use paritas_report::{Check, LagCheck, LagObjective, LagStream, LinkReport, NotChecked, Problem};
-use paritas_verify::logs::{LogSide, MirrorAsk, Pair, SeekLimits, mirrors};
+use paritas_verify::logs::{LogSide, MirrorAsk, NamedPair, SeekLimits, mirrors};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -221,9 +221,9 @@ impl LogLink {
 }
 
 /// The newest pair of offsets that the mirror noted of each partition.
-fn newest_syncs(seen: &Seen, pairs: &[Pair]) -> BTreeMap<Partition, (i64, i64)> {
+fn newest_syncs(seen: &Seen, pairs: &[NamedPair]) -> BTreeMap<Partition, (i64, i64)> {
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let newest = |pair: &Pair| {
+    let newest = |pair: &NamedPair| {
         let (upstream, downstream) = seen.syncs(&pair.source).last().copied()?;
         Some((pair.source.clone(), (signed(upstream), signed(downstream))))
     };
@@ -231,7 +231,7 @@ fn newest_syncs(seen: &Seen, pairs: &[Pair]) -> BTreeMap<Partition, (i64, i64)> 
 }
 
 /// How far the mirror says it has copied each partition.
-fn copied(seen: &Seen, pairs: &[Pair]) -> BTreeMap<Partition, u64> {
+fn copied(seen: &Seen, pairs: &[NamedPair]) -> BTreeMap<Partition, u64> {
     let alias = seen.policy.alias();
     let noted = seen.replica.traces.copied.iter();
     let noted = noted.filter(|copied| alias.is_none_or(|alias| alias == copied.alias));

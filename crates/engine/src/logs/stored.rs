@@ -254,8 +254,7 @@ fn topics(
     chains: &mut BTreeMap<Partition, Chain>,
 ) -> Vec<Topic> {
     let mirrored: Vec<Mirrored> = seen.map(|seen| seen.mirrored(asked.wanted)).unwrap_or_default();
-    let own = |name: &str| shows.traces.logs.iter().any(|log| log == name);
-    let logs = shows.survey.logs.iter().filter(|log| !log.internal && !own(&log.name));
+    let logs = shows.survey.logs.iter().filter(|log| !shows.is_own(&log.name));
     let mut topics = Vec::new();
     for log in logs.filter(|log| (asked.wanted.takes)(&log.name)) {
         let facing = log.partitions.iter().map(|state| {

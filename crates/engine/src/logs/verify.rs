@@ -42,7 +42,8 @@ pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
     }
     if chosen.named.is_empty() {
         link.checks.push(Check::Coverage(coverage::check(&seen)));
-        let left_out = seen.coverage.left_out.iter();
+        // What belongs to the stores and the mirror itself is no data that anybody could miss.
+        let left_out = seen.coverage.left_out.iter().filter(|(name, _)| !seen.source.is_own(name));
         link.not_checked.extend(left_out.map(|(what, why)| NotChecked { what: what.clone(), why: why.clone() }));
     }
     content(work, &both, &seen, &options, &chosen, link).await;

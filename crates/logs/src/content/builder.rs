@@ -62,6 +62,11 @@ impl Builder {
         Self { chain, open: Open::default(), trail, trail_max }
     }
 
+    /// The offset at which the chain begins.
+    pub fn from(&self) -> u64 {
+        self.chain.from
+    }
+
     /// The offset at which reading goes on.
     pub fn next(&self) -> u64 {
         self.chain.next
@@ -110,6 +115,11 @@ impl Builder {
     pub fn chain(&mut self, namer: &Namer) -> &Chain {
         self.chain.tail = self.open.close(namer);
         self.chain.trail = self.trail.iter().copied().collect();
+        &self.chain
+    }
+
+    /// The chain as it was when it was last asked for with [`Builder::chain`].
+    pub fn closed(&self) -> &Chain {
         &self.chain
     }
 

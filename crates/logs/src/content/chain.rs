@@ -138,3 +138,20 @@ impl Chain {
         self.all().filter_map(|segment| segment.times).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 }
+
+impl Chain {
+    /// The chain of what a log still has that begins at `start` now: without the segments that begin before.
+    #[must_use]
+    pub fn without_before(mut self, start: u64) -> Self {
+        if start <= self.from {
+            return self;
+        }
+        self.segments.retain(|segment| segment.first >= start);
+        self.tail = self.tail.filter(|tail| tail.first >= start);
+        self.trail.retain(|step| step.offset >= start);
+        let first = self.all().next().map_or(self.next, |first| first.first);
+        self.from = first.max(start);
+        self.next = self.next.max(self.from);
+        self
+    }
+}

@@ -8,6 +8,7 @@ mod explain;
 mod finding;
 mod id;
 mod image;
+mod plan;
 mod policy;
 mod record;
 
@@ -19,5 +20,6 @@ pub use explain::{Explained, Explainer, Facts, Neighbours, Spot, Stretch, Wanted
 pub use finding::{Between, Class, Counts, Finding, Of, Part, Shown, Span};
 pub use id::Id;
 pub use image::{Content, Images, Namer, Names, Parts};
+pub use plan::{Beside, Copied, Plan, READ_MAX, Slice};
 pub use policy::{Policy, Timestamps};
 pub use record::{Seen, State};

@@ -51,8 +51,6 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) struct Done<T> {
     pub(super) taken: T,
-    /// What was read of each range.
-    pub(super) read: Vec<RangeRead>,
     pub(super) result: Result<()>,
 }
 
@@ -82,13 +80,13 @@ pub(super) async fn read<T: Take>(
     };
     let mut result = read_all(side, &mut feeder).await;
     result = result.and_then(|()| feeder.flush());
-    let Feeder { read, sender, between, .. } = feeder;
+    let Feeder { sender, between, .. } = feeder;
     drop(sender);
     let taken = hashing.await.map_err(|error| {
         Error::new(FailureKind::Permanent, "internal.task", "the naming of records ended early").because(error)
     })?;
     between();
-    Ok(Done { taken, read, result })
+    Ok(Done { taken, result })
 }
 
 async fn read_all(side: &LogSide, feeder: &mut Feeder<'_>) -> Result<()> {

@@ -165,7 +165,7 @@ impl RecordSink for Sink<'_> {
 
 /// A pair of partitions, and how their records are named.
 #[derive(Debug, Clone)]
-pub struct Pair {
+pub struct NamedPair {
     /// On the source.
     pub source: Partition,
     /// On the replica.

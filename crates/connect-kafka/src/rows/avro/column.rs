@@ -267,3 +267,134 @@ fn interval([months, days, millis]: [u32; 3]) -> Result<IntervalMonthDayNano, St
     let signed = |value: u32| i32::try_from(value).map_err(|_| "a duration is longer than any interval".to_owned());
     Ok(IntervalMonthDayNano::new(signed(months)?, signed(days)?, i64::from(millis) * 1_000_000))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::wire::tests::long;
+    use super::*;
+    use paritas_connect::show_arrow;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    fn schema(text: &str) -> Arc<Schema> {
+        Arc::new(Schema::parse(text).unwrap())
+    }
+
+    /// Reads one value of a schema, every field a column.
+    fn read(schema: &Arc<Schema>, bytes: &[u8]) -> Result<Vec<String>, String> {
+        let columns = schema.columns("value");
+        let place = |name: &str| columns.iter().position(|column| column.name == name);
+        let mut builders: Vec<Builder> =
+            (0..columns.len()).map(|index| Builder::new(schema, schema.field(index))).collect();
+        Rows::new(Arc::clone(schema), place, "value").read(bytes, &mut builders)?;
+        Ok(builders.iter_mut().map(|builder| show_arrow(&builder.finish(), 0).unwrap().to_string()).collect())
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        [long(text.len() as i64), text.as_bytes().to_vec()].concat()
+    }
+
+    const ALL: &str = r#"{"type":"record","name":"r","fields":[
+        {"name":"n","type":"long"},
+        {"name":"t","type":["null","string"]},
+        {"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":38,"scale":5}},
+        {"name":"u","type":["int","string","null"]},
+        {"name":"l","type":{"type":"array","items":"r"}},
+        {"name":"m","type":{"type":"map","values":"boolean"}}]}"#;
+
+    #[rstest]
+    #[case(&[0x00], "0")]
+    #[case(&[0x00, 0x00, 0x00, 0x7F], "127")]
+    #[case(&[0x80], "-128")]
+    #[case(&[0xFF, 0xFF, 0x7F], "-129")]
+    #[case(&[0x00, 0x80], "128")]
+    fn decimals_are_read_however_many_bytes_their_writer_took(#[case] bytes: &[u8], #[case] number: &str) {
+        let value = [long(bytes.len() as i64), bytes.to_vec()].concat();
+        let schema = schema(r#"{"type":"bytes","logicalType":"decimal","precision":9}"#);
+        assert_eq!(read(&schema, &value).unwrap(), [number]);
+        let padded = [vec![if bytes[0] < 0x80 { 0 } else { 0xFF }; 40], bytes.to_vec()].concat();
+        let value = [long(padded.len() as i64), padded].concat();
+        assert_eq!(read(&schema, &value).unwrap(), [number]);
+    }
+
+    #[rstest]
+    #[case::nothing(&[])]
+    #[case::ten_digits(&[0x3B, 0x9A, 0xCA, 0x00])]
+    #[case::ten_digits_below_zero(&[0xC4, 0x65, 0x36, 0x00])]
+    #[case::longer_than_any(&[0x01; 33])]
+    #[case::sign_out_of_reach(&[0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])]
+    fn decimals_of_more_digits_than_their_type_are_refused(#[case] bytes: &[u8]) {
+        let value = [long(bytes.len() as i64), bytes.to_vec()].concat();
+        assert!(read(&schema(r#"{"type":"bytes","logicalType":"decimal","precision":9}"#), &value).is_err());
+    }
+
+    #[test]
+    fn values_without_bytes_do_not_multiply() {
+        let schema = schema(r#"{"type":"array","items":"null"}"#);
+        assert!(read(&schema, &[long(1 << 40), long(0)].concat()).is_err());
+        let value: Vec<u8> = [long(3), long(0)].concat();
+        assert_eq!(read(&schema, &value).unwrap(), ["[null,null,null]"]);
+    }
+
+    #[test]
+    fn values_nested_without_end_are_refused() {
+        let schema = schema(r#"{"type":"record","name":"n","fields":[{"name":"next","type":["null","n"]}]}"#);
+        assert_eq!(read(&schema, &[2, 2, 0]).unwrap(), [r#"{"next":{"next":null}}"#]);
+        assert!(read(&schema, &[vec![2; 100_000], vec![0]].concat()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_gives_back_what_was_encoded(
+            n: i64, t in prop::option::of("\\PC{0,20}"), d in -(10_i128.pow(38) - 1)..10_i128.pow(38), u in 0..3_usize,
+            cut: prop::sample::Index,
+        ) {
+            let choice = match u {
+                0 => [long(0), long(-7)].concat(),
+                1 => [long(1), text("x")].concat(),
+                _ => long(2),
+            };
+            let bytes = [
+                long(n),
+                t.as_ref().map_or(long(0), |t| [long(1), text(t)].concat()),
+                long(16),
+                d.to_be_bytes().to_vec(),
+                choice,
+                long(0),
+                [long(-2), long(6), text("a"), vec![1], text("b"), vec![0], long(0)].concat(),
+            ]
+            .concat();
+            let schema = schema(ALL);
+            let values = read(&schema, &bytes).unwrap();
+            let unit = 10_u128.pow(5);
+            let sign = if d < 0 { "-" } else { "" };
+            let number = format!("{sign}{}.{:05}", d.unsigned_abs() / unit, d.unsigned_abs() % unit);
+            let chosen = ["-7", "\"x\"", "NULL"][u].to_owned();
+            let expected =
+                [n.to_string(), t.unwrap_or_else(|| "NULL".into()), number, chosen, "[]".into(), r#"{"a":true,"b":false}"#.into()];
+            // Integers beyond 2^53 are shown as text, which reads the same.
+            prop_assert_eq!(values, expected);
+            prop_assert!(read(&schema, &bytes[..cut.index(bytes.len())]).is_err());
+            prop_assert!(read(&schema, &[&bytes[..], &[0]].concat()).is_err());
+        }
+
+        #[test]
+        fn no_bytes_are_too_odd(bytes in prop::collection::vec(prop_oneof![0..6_u8, any::<u8>()], 0..80), skip: bool) {
+            let schema = schema(ALL);
+            let _ = read(&schema, &bytes);
+            if skip {
+                let _ = Rows::new(Arc::clone(&schema), |_| None, "value").read(&bytes, &mut []);
+            }
+        }
+
+        #[test]
+        fn what_is_read_can_also_be_passed_over(bytes in prop::collection::vec(prop_oneof![0..6_u8, any::<u8>()], 0..80)) {
+            let schema = schema(ALL);
+            let passed = Rows::new(Arc::clone(&schema), |_| None, "value").read(&bytes, &mut []);
+            if read(&schema, &bytes).is_ok() {
+                prop_assert_eq!(passed, Ok(()));
+            }
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What is known of a pair of partitions, and where records stand that only one side has.
 
-use crate::content::{Seen, State};
+use crate::content::{Lie, Seen, State};
 use std::ops::Range;
 
 /// What is known of a pair of partitions.
@@ -49,6 +49,13 @@ pub(super) enum Place {
 }
 
 impl Facts {
+    /// Partitions of which nothing is known to be in common. `number` is that of the source's, `lie` says which logs
+    /// begin in the middle, and what the replica lacks at its end counts up to the offset `fence` of the source.
+    pub fn new(number: i32, lie: Lie, fence: u64) -> Self {
+        let Lie { source_cut, replica_cut, .. } = lie;
+        Self { number, source_cut, replica_cut, fence, doubt: None, matched: None }
+    }
+
     /// A run of committed records that both sides have, by their numbers.
     pub fn matched(&mut self, source: Range<u64>, replica: Range<u64>) {
         let last = |range: &Range<u64>| range.end.saturating_sub(1).max(range.start);

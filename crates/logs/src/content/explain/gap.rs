@@ -3,7 +3,7 @@
 use super::pieces::{Extent, Piece};
 use super::{Explainer, Hole, Loose};
 use crate::content::id::IdMap;
-use crate::content::{Alignment, Between, Class, Id, Lie, Of, Run, Seen, Span, State, Timestamps, align};
+use crate::content::{Alignment, Between, Class, Copied, Id, Lie, Of, Run, Seen, Span, State, Timestamps, align};
 use paritas_model::Proof;
 
 /// Where a record stands.
@@ -58,6 +58,9 @@ pub struct Whole {
     pub between: Between,
 }
 
+/// Left over records that are remembered one by one, at most; beyond that those of one side alone are only counted.
+const HELD_MAX: usize = 1 << 19;
+
 const AMBIGUOUS: &str =
     "records repeat and the beginning of a log is gone, so that equal records need not be the same ones";
 
@@ -67,14 +70,11 @@ impl Explainer {
         self.wholes.push(whole);
     }
 
-    /// Takes in a segment of the replica that is the same as one of the source which both sides have elsewhere
-    /// (`moved` is `false`), or which only the source has (`true`).
-    pub fn segment(&mut self, partition: usize, moved: bool, source: (u64, u64, Span), replica: (u64, u64, Span)) {
-        let extent = |(ordinal, records, span)| Extent::run(ordinal, records, span);
-        let class = if moved { Class::Reordered } else { Class::Duplicate };
-        let mut piece = Piece::new(class, Proof::Proven, partition);
-        piece.source = Some(extent(source));
-        piece.replica = Some(extent(replica));
+    /// Takes in a segment of the replica that is a copy of one that both sides have.
+    pub fn copied(&mut self, partition: usize, copied: &Copied) {
+        let mut piece = Piece::new(Class::Duplicate, Proof::Proven, partition);
+        piece.source = Some(Extent::run(copied.source, copied.records, copied.source_span));
+        piece.replica = Some(Extent::run(copied.replica, copied.records, copied.replica_span));
         self.pieces.push(piece);
     }
 
@@ -174,22 +174,39 @@ impl Explainer {
                 self.pieces.push(Piece::pair(Class::Aborted, Proof::Proven, partition, ours, theirs));
             }
         }
+        let between = |side: fn(&Neighbours) -> u64| Between {
+            after: before.as_ref().map(side),
+            before: behind.as_ref().map(side),
+        };
+        let (source, replica): (Between, Between) =
+            (between(|both| both.source.offset), between(|both| both.replica.offset));
+        if self.held().saturating_add(lost.len()) > HELD_MAX && extra.is_empty() {
+            let committed: Vec<&Seen> = lost.iter().filter(|seen| seen.state == State::Committed).collect();
+            self.collapse(partition, Of::Source, &committed, replica);
+            return;
+        }
+        if self.held().saturating_add(extra.len()) > HELD_MAX && lost.is_empty() && aborted.is_empty() {
+            self.collapse(partition, Of::Replica, &extra.iter().collect::<Vec<&Seen>>(), source);
+            return;
+        }
         let hole = self.holes.len();
         let loose = |seen: &Seen| Loose { partition, hole, seen: *seen, done: false };
         let count = self.lost.len() + self.extra.len();
         self.lost.extend(lost.iter().filter(|seen| seen.state == State::Committed).map(loose));
         self.extra.extend(extra.iter().zip(&explained).filter(|(_, explained)| !**explained).map(|(s, _)| loose(s)));
         if self.lost.len() + self.extra.len() > count {
-            let between = |side: fn(&Neighbours) -> u64| Between {
-                after: before.as_ref().map(side),
-                before: behind.as_ref().map(side),
-            };
-            self.holes.push(Hole {
-                source: between(|neighbours| neighbours.source.offset),
-                replica: between(|neighbours| neighbours.replica.offset),
-                ordinal: before.map_or(0, |before| before.source.ordinal.saturating_add(1)),
-            });
+            let ordinal = before.map_or(0, |before| before.source.ordinal.saturating_add(1));
+            self.holes.push(Hole { source, replica, ordinal });
         }
+    }
+
+    /// Takes in left over records of one side without remembering each of them.
+    fn collapse(&mut self, partition: usize, of: Of, records: &[&Seen], between: Between) {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+        let span = Span { first: first.offset, last: last.offset, first_time: first.time, last_time: last.time };
+        let records = records.len() as u64;
+        self.wholes.push(Whole { partition, of, ordinal: first.ordinal, records, span, between });
+        self.coarse = true;
     }
 }
 

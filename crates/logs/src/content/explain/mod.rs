@@ -56,6 +56,8 @@ pub struct Explainer {
     lost: Vec<Loose>,
     extra: Vec<Loose>,
     wholes: Vec<Whole>,
+    /// Whether some records were only counted.
+    coarse: bool,
     pieces: Vec<Piece>,
     /// Records of each partition that are on both sides, or were.
     known: Vec<IdMap<Extent>>,
@@ -88,6 +90,7 @@ impl Explainer {
             lost: Vec::new(),
             extra: Vec::new(),
             wholes: Vec::new(),
+            coarse: false,
             pieces: Vec::new(),
             known: vec![IdMap::default(); partitions],
             known_count: 0,

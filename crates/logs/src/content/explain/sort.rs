@@ -1,6 +1,6 @@
 //! Sorting what is left over into classes.
 
-use super::facts::Place;
+use super::facts::{Facts, Place};
 use super::pieces::{Extent, Piece, joined};
 use super::{Explainer, Whole};
 use crate::content::id::IdMap;
@@ -17,8 +17,13 @@ pub struct Explained {
     pub counts: Vec<Counts>,
     /// The first record of each partition that is not mirrored yet, by its offset on the source.
     pub behind: Vec<Option<u64>>,
+    /// Whether both sides of a partition have some record in common.
+    pub met: Vec<bool>,
     /// Why nothing that was found in a partition is proven.
     pub doubts: Vec<Option<String>>,
+    /// There were so many records on one side only that some were counted and not looked for elsewhere: as missing and
+    /// foreign ones, some of which may be reordered or in the wrong partition.
+    pub coarse: bool,
 }
 
 /// What a loose record of the source may be found as.
@@ -215,7 +220,9 @@ impl Explainer {
         let mut explained = Explained {
             counts: vec![Counts::default(); partitions],
             behind: vec![None; partitions],
+            met: self.facts.iter().map(Facts::meet).collect(),
             doubts: self.facts.iter().map(|facts| facts.doubt.clone()).collect(),
+            coarse: self.coarse,
             ..Explained::default()
         };
         let mut pieces = std::mem::take(&mut self.pieces);

@@ -7,7 +7,7 @@
 mod seek;
 
 use super::side::LogSide;
-use super::windows::{Job, Pair, read};
+use super::windows::{Job, NamedPair, read};
 use crate::rows::{Failure, Origin};
 use paritas_connect::logs::{Ends, Isolation, Partition};
 use paritas_connect::{Error, FailureKind};
@@ -46,7 +46,7 @@ pub struct MirrorAsk<'a> {
     /// The replica.
     pub replica: &'a LogSide,
     /// Partitions and their mirrors.
-    pub pairs: &'a [Pair],
+    pub pairs: &'a [NamedPair],
     /// The newest pair of offsets that the mirror noted, by partition of the source: source first.
     pub syncs: &'a BTreeMap<Partition, (i64, i64)>,
     /// The last offset that the mirror notes as copied, by partition of the source.

@@ -1,6 +1,6 @@
 //! Looking for the last records of one mirrored partition on the source, range by range.
 
-use super::{Job, MirrorAsk, Pair};
+use super::{Job, MirrorAsk, NamedPair};
 use paritas_connect::logs::{Ends, Isolation, Partition, Range};
 use paritas_logs::ages::Extent;
 use paritas_logs::items::{Item, Window};
@@ -28,7 +28,7 @@ pub(super) enum Wants {
 /// One partition and its mirror while they are looked at.
 #[derive(Debug)]
 pub(super) struct Seek<'a> {
-    pub(super) pair: &'a Pair,
+    pub(super) pair: &'a NamedPair,
     ask: &'a MirrorAsk<'a>,
     replica: Option<Ends>,
     /// Where the source begins and ends; asked for after the tail was read.
@@ -48,7 +48,7 @@ pub(super) struct Seek<'a> {
 }
 
 impl<'a> Seek<'a> {
-    pub(super) fn new(pair: &'a Pair, replica: Option<Ends>, ask: &'a MirrorAsk<'a>) -> Self {
+    pub(super) fn new(pair: &'a NamedPair, replica: Option<Ends>, ask: &'a MirrorAsk<'a>) -> Self {
         // What is in a transaction that is open may still be taken back: it is not there.
         let filled = replica.as_ref().filter(|ends| ends.start < ends.stable);
         let tail_wanted = filled.map(|ends| (ends.start.max(ends.stable.saturating_sub(ask.limits.tail)), ends.stable));

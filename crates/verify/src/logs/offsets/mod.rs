@@ -8,7 +8,7 @@ mod spot;
 
 use super::mirrors::ends;
 use super::side::LogSide;
-use super::windows::{Job, Pair, read};
+use super::windows::{Job, NamedPair, read};
 use crate::rows::{Failure, Origin};
 use paritas_connect::logs::{Checkpoint, Group, Isolation, Partition};
 use paritas_logs::ages::Extent;
@@ -45,7 +45,7 @@ pub struct OffsetsAsk<'a> {
     /// The replica.
     pub replica: &'a LogSide,
     /// Partitions and their mirrors.
-    pub pairs: &'a [Pair],
+    pub pairs: &'a [NamedPair],
     /// Translated offsets that the mirror of this source noted.
     pub checkpoints: &'a [Checkpoint],
     /// Which groups are looked at.

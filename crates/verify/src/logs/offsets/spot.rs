@@ -1,6 +1,6 @@
 //! The records around one position of a group, on both sides, read in growing ranges.
 
-use super::{CertifyLimits, Job, Pair};
+use super::{CertifyLimits, Job, NamedPair};
 use paritas_connect::logs::{Isolation, Partition, Range};
 use paritas_logs::ages::Extent;
 use paritas_logs::certify::{Aligned, Around, align};
@@ -12,7 +12,7 @@ const GROWS_BY: u64 = 8;
 /// One position.
 #[derive(Debug)]
 pub(super) struct Spot {
-    pair: Pair,
+    pair: NamedPair,
     committed: u64,
     translated: Option<u64>,
     source: Extent,
@@ -34,7 +34,7 @@ pub(super) struct Spot {
 
 impl Spot {
     pub(super) fn new(
-        pair: &Pair,
+        pair: &NamedPair,
         committed: u64,
         translated: Option<u64>,
         (source, replica): (Extent, Extent),
