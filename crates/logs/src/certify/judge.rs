@@ -78,12 +78,7 @@ pub fn certify(case: &Case<'_>) -> Certificate {
         return certificate;
     }
     let Some((translated, _)) = translation else {
-        let why = "neither the group nor the mirror has left an offset for it on the replica";
-        certificate.standing = Standing::Untranslated;
-        certificate.loss = Known::unknown(why);
-        certificate.redelivery = Known::unknown(why);
-        placed(&mut certificate, case, committed, case.replica.end);
-        certificate.notes.push(format!("{why}: the reader's settings decide where it begins"));
+        untranslated(&mut certificate, case, committed);
         return certificate;
     };
     if translated > case.replica.end {
@@ -109,6 +104,25 @@ pub fn certify(case: &Case<'_>) -> Certificate {
         };
     }
     certificate
+}
+
+/// Nobody left an offset: the reader's settings decide. Where the replica begins with the first record that the
+/// group wants, a reader that begins at the earliest record misses nothing.
+fn untranslated(certificate: &mut Certificate, case: &Case<'_>, committed: u64) {
+    let why = "neither the group nor the mirror has left an offset for it on the replica";
+    let begins = placed(certificate, case, committed, case.replica.start);
+    let at_start = begins.is_some_and(|(loss, redelivery)| loss.high == 0 && redelivery.high == 0);
+    certificate.loss = Known::unknown(why);
+    certificate.redelivery = Known::unknown(why);
+    let decides = if at_start {
+        certificate.standing = Standing::AtStart;
+        "it misses nothing if its reader begins at the earliest record (auto.offset.reset=earliest), and everything \
+         that is there if it begins at the latest"
+    } else {
+        certificate.standing = Standing::Untranslated;
+        "the reader's settings decide where it begins"
+    };
+    certificate.notes.push(format!("{why}: {decides}"));
 }
 
 /// The right place, and what the group would miss and read twice from `translated` on.

@@ -36,6 +36,9 @@ pub enum Standing {
     Redelivery,
     /// It has committed nothing on the source: there is nothing to translate.
     NeverCommitted,
+    /// Nobody translated its offset, and the replica begins with the record that it wants: a reader that begins at
+    /// the earliest record misses nothing.
+    AtStart,
     /// It could not be proven.
     Unproven,
     /// Nobody translated its offset: the reader's settings decide where it begins.
@@ -54,6 +57,7 @@ impl Standing {
     pub fn verdict(self) -> Verdict {
         match self {
             Self::Exact | Self::Redelivery | Self::NeverCommitted => Verdict::Pass,
+            Self::AtStart => Verdict::Warn,
             Self::Unproven => Verdict::Unknown,
             Self::Untranslated | Self::BelowStart | Self::BeyondEnd | Self::Loss => Verdict::Fail,
         }
@@ -109,7 +113,7 @@ impl Certificate {
     pub fn may_resume(&self) -> Option<bool> {
         match self.standing {
             Standing::Exact | Standing::Redelivery | Standing::NeverCommitted => Some(true),
-            Standing::Unproven => None,
+            Standing::AtStart | Standing::Unproven => None,
             Standing::Untranslated | Standing::BelowStart | Standing::BeyondEnd | Standing::Loss => Some(false),
         }
     }
