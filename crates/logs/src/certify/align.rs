@@ -2,7 +2,8 @@
 //!
 //! A mirror copies a partition in its order and may copy a run of records once more. So the right place is
 //! where the first copy of a record stands that the group has not had. That nothing is missing in between is
-//! what a comparison of contents says, not this.
+//! what a comparison of contents says, not this. Nor are records of one content and one time that stand further
+//! away than the windows told apart; where times do not count, the records around the place must fit as well.
 
 use crate::ages::Count;
 use crate::items::{Hash, Item, Window};
@@ -25,6 +26,8 @@ pub struct Around<'a> {
     pub replica_begins: bool,
     /// Whether the replica has records behind its window.
     pub replica_goes_on: bool,
+    /// Whether times of records count: then two of them are rarely alike.
+    pub times: bool,
 }
 
 /// What follows from the records.
@@ -67,6 +70,9 @@ pub fn align(around: &Around<'_>) -> Result<Aligned, &'static str> {
     let copies = copies(around);
     let belongs: Vec<Belongs> = around.replica.items.iter().map(|item| side(&copies, item)).collect();
     let exact = place(around, &copies, &belongs)?;
+    if !around.times && !fits(around, exact) {
+        return Err("records that look alike stand around the group's position");
+    }
     let items = &around.replica.items;
     let within = |from: u64, to: u64| items.iter().filter(|item| (from..to).contains(&item.offset())).count() as u64;
     let (from, to) = (around.replica.from, around.replica.to);
@@ -116,10 +122,15 @@ fn place(around: &Around<'_>, copies: &HashMap<Hash, Copies>, belongs: &[Belongs
     }
     // Without a record that the group wants, the place is right behind the last one that it has had.
     let had_too = |belongs: &Belongs| matches!(belongs, Belongs::Before | Belongs::Either);
-    let ends = match (first, until.iter().rposition(had_too)) {
+    let had_last = until.iter().rposition(had_too);
+    let ends = match (first, had_last) {
         (Some(first), _) => items.get(first).map_or(around.replica.to, Item::offset),
-        (None, Some(last)) => items.get(last).map_or(around.replica.from, |item| item.offset() + 1),
-        (None, None) => items.first().map_or(around.replica.to, Item::offset),
+        (None, Some(had)) if had + 1 < items.len() && around.source_goes_on => {
+            return Err("records that are further on on the source follow those that the group has had");
+        }
+        (None, Some(had)) => items.get(had).map_or(around.replica.from, |item| item.offset() + 1),
+        (None, None) if items.is_empty() => around.replica.to,
+        (None, None) => return Err("no record around the group's position was found on the replica"),
     };
     let alike = Alike::around(around, copies);
     if alike.had + alike.wants == 0 {
@@ -136,10 +147,31 @@ fn place(around: &Around<'_>, copies: &HashMap<Hash, Copies>, belongs: &[Belongs
         _ => false,
     };
     let near = all.iter().filter(|at| last.is_none_or(|last| **at > last)).count();
-    if one_pass && near <= alike.had + alike.wants {
+    if one_pass && !alike.open && near <= alike.had + alike.wants {
         return Ok(Count::exactly(at(alike.had.min(near))));
     }
     Ok(Count { low: at(0).min(ends), high: ends })
+}
+
+/// Records on either side of a place that must fit where times do not count.
+const FITTING: usize = 8;
+
+/// Whether the records around a place of the replica are those around the group's position, there and nowhere
+/// else in the window.
+fn fits(around: &Around<'_>, exact: Count) -> bool {
+    let split = |window: &Window, at: u64| window.items.partition_point(|item| item.offset() < at);
+    let (source, replica) = (&around.source.items, &around.replica.items);
+    let (before, behind) = source.split_at(split(around.source, around.committed));
+    let fits_at = |at: usize| {
+        let (had, wants) = replica.split_at(at);
+        let alike = |(a, b): (&Item, &Item)| a.hash == b.hash;
+        // The mirror may not have copied everything yet, and either side may have removed what came first.
+        before.iter().rev().zip(had.iter().rev()).take(FITTING).all(alike)
+            && behind.iter().zip(wants).take(FITTING).all(alike)
+            && (had.len().min(before.len()) > 0 || wants.len().min(behind.len()) > 0 || replica.is_empty())
+    };
+    let place = split(around.replica, exact.high);
+    exact.exact().is_some() && (0..=replica.len()).all(|at| fits_at(at) == (at == place))
 }
 
 /// Records around the group's position on the source that it has on both sides of it, in an unbroken run.
@@ -150,6 +182,8 @@ struct Alike {
     /// The record before that run, and whether the source has it once.
     follow: Option<Hash>,
     follows_once: bool,
+    /// The run goes on outside of the window.
+    open: bool,
 }
 
 impl Alike {
@@ -162,7 +196,9 @@ impl Alike {
         let wants = behind.iter().take_while(is_either).count();
         let follow = before.iter().rev().nth(had).map(|item| item.hash);
         let follows_once = follow.and_then(|hash| copies.get(&hash)).is_some_and(|copies| copies.before == 1);
-        Self { had, wants, follow, follows_once }
+        let before_it = had == before.len() && around.source.from > 0;
+        let open = before_it || (wants == behind.len() && around.source_goes_on);
+        Self { had, wants, follow, follows_once, open }
     }
 }
 
@@ -223,6 +259,7 @@ mod tests {
             replica: &replica,
             replica_begins: true,
             replica_goes_on: false,
+            times: true,
         })
     }
 
@@ -270,6 +307,7 @@ mod tests {
             replica: &replica,
             replica_begins: true,
             replica_goes_on: true,
+            times: true,
         };
         assert_eq!(align(&around).map(|aligned| aligned.loss), Ok(Count { low: 0, high: 2 }));
     }
@@ -286,6 +324,7 @@ mod tests {
                 replica: &replica,
                 replica_begins,
                 replica_goes_on,
+                times: true,
             };
             assert!(align(&around).is_err());
         }

@@ -23,6 +23,8 @@ pub struct Case<'a> {
     pub source: &'a Extent,
     /// Where that of the replica does.
     pub replica: &'a Extent,
+    /// Whether times of records count when they are compared.
+    pub times: bool,
     /// Records around the group's position on the source and on the replica, where they were read.
     pub windows: Option<(&'a Window, &'a Window)>,
 }
@@ -136,6 +138,7 @@ fn placed(certificate: &mut Certificate, case: &Case<'_>, committed: u64, transl
         replica,
         replica_begins: replica.from <= case.replica.start,
         replica_goes_on: replica.to < case.replica.visible(replica.isolation),
+        times: case.times,
     };
     match align(&around) {
         Ok(aligned) => {

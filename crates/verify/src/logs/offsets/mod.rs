@@ -227,6 +227,7 @@ fn certificates(
             checkpoint: claim.checkpoint,
             source,
             replica,
+            times: pair.times_kept,
             windows: spot.and_then(Spot::windows),
         });
         certificate.notes.extend(spot.and_then(|spot| spot.problem.clone()));

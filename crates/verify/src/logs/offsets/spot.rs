@@ -148,8 +148,9 @@ impl Spot {
         }
         if !self.settled() {
             self.reach = self.reach.saturating_mul(GROWS_BY).min(self.limits.window_max / 2);
-            // What the replica has ahead of the place has to be held against as many records of the source.
-            if self.aligned().is_some_and(|aligned| aligned.loss.high > 0) {
+            // What the replica has ahead of the place has to be held against as many records of the source; and a
+            // mirror that is behind the group has records from further back only.
+            if self.aligned().is_none_or(|aligned| aligned.loss.high > 0) {
                 self.context = self.context.saturating_mul(GROWS_BY).min(self.limits.window_max);
             }
         }
@@ -165,6 +166,7 @@ impl Spot {
             replica,
             replica_begins: replica.from <= self.replica.start,
             replica_goes_on: replica.to < self.replica.visible(replica.isolation),
+            times: self.pair.times_kept,
         })
         .ok()
     }
