@@ -2,7 +2,7 @@
 
 use super::extend::again;
 use super::pair::{Log, Pair};
-use super::reading::{Hashed, Job, Take, read};
+use super::reading::{Detail, Hashed, Job, Take, read};
 use super::request::Request;
 use super::side::LogSide;
 use paritas_connect::Result;
@@ -129,7 +129,7 @@ pub(super) async fn still_there(side: &LogSide, chains: &[(&mut Log, Chain)]) ->
         again.builders.push(Builder::new(chain.terms.clone(), segment.first, 0));
         again.namers.push(Arc::clone(&log.namer));
     }
-    let Ok(done) = read(side, &jobs, false, again, &mut || {}).await else { return vec![false; chains.len()] };
+    let Ok(done) = read(side, &jobs, Detail::Record, again, &mut || {}).await else { return vec![false; chains.len()] };
     if done.result.is_err() {
         return vec![false; chains.len()];
     }

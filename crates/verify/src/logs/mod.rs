@@ -9,6 +9,7 @@
 //! not compared.
 
 mod begin;
+mod compacted;
 mod continuity;
 mod explain;
 mod extend;
@@ -61,6 +62,12 @@ pub async fn parity(request: &Request<'_>) -> Vec<Outcome> {
     (request.watch)(Phase::Explaining);
     let mut outcomes = Vec::with_capacity(request.topics.len());
     for (index, topic) in request.topics.iter().enumerate() {
+        if topic.policy.compacted {
+            let mut outcome = compacted::compare(request, topic).await;
+            show::show(request, topic, &mut outcome.findings).await;
+            outcomes.push(outcome);
+            continue;
+        }
         let from = pairs.partition_point(|pair| pair.topic < index);
         let to = pairs.partition_point(|pair| pair.topic <= index);
         let own = pairs.get_mut(from..to).unwrap_or_default();

@@ -4,7 +4,7 @@ use super::begin::still_there;
 use super::extend::{again, extend};
 use super::outcome::{Outcome, Read, Window};
 use super::pair::Log;
-use super::reading::{Hashed, Job, Take, read};
+use super::reading::{Detail, Hashed, Job, Take, read};
 use super::request::{Facing, Request, Topic};
 use crate::rows::Origin;
 use paritas_connect::logs::{Isolation, Partition, Range};
@@ -212,7 +212,7 @@ async fn read_replica(
         namer: Arc::clone(namer),
         found: kept.iter().map(|(_, chain)| sought(chain)).collect(),
     };
-    let done = read(side, &jobs, false, seeker, &mut || {}).await?;
+    let done = read(side, &jobs, Detail::Record, seeker, &mut || {}).await?;
     done.result?;
     let read = done.taken.builders.into_iter().zip(done.taken.found).zip(starts);
     let whole = |((mut builder, found), (start, to)): ((Builder, HashMap<Id, u64>), (u64, u64))| {
