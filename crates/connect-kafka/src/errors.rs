@@ -68,8 +68,8 @@ impl Asker {
     /// A cluster that gave no answer, with what was heard about its connections.
     pub(crate) fn unreachable(&self, doing: impl Display, failures: &[Said], fault: Option<&Fault>) -> Error {
         let first = |wanted: fn(&Said) -> bool| failures.iter().rev().find(|said| wanted(said));
-        let telling = first(|said| is_login(said))
-            .or_else(|| first(|said| is_tls(said)))
+        let telling = first(is_login)
+            .or_else(|| first(is_tls))
             .or_else(|| first(|said| said.advertised))
             .or_else(|| failures.last());
         let Some(said) = telling else {
@@ -112,7 +112,8 @@ fn is_login(said: &Said) -> bool {
 }
 
 fn is_tls(said: &Said) -> bool {
-    said.code == codes::SSL
+    // Where the other side does not speak TLS, it only ends the connection.
+    said.code == codes::SSL || said.text.starts_with("SSL handshake failed")
 }
 
 /// The library tells these kinds only in words.
@@ -120,7 +121,10 @@ fn login_hint(text: &str) -> &'static str {
     let text = text.to_ascii_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| text.contains(word));
     match () {
-        () if any(&["unsupported sasl mechanism", "not enabled in the server", "broker's supported mechanisms"]) => {
+        () if text.trim_end().ends_with("broker's supported mechanisms:") => {
+            "the listener does not ask for a login: check the port and security.protocol"
+        }
+        () if any(&["unsupported sasl mechanism", "broker's supported mechanisms"]) => {
             "the broker does not offer this sasl.mechanism: use one of those that the detail names"
         }
         () if any(&["disconnected", "connection closed", "unexpected"]) => {
@@ -148,7 +152,7 @@ fn tls_hint(text: &str) -> &'static str {
         () if any(&["certificate verify failed", "self-signed", "self signed", "unable to get", "ssl.ca.location"]) => {
             "give the authority that signed the certificate of the broker as ssl.ca.location"
         }
-        () if any(&["wrong version number", "packet length too long", "record layer"]) => {
+        () if any(&["wrong version number", "packet length too long", "record layer", "plaintext broker listener"]) => {
             "the listener does not speak TLS: check the port and security.protocol"
         }
         () => "check security.protocol, ssl.ca.location and the certificates",

@@ -4,7 +4,7 @@ use crate::bindings::{CommitsSeen, Fault, GroupState, Request};
 use crate::client::{Line, SLICE};
 use crate::codes;
 use crate::errors::{On, meaning};
-use crate::survey::one;
+use crate::survey::{self, one};
 use paritas_connect::logs::{Committed, Group};
 use paritas_connect::{Context, Result};
 use paritas_model::Known;
@@ -15,6 +15,8 @@ use std::time::Instant;
 const AT_ONCE_MAX: usize = 256;
 /// Groups whose coordinator is being moved are asked again, this often in all.
 const ATTEMPTS_MAX: usize = 4;
+/// Where brokers keep what groups commit.
+const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// The state of a group that is not there, in the brokers' words.
 const DEAD: &str = "Dead";
 
@@ -26,6 +28,13 @@ pub(crate) fn groups(line: &Line, cx: &Context, names: Option<&[String]>) -> Res
     };
     let mut names: Vec<String> = names.into_iter().collect();
     let mut groups = BTreeMap::new();
+    if !names.is_empty() && nobody_committed(line, cx)? {
+        let now = Instant::now();
+        let none = |name: String| {
+            group(line, &name, Err(Fault::of(codes::GROUP_MISSING)), Err(Fault::of(codes::GROUP_MISSING)), (now, now))
+        };
+        return Ok(names.into_iter().map(none).collect());
+    }
     for attempt in 1..=ATTEMPTS_MAX {
         let mut again = Vec::new();
         for some in names.chunks(AT_ONCE_MAX) {
@@ -38,6 +47,12 @@ pub(crate) fn groups(line: &Line, cx: &Context, names: Option<&[String]>) -> Res
         std::thread::sleep(SLICE);
     }
     Ok(groups.into_values().collect())
+}
+
+/// Whether no group has ever been in this cluster. To ask for one would make the brokers begin to keep some.
+fn nobody_committed(line: &Line, cx: &Context) -> Result<bool> {
+    let topics = survey::topics(line, cx, &[OFFSETS_TOPIC.to_owned()])?;
+    Ok(topics.iter().any(|topic| topic.fault.as_ref().is_some_and(|fault| fault.code == codes::UNKNOWN_TOPIC)))
 }
 
 /// The names of all groups. A broker that does not tell its groups would leave some out, and is an error.
@@ -75,8 +90,8 @@ fn asked(
         let commits = answer.event.commits();
         let state = states.get(name).cloned().unwrap_or_else(|| Err(Fault::of(codes::NO_ENTRY)));
         let state = state.and_then(|state| match &state.fault {
-            Some(fault) if fault.code != codes::GROUP_MISSING => Err(fault.clone()),
-            _ => Ok(state),
+            Some(fault) => Err(fault.clone()),
+            None => Ok(state),
         });
         let busy = |fault: &Fault| meaning(fault.code).1 == "store.busy";
         if !last && (commits.as_ref().is_err_and(busy) || state.as_ref().is_err_and(busy)) {
@@ -101,8 +116,8 @@ fn group(
         _ => fault.said.clone(),
     };
     let (state, members) = match state {
-        Ok(state) if state.fault.is_some() => (Known::Known(DEAD.to_owned()), Known::Known(Vec::new())),
         Ok(state) => (Known::Known(state.state), Known::Known(state.members)),
+        Err(fault) if fault.code == codes::GROUP_MISSING => (Known::Known(DEAD.to_owned()), Known::Known(Vec::new())),
         Err(fault) => (Known::unknown(why(&fault)), Known::unknown(why(&fault))),
     };
     let offsets = match commits {

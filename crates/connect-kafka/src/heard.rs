@@ -30,7 +30,7 @@ pub(crate) struct Said {
 
 impl Said {
     /// Takes apart `ssl://host:9092/1: Disconnected (after 3ms in state UP)`.
-    fn new(fault: Fault, at: Instant) -> Self {
+    fn new(fault: &Fault, at: Instant) -> Self {
         let (who, text) = match fault.said.split_once(": ") {
             Some((who, text)) if is_broker(who) => (who, text),
             _ => ("", fault.said.as_str()),
@@ -49,7 +49,9 @@ impl Said {
 /// `sasl_ssl://host:9092/bootstrap`, `host:9092/3`.
 fn is_broker(text: &str) -> bool {
     !text.contains(' ')
-        && text.rsplit_once('/').is_some_and(|(address, id)| address.contains(':') && !id.is_empty() && !id.contains(':'))
+        && text
+            .rsplit_once('/')
+            .is_some_and(|(address, id)| address.contains(':') && !id.is_empty() && !id.contains(':'))
 }
 
 /// Keeps what was said lately. Shared with the library's own threads.
@@ -69,7 +71,7 @@ impl Ear for Heard {
         if said.len() >= KEPT_MAX {
             said.pop_front();
         }
-        said.push_back(Said::new(fault, Instant::now()));
+        said.push_back(Said::new(&fault, Instant::now()));
     }
 }
 
@@ -109,7 +111,7 @@ mod tests {
     #[case("1/1 brokers are down", ("", false, "1/1 brokers are down"))]
     #[case("GroupCoordinator: a/b", ("", false, "GroupCoordinator: a/b"))]
     fn a_failure_names_the_address_and_where_it_came_from(#[case] said: &str, #[case] expected: (&str, bool, &str)) {
-        let said = Said::new(Fault { code: -195, said: said.to_owned() }, Instant::now());
+        let said = Said::new(&Fault { code: -195, said: said.to_owned() }, Instant::now());
         assert_eq!((said.address.as_str(), said.advertised, said.text.as_str()), expected);
     }
 

@@ -13,10 +13,13 @@ pub mod mm2;
 mod options;
 mod reader;
 mod reading;
+pub mod rows;
 mod store;
 mod survey;
+mod tables;
 mod traces;
 mod url;
 
 pub use options::KafkaOptions;
 pub use store::KafkaStore;
+pub use tables::KafkaTables;

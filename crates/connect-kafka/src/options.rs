@@ -48,7 +48,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("plugin.", "no foreign code is loaded"),
     ("test.", "only real brokers are read"),
     ("log.queue", "the log is taken already"),
-    ("background.", "the log is taken already"),
     ("sasl.kerberos.", "this build has no Kerberos: use SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"),
     ("sasl.oauthbearer.", "this build has no OAuth: use SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"),
     ("enable.sasl.oauthbearer.", "this build has no OAuth: use SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"),
@@ -142,7 +141,8 @@ impl Settings {
 
     /// A configuration for a client that reads these records.
     pub(crate) fn conf(&self, isolation: Isolation) -> Result<Conf> {
-        let mut conf = Conf::new().map_err(|fault| usage("the client library gives no configuration").detail(fault.said))?;
+        let mut conf =
+            Conf::new().map_err(|fault| usage("the client library gives no configuration").detail(fault.said))?;
         let level = match isolation {
             Isolation::Committed => "read_committed",
             Isolation::Uncommitted => "read_uncommitted",
@@ -225,7 +225,17 @@ impl Security {
     /// looked at.
     fn check(&self, get: &impl Fn(&str) -> Option<String>) -> Result<()> {
         let (mechanism, user) = (get("sasl.mechanisms"), get("sasl.username"));
-        if !self.tls && ["ssl.ca.location", "ssl.ca.pem", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location"].iter().any(|name| get(name).is_some()) {
+        if !self.tls
+            && [
+                "ssl.ca.location",
+                "ssl.ca.pem",
+                "ssl.certificate.location",
+                "ssl.key.location",
+                "ssl.keystore.location",
+            ]
+            .iter()
+            .any(|name| get(name).is_some())
+        {
             return Err(usage("certificates are given for a connection without TLS")
                 .hint("add security.protocol=SSL, or SASL_SSL where a user logs in"));
         }
@@ -238,9 +248,14 @@ impl Security {
         }
         let known = MECHANISMS.join(", ");
         match mechanism {
-            None => return Err(usage("the mechanism of the login is not given").hint(format!("add sasl.mechanism: one of {known}"))),
+            None => {
+                return Err(usage("the mechanism of the login is not given")
+                    .hint(format!("add sasl.mechanism: one of {known}")));
+            }
             Some(mechanism) if !MECHANISMS.contains(&mechanism.as_str()) => {
-                return Err(usage(format!("the mechanism {mechanism:?} is not supported")).hint(format!("use one of {known}")));
+                return Err(
+                    usage(format!("the mechanism {mechanism:?} is not supported")).hint(format!("use one of {known}"))
+                );
             }
             Some(_) => {}
         }
@@ -299,22 +314,74 @@ mod tests {
     #[case("group.id=a", "group.id cannot be set: no group is joined", "leave it out")]
     #[case("group.instance.id=a", "group.instance.id cannot be set: no group is joined", "leave it out")]
     #[case("enable.auto.commit=true", "enable.auto.commit cannot be set: no offset is committed", "leave it out")]
-    #[case("isolation.level=read_committed", "isolation.level cannot be set: each check says which records it reads", "leave it out")]
+    #[case(
+        "isolation.level=read_committed",
+        "isolation.level cannot be set: each check says which records it reads",
+        "leave it out"
+    )]
     #[case("transactional.id=a", "transactional.id cannot be set: nothing is written", "leave it out")]
     #[case("plugin.library.paths=a", "plugin.library.paths cannot be set: no foreign code is loaded", "leave it out")]
-    #[case("test.mock.num.brokers=1", "test.mock.num.brokers cannot be set: only real brokers are read", "leave it out")]
-    #[case("ssl.ca.locatoin=a&security.protocol=ssl", "\"ssl.ca.locatoin\" is not a setting of the client", "did you mean ssl.ca.location?")]
+    #[case(
+        "test.mock.num.brokers=1",
+        "test.mock.num.brokers cannot be set: only real brokers are read",
+        "leave it out"
+    )]
+    #[case(
+        "ssl.ca.locatoin=a&security.protocol=ssl",
+        "\"ssl.ca.locatoin\" is not a setting of the client",
+        "did you mean ssl.ca.location?"
+    )]
     #[case("fetch.max.byte=1", "\"fetch.max.byte\" is not a setting of the client", "did you mean fetch.max.bytes?")]
-    #[case("tls=1", "\"tls\" is not a setting of the client", "settings are librdkafka's, such as security.protocol or ssl.ca.location")]
-    #[case("ssl.truststore.location=a", "ssl.truststore.location is a setting of the Java client", "give the authority as a PEM file: ssl.ca.location=FILE")]
-    #[case("security.protocol=tls", "security.protocol is not one that there is", "use PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")]
-    #[case("ssl.ca.location=a", "certificates are given for a connection without TLS", "add security.protocol=SSL, or SASL_SSL where a user logs in")]
-    #[case("sasl.mechanism=PLAIN", "a user is given for a connection that does not log in", "add security.protocol=SASL_SSL (or SASL_PLAINTEXT, without encryption) and sasl.mechanism=SCRAM-SHA-512")]
-    #[case("security.protocol=SASL_SSL", "the mechanism of the login is not given", "add sasl.mechanism: one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512")]
-    #[case("security.protocol=SASL_SSL&sasl.mechanism=GSSAPI", "the mechanism \"GSSAPI\" is not supported", "use one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512")]
-    #[case("security.protocol=SASL_SSL&sasl.mechanism=PLAIN", "no user is given for the login", "write kafka://user@host:port")]
-    #[case("security.protocol=SASL_SSL&sasl.mechanism=PLAIN&sasl.username=u", "no password is given for the user", "give it by reference in the configuration")]
-    #[case("ssl.key.pem=c4n4ry", "ssl.key.pem is a secret and must not stand in the open", "give ssl.key.location=FILE, or the key as a secret of the store")]
+    #[case(
+        "tls=1",
+        "\"tls\" is not a setting of the client",
+        "settings are librdkafka's, such as security.protocol or ssl.ca.location"
+    )]
+    #[case(
+        "ssl.truststore.location=a",
+        "ssl.truststore.location is a setting of the Java client",
+        "give the authority as a PEM file: ssl.ca.location=FILE"
+    )]
+    #[case(
+        "security.protocol=tls",
+        "security.protocol is not one that there is",
+        "use PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )]
+    #[case(
+        "ssl.ca.location=a",
+        "certificates are given for a connection without TLS",
+        "add security.protocol=SSL, or SASL_SSL where a user logs in"
+    )]
+    #[case(
+        "sasl.mechanism=PLAIN",
+        "a user is given for a connection that does not log in",
+        "add security.protocol=SASL_SSL (or SASL_PLAINTEXT, without encryption) and sasl.mechanism=SCRAM-SHA-512"
+    )]
+    #[case(
+        "security.protocol=SASL_SSL",
+        "the mechanism of the login is not given",
+        "add sasl.mechanism: one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"
+    )]
+    #[case(
+        "security.protocol=SASL_SSL&sasl.mechanism=GSSAPI",
+        "the mechanism \"GSSAPI\" is not supported",
+        "use one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"
+    )]
+    #[case(
+        "security.protocol=SASL_SSL&sasl.mechanism=PLAIN",
+        "no user is given for the login",
+        "write kafka://user@host:port"
+    )]
+    #[case(
+        "security.protocol=SASL_SSL&sasl.mechanism=PLAIN&sasl.username=u",
+        "no password is given for the user",
+        "give it by reference in the configuration"
+    )]
+    #[case(
+        "ssl.key.pem=c4n4ry",
+        "ssl.key.pem is a secret and must not stand in the open",
+        "give ssl.key.location=FILE, or the key as a secret of the store"
+    )]
     fn what_cannot_be_meant_is_refused(#[case] query: &str, #[case] message: &str, #[case] hint: &str) {
         let error = settings(&format!("kafka://h:1?{query}"), &KafkaOptions::default()).unwrap_err();
         assert_eq!((error.code(), error.message(), error.hint_text()), ("config.url", message, Some(hint)));

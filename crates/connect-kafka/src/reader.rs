@@ -6,7 +6,7 @@
 
 use crate::batch::Batch;
 use crate::bindings::{Fault, Feed, Message, Topic};
-use crate::client::{Line, Open, SLICE};
+use crate::client::{Line, Open};
 use crate::errors::On;
 use crate::{codes, ends};
 use paritas_connect::logs::{Ends, Isolation, Partition, Range};
@@ -24,6 +24,11 @@ const BATCH_RECORDS_MAX: usize = 2_000;
 const BATCH_BYTES: u64 = 2 << 20;
 /// Without any sign of progress for this long, the partition is given up.
 const QUIET_MAX: Duration = Duration::from_secs(30);
+
+/// So long before the end of time it is said what keeps records from coming, where that is known.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+/// Without records the thread looks this often whether more are wanted.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What the thread hands over.
 #[derive(Debug)]
@@ -155,7 +160,7 @@ impl Reader<'_> {
                 return Ok(());
             }
             // One first: the library waits until it has all that it is asked for, or until time is over.
-            self.feed.take(&mut taken, 1, SLICE);
+            self.feed.take(&mut taken, 1, LOOK);
             if taken.is_empty() {
                 self.wait_on()?;
                 continue;
@@ -193,7 +198,14 @@ impl Reader<'_> {
                 let Some(topic) = self.topics.get(lane.topic) else { break };
                 self.feed.start(topic, lane.partition.index, from).map_err(|fault| {
                     let doing = format!("read {}", range.partition);
-                    self.line.failure(self.cx, &doing, &fault, "Read", On::Topic(&range.partition.log), &self.open.heard)
+                    self.line.failure(
+                        self.cx,
+                        &doing,
+                        &fault,
+                        "Read",
+                        On::Topic(&range.partition.log),
+                        &self.open.heard,
+                    )
                 })?;
                 lane.reading = Some(Reading { range: number, next: range.from, to: range.to });
             }
@@ -284,7 +296,8 @@ impl Reader<'_> {
             return Ok(());
         }
         self.size = (self.size.0 + messages.len() as u64, self.size.1 + bytes);
-        let Some(range) = self.lanes.get(run.lane).and_then(|lane| lane.reading.as_ref()).map(|reading| reading.range) else {
+        let Some(range) = self.lanes.get(run.lane).and_then(|lane| lane.reading.as_ref()).map(|reading| reading.range)
+        else {
             return Ok(());
         };
         self.send(Fed::Batch(range, Batch::new(messages, bytes, &self.open.client)))
@@ -352,7 +365,15 @@ impl Reader<'_> {
 
     /// Nothing came. Looks now and then whether something moves all the same: whole transactions can be skipped.
     fn wait_on(&mut self) -> Result<()> {
-        if self.quiet_since.elapsed() < QUIET_MAX {
+        let quiet = self.quiet_since.elapsed();
+        // Why nothing comes is worth more than that time ran out.
+        if quiet > LAST_WORDS && self.cx.remaining().is_some_and(|left| left < LAST_WORDS) {
+            return match self.open.heard.failures().is_empty() {
+                true => Ok(()),
+                false => Err(self.line.unreached(self.cx, "read records", &self.open.heard, None)),
+            };
+        }
+        if quiet < QUIET_MAX {
             return Ok(());
         }
         let stand = |lane: &Lane| match (&lane.reading, self.topics.get(lane.topic)) {
@@ -385,5 +406,6 @@ fn truncated(message: String) -> Error {
 fn backwards(lanes: &[Lane], lane: usize, offset: u64) -> Error {
     let partition = lanes.get(lane).map(|lane| lane.partition.to_string()).unwrap_or_default();
     let message = format!("{partition} gave the record at offset {offset} a second time");
-    Error::new(FailureKind::Transient, "data.changed", message).hint("the log was cut and written anew while it was read")
+    Error::new(FailureKind::Transient, "data.changed", message)
+        .hint("the log was cut and written anew while it was read")
 }

@@ -61,7 +61,8 @@ async fn ids(line: &Arc<Line>, cx: &Context, ranges: &[Range]) -> Result<Ids> {
     let topics: BTreeMap<String, TopicSeen> = topics.into_iter().map(|topic| (topic.name.clone(), topic)).collect();
     for range in ranges {
         let partition = &range.partition;
-        let topic = topics.get(&partition.log).ok_or_else(|| missing(format!("there is no topic {}", partition.log)))?;
+        let topic =
+            topics.get(&partition.log).ok_or_else(|| missing(format!("there is no topic {}", partition.log)))?;
         match &topic.fault {
             Some(fault) if fault.code == codes::UNKNOWN_TOPIC => {
                 return Err(missing(format!("there is no topic {}", partition.log)));
@@ -73,7 +74,8 @@ async fn ids(line: &Arc<Line>, cx: &Context, ranges: &[Range]) -> Result<Ids> {
             None => {}
         }
         let state = topic.partitions.iter().find(|state| state.index == partition.index);
-        let state = state.ok_or_else(|| missing(format!("topic {} has no partition {}", partition.log, partition.index)))?;
+        let state =
+            state.ok_or_else(|| missing(format!("topic {} has no partition {}", partition.log, partition.index)))?;
         if state.leader.is_none() {
             let message = format!("no broker leads {partition}");
             return Err(Error::new(FailureKind::Transient, "store.unreachable", message)
@@ -138,7 +140,8 @@ async fn hand_out(
     // Threads see that nobody listens any more, where sinks had enough.
     drop(receiver);
     for thread in threads {
-        let lost = || Error::new(FailureKind::Permanent, "store.unexpected", "a thread that reads ended without a word");
+        let lost =
+            || Error::new(FailureKind::Permanent, "store.unexpected", "a thread that reads ended without a word");
         cx.bound(async { thread.await.unwrap_or_else(|_| Err(lost())) }).await?;
     }
     if open > 0 {

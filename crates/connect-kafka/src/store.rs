@@ -2,6 +2,7 @@
 
 use crate::client::{Line, apart};
 use crate::options::{KafkaOptions, Settings};
+use crate::traces::Collected;
 use crate::url::Location;
 use crate::{configs, ends, groups, reading, survey, traces};
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use paritas_model::{Known, StoreKind};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// A Kafka cluster. Nothing is written to it, no group is joined and no offset is committed.
 #[derive(Clone)]
@@ -20,6 +22,8 @@ pub struct KafkaStore {
     name: Arc<str>,
     topic: Option<Arc<str>>,
     line: Arc<Line>,
+    /// What was collected of mirrors so far.
+    traces: Arc<Mutex<Option<Collected>>>,
 }
 
 impl fmt::Debug for KafkaStore {
@@ -39,7 +43,8 @@ impl KafkaStore {
         let settings = Settings::new(&location, options)?;
         let name = options.name.clone().unwrap_or_else(|| location.shown()).into();
         let topic = location.topic.as_deref().map(Into::into);
-        Ok(Self { name, topic, line: Arc::new(Line::new(settings, location.bootstrap())) })
+        let line = Arc::new(Line::new(settings, location.bootstrap()));
+        Ok(Self { name, topic, line, traces: Arc::default() })
     }
 
     /// The topic that the URL names.
@@ -108,6 +113,7 @@ impl Logs for KafkaStore {
     }
 
     async fn traces(&self, cx: &Context) -> Result<Traces> {
-        traces::traces(self, cx).await
+        let mut kept = cx.bound(async { Ok(self.traces.lock().await) }).await?;
+        traces::traces(self, cx, &mut kept).await
     }
 }

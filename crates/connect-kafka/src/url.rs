@@ -110,8 +110,9 @@ fn server(text: &str) -> Result<Server> {
     let good = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
     if host.is_empty() || !host.chars().all(good) || (host.contains(':') && !text.starts_with('[')) {
         // Never the text itself: with a slash in a password, a part of that stands here.
-        return Err(usage("the name of a broker cannot be read")
-            .hint("write host:port; IPv6 addresses in brackets; / ? # @ and : in a user or password as %2F %3F %23 %40 %3A"));
+        return Err(usage("the name of a broker cannot be read").hint(
+            "write host:port; IPv6 addresses in brackets; / ? # @ and : in a user or password as %2F %3F %23 %40 %3A",
+        ));
     }
     let port = match port {
         "" => PORT,
@@ -128,12 +129,17 @@ fn topic(path: &str) -> Result<Option<String>> {
         return Ok(None);
     }
     let topic = decode(path, "the topic")?;
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if topic.len() > TOPIC_BYTES_MAX || !topic.chars().all(legal) {
+    if !is_topic_name(&topic) {
         return Err(usage("the URL's path is no name of a topic")
             .hint("names of topics have letters, digits, '.', '_' and '-'; write / in a user or password as %2F"));
     }
     Ok(Some(topic))
+}
+
+/// Whether a topic can have this name. Of others the client library asks in vain, again and again.
+pub(crate) fn is_topic_name(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= TOPIC_BYTES_MAX && name.chars().all(legal)
 }
 
 fn parse_settings(query: &str) -> Result<Vec<(String, SecretString)>> {
@@ -179,7 +185,8 @@ mod tests {
         let location = Location::parse(text).unwrap();
         assert_eq!(location.user.as_deref(), Some("u@x"));
         assert_eq!(location.password.as_ref().unwrap().expose_secret(), "c4n4ry/");
-        let settings: Vec<_> = location.settings.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+        let settings: Vec<_> =
+            location.settings.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
         assert_eq!(settings, [("sasl.mechanism", "PLAIN"), ("ssl.key.password", "c4n4ry&")]);
         assert!(!format!("{location:?} {}", location.shown()).contains(CANARY));
     }

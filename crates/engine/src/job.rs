@@ -97,7 +97,11 @@ pub(crate) async fn verify_job(
             match (source.datasets(), replica.datasets(), source.files(), replica.files()) {
                 (Some(_), Some(_), _, _) => tables::verify(&work, &mut link).await,
                 (_, _, Some(_), Some(_)) => link.checks.push(verify_files(&work).await),
-                _ => link.checks.push(Check::Parity(record::not_begun(&link.name, nothing_in_common(&job)))),
+                _ => {
+                    let logs = source.logs().is_some() || replica.logs().is_some();
+                    let problem = if logs { no_layout(&job) } else { nothing_in_common(&job) };
+                    link.checks.push(Check::Parity(record::not_begun(&link.name, problem)));
+                }
             }
         }
         Err((origin, problem)) => {
@@ -154,6 +158,16 @@ fn nothing_in_common(job: &Job) -> Problem {
         message: format!("a {ours} store and a {theirs} store have nothing that can be compared"),
         detail: None,
         hint: Some("name files as a dataset with parquet:PATH or csv:PATH".to_owned()),
+    }
+}
+
+fn no_layout(job: &Job) -> Problem {
+    let (ours, theirs) = (job.source.described.kind, job.replica.described.kind);
+    Problem {
+        code: "usage.kinds".to_owned(),
+        message: format!("a {ours} store and a {theirs} store cannot be compared: nobody says how topics become rows"),
+        detail: None,
+        hint: Some("say it in the URL of the topic: ?format=json&fields=id:int64,amount:decimal(38,10)".to_owned()),
     }
 }
 

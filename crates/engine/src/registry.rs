@@ -3,7 +3,8 @@
 use crate::record::described;
 use crate::{Error, Result, Target};
 use paritas_connect::{Store, redact_url};
-use paritas_connect_kafka::{KafkaOptions, KafkaStore};
+use paritas_connect_kafka::rows::RowOptions;
+use paritas_connect_kafka::{KafkaOptions, KafkaStore, KafkaTables};
 use paritas_connect_lake::{CsvStore, FilesStore, LakeOptions, Location, ParquetStore};
 use paritas_connect_postgres::{Options as PostgresOptions, PostgresStore};
 use paritas_model::StoreKind;
@@ -38,9 +39,7 @@ pub(crate) fn open(target: &Target, secrets: Secrets, named: Option<Named>) -> R
         StoreKind::Postgres => Arc::new(
             PostgresStore::from_url(&target.location, postgres_options(target, secrets.password)?).map_err(usage)?,
         ),
-        StoreKind::Kafka => Arc::new(
-            KafkaStore::from_url(&target.location, &kafka_options(target, secrets)?).map_err(usage)?,
-        ),
+        StoreKind::Kafka => kafka(target, secrets)?,
         StoreKind::Files => {
             Arc::new(FilesStore::new(location(target)?, lake_options(target, secrets)?).map_err(usage)?)
         }
@@ -80,14 +79,32 @@ fn postgres_options(target: &Target, password: Option<SecretString>) -> Result<P
     Ok(options)
 }
 
+/// A cluster; one whose topics are also rows where somebody says how they are laid out.
+fn kafka(target: &Target, secrets: Secrets) -> Result<Arc<dyn Store>> {
+    let store = KafkaStore::from_url(&target.location, &kafka_options(target, secrets)?).map_err(usage)?;
+    let is_of_rows = |name: &&String| RowOptions::NAMES.contains(&name.as_str());
+    if !target.options.keys().any(|name| is_of_rows(&name)) {
+        return Ok(Arc::new(store));
+    }
+    let pairs = target.options.iter().filter(|(name, _)| is_of_rows(name));
+    let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str()));
+    // A key that is declared is one of the fields, and not an option of the layout.
+    let options = RowOptions::from_pairs(pairs).map_err(usage)?;
+    let topic = match target.datasets.as_slice() {
+        [only] => Some(only.clone()),
+        _ => None,
+    };
+    Ok(Arc::new(KafkaTables::new(store, topic, options).map_err(usage)?))
+}
+
 /// The settings of the client library, which have dots in their names; what is left must be known here.
 fn kafka_options(target: &Target, secrets: Secrets) -> Result<KafkaOptions> {
     let mut options = KafkaOptions { password: secrets.password, ..KafkaOptions::default() };
     for (name, value) in &target.options {
         if name.contains('.') {
             options.settings.insert(name.clone(), value.clone());
-        } else if !crate::logs::NAMES.contains(&name.as_str()) {
-            let known = crate::logs::NAMES.join(", ");
+        } else if !crate::logs::NAMES.contains(&name.as_str()) && !RowOptions::NAMES.contains(&name.as_str()) {
+            let known = [crate::logs::NAMES.as_slice(), &RowOptions::NAMES].concat().join(", ");
             let hint = format!("known are {known}, and librdkafka's settings, such as security.protocol");
             return Err(Error::usage("usage.url", format!("unknown option {name:?} of a Kafka cluster"), hint));
         }

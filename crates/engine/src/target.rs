@@ -64,7 +64,8 @@ impl Target {
     /// `usage.url` for an unknown prefix, an option that is not known or has no value.
     pub fn parse(text: &str) -> Result<Self> {
         if let Some(prefix) = NOT_YET.iter().find(|prefix| text.starts_with(**prefix)) {
-            let known = "this version verifies postgres://, kafka://, parquet:, csv:, digest:, and files (a path or s3://)";
+            let known =
+                "this version verifies postgres://, kafka://, parquet:, csv:, digest:, and files (a path or s3://)";
             return Err(Error::usage("usage.url", format!("{prefix} stores are not supported yet"), known));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
@@ -89,7 +90,8 @@ impl Target {
             return Self::with_query(StoreKind::Files, text);
         }
         if let Some((scheme, _)) = text.split_once("://") {
-            let hint = "known are postgres://, kafka://, s3://, file://, and the prefixes parquet:, csv:, digest:, files:";
+            let hint =
+                "known are postgres://, kafka://, s3://, file://, and the prefixes parquet:, csv:, digest:, files:";
             return Err(Error::usage("usage.url", format!("unknown kind of store {scheme:?}"), hint));
         }
         // A plain path is taken as it stands: `?` may be part of a file name.

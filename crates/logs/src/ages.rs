@@ -319,7 +319,9 @@ impl Follower<'_> {
         let Some(((first, timestamp), clocks)) = stamp.zip(clocks) else { return (seen, false) };
         // Whoever makes a record stamps it before it is appended, maybe long before.
         let (low, high) = clocks.ago(&self.reading.at, timestamp);
-        let low = if first.appended { low } else { Duration::ZERO };
+        // Readers of committed records can have it only when its transaction ends, and that is not stamped.
+        let at_once = first.appended && self.isolation == Some(Isolation::Uncommitted);
+        let low = if at_once { low } else { Duration::ZERO };
         let narrow = Interval { low: seen.low.max(low), high: Some(seen.high.map_or(high, |seen| seen.min(high))) };
         match narrow.high {
             Some(high) if high < narrow.low => (seen, true),

@@ -85,6 +85,9 @@ impl Coverage {
     }
 }
 
+/// Settings of logs, by name.
+pub type ByName = BTreeMap<String, Known<Settings>>;
+
 /// Everything that coverage is judged by.
 #[derive(Debug, Clone, Copy)]
 pub struct Sides<'a> {
@@ -99,7 +102,7 @@ pub struct Sides<'a> {
     /// The replica's name in the mirror's configuration.
     pub target: Option<&'a str>,
     /// Settings of logs of the source and of the replica.
-    pub settings: (&'a BTreeMap<String, Known<Settings>>, &'a BTreeMap<String, Known<Settings>>),
+    pub settings: (&'a ByName, &'a ByName),
     /// Logs of the source in which nothing is.
     pub empty: &'a BTreeSet<String>,
     /// Ids of logs when they were looked at before: of the source and of the replica, by name.
@@ -276,8 +279,6 @@ mod tests {
             limits: Vec::new(),
         }
     }
-
-    type ByName = BTreeMap<String, Known<Settings>>;
 
     fn covered(source: &[(&str, i32)], replica: &[(&str, i32)], change: impl FnOnce(&mut Given)) -> Coverage {
         let mut given = Given { policy: Policy::prefix("A"), told: true, ..Given::default() };

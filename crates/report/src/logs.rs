@@ -253,6 +253,8 @@ pub struct GroupOffsets {
 pub struct PartitionOffsets {
     /// The partition, as it is called on the source.
     pub stream: String,
+    /// `exact`, `redelivery`, `never_committed`, `unproven`, `untranslated`, `below_start`, `beyond_end` or `loss`.
+    pub standing: String,
     /// What it amounts to.
     pub verdict: Verdict,
     /// What the group has committed on the source.

@@ -86,8 +86,14 @@ fn lag(report: &Report, status: &str, out: &mut dyn Write) -> io::Result<()> {
             let high = stream.seconds.and_then(|seconds| seconds.high);
             let low = stream.seconds.map_or_else(unknown, |seconds| format!("{:.3}s", seconds.low));
             let high = high.map_or_else(unknown, |high| format!("{high:.3}s"));
-            let bytes = stream.bytes.map_or_else(unknown, |bytes| format!("{bytes}B"));
-            write!(out, " '{place} lag'={high}{levels} '{place} low'={low} '{place} bytes'={bytes}")?;
+            write!(out, " '{place} lag'={high}{levels} '{place} low'={low}")?;
+            match (stream.bytes, stream.records) {
+                (None, Some(records)) => write!(out, " '{place} records'={records}")?,
+                (bytes, _) => {
+                    let bytes = bytes.map_or_else(unknown, |bytes| format!("{bytes}B"));
+                    write!(out, " '{place} bytes'={bytes}")?;
+                }
+            }
         }
     }
     writeln!(out, " time={:.3}s", elapsed_seconds(report).unwrap_or(0.0))

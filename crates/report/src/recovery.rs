@@ -95,8 +95,11 @@ pub struct Rpo {
     pub transactions: Option<u64>,
     /// Lost commits that were found; there may be more unless `transactions` is known.
     pub transactions_at_least: u64,
-    /// Lost records of a stream; not of PostgreSQL.
+    /// Lost records of logs, if that is their exact number; not of PostgreSQL.
     pub records: Option<u64>,
+    /// Lost records that were found; there may be more unless `records` is known.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub records_at_least: u64,
     /// Bytes of log that were left behind, lost commits or not; `null` when its end is not known.
     pub bytes: Option<u64>,
     /// Bytes of log that are proven to be left behind, by what was read and by what a probe saw.
@@ -106,11 +109,16 @@ pub struct Rpo {
     /// primary took no write any more once the probe saw it down. No verdict follows from it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds_if_down: Option<f64>,
-    /// `wal` when a log was read, `interval` when nothing was left of it, `none` when nothing was left behind.
+    /// `wal` when a log was read, `interval` when nothing was left of it, `none` when nothing was left behind. Of logs
+    /// of records: `content` when the source was read, `snapshot` when one stood in for it.
     pub method: String,
     /// Why a number is not known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub why: Option<String>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The achieved recovery time.

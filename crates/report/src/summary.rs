@@ -317,6 +317,7 @@ pub(crate) fn link_lag_line(link: &LinkReport) -> String {
             parts.push(format!("{several}{}", state_text(worst.state)));
             if weight(worst.state) > 0 {
                 parts.extend(worst.bytes.map(format_size));
+                parts.extend(worst.records.map(|records| counted(records, "record")));
                 parts.extend(worst.seconds_text());
             }
         }

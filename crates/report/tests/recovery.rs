@@ -103,6 +103,7 @@ fn recovery(exact: bool, count: u64, verdict: Verdict) -> Recovery {
             records: None,
             bytes: exact.then_some(1_020_680),
             bytes_at_least: 0,
+            records_at_least: 0,
             seconds_if_down: None,
             method: "wal".to_owned(),
             why: (!exact).then(|| "the log has a hole".to_owned()),

@@ -2,9 +2,11 @@
 
 mod forged;
 mod lake;
+mod topic;
 
 pub use forged::{Forged, Words, digest_bytes};
 pub use lake::read_rows;
+pub use topic::{Pairs, TopicStore, topic_rows};
 
 use std::path::PathBuf;
 use std::sync::{Once, OnceLock};

@@ -45,6 +45,31 @@ fn of_check(check: &Value, lines: &mut Vec<String>) {
             let side = |side: &str| difference[side].as_str().unwrap_or("none").to_owned();
             format!("schema {}: {} -> {}", difference["what"].as_str().expect("what"), side("source"), side("replica"))
         })),
+        "parity" if check["log"].is_object() => {
+            let log = &check["log"];
+            assert_eq!(log["findings_truncated"], false, "not everything is listed: {check}");
+            // What is no violation is part of the counts, and of no line.
+            let told =
+                array(&log["findings"]).iter().filter(|one| !["undecided", "expired"].contains(&text(&one["class"])));
+            lines.extend(told.map(record));
+            let proven = ["lost", "extra", "changed"].map(|class| check["differences"][class].as_u64().expect("count"));
+            let found =
+                array(&log["findings"]).iter().filter(|one| one["proof"] == "proven" && one["class"] != "expired");
+            let found: u64 = found.map(|one| one["records"].as_u64().expect("records")).sum();
+            assert_eq!(proven.iter().sum::<u64>(), found, "the counts say something else than the list: {check}");
+        }
+        "coverage" => {
+            let gaps = array(&check["items"]).iter();
+            lines.extend(gaps.map(|item| {
+                format!("coverage {} {} {}", text(&item["verdict"]), text(&item["kind"]), text(&item["what"]))
+            }));
+        }
+        "offsets" => {
+            let told = array(&check["groups"]).iter().filter(|group| group["verdict"] != "pass");
+            lines.extend(told.map(|group| {
+                format!("offsets {} {}: {} lost", text(&group["verdict"]), text(&group["group"]), group["lost"])
+            }));
+        }
         "parity" => {
             lines.extend(array(&check["items"]).iter().map(|item| row(item, check)));
             counted(check);
@@ -57,6 +82,24 @@ fn of_check(check: &Value, lines: &mut Vec<String>) {
         }
         other => panic!("an unknown kind of check: {other}"),
     }
+}
+
+/// `missing p0 source 7..9 x3`, `altered p0 source 7 replica 7 value headers`, with `unproven` or `in_flight` behind the
+/// class where it is not proven.
+fn record(finding: &Value) -> String {
+    let span = |side: &str| {
+        let offsets = finding[side].as_array()?;
+        let (first, last) = (offsets.first()?, offsets.last()?);
+        Some(if first == last { format!("{side} {first}") } else { format!("{side} {first}..{last}") })
+    };
+    let mut words = vec![text(&finding["class"]).to_owned()];
+    words.extend((finding["proof"] != "proven").then(|| text(&finding["proof"]).to_owned()));
+    words.push(format!("p{}", finding["partition"]));
+    words.extend(["source", "replica"].iter().filter_map(|side| span(side)));
+    words.extend(finding["found_in"].as_i64().map(|partition| format!("in p{partition}")));
+    words.extend(finding["parts"].as_array().into_iter().flatten().map(|part| text(part).to_owned()));
+    words.extend(finding["records"].as_u64().filter(|records| *records != 1).map(|records| format!("x{records}")));
+    words.join(" ")
 }
 
 fn array(value: &Value) -> &[Value] {

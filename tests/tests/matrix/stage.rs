@@ -4,6 +4,7 @@ use crate::data::Table;
 use crate::files::{self, Layout};
 use crate::finding::{lines, misfit};
 use crate::logical::{self, LOGICAL, Servers};
+use crate::mirror::Clusters;
 use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{Install, Options, Server};
 use paritas_tests::{Run, verify};
@@ -18,6 +19,7 @@ pub struct World {
     // First, so that it stops before its folder and its runtime go.
     server: OnceLock<Server>,
     logical: OnceLock<Servers>,
+    clusters: OnceLock<Clusters>,
     runtime: Runtime,
     scratch: Scratch,
     numbers: AtomicUsize,
@@ -26,8 +28,8 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let (server, logical) = (OnceLock::new(), OnceLock::new());
-        Self { server, logical, runtime, scratch: Scratch::new().unwrap(), numbers: AtomicUsize::new(0) }
+        let (server, logical, clusters) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { server, logical, clusters, runtime, scratch: Scratch::new().unwrap(), numbers: AtomicUsize::new(0) }
     }
 
     /// A new empty folder of this name.
@@ -73,6 +75,11 @@ impl World {
     pub fn logical(&self) -> &Servers {
         let start = || self.run(Servers::start(&self.scratch, "publisher", "subscriber", Options::default()));
         self.logical.get_or_init(start)
+    }
+
+    /// Two Kafka clusters, started at the first call.
+    pub fn clusters(&self) -> &Clusters {
+        self.clusters.get_or_init(|| self.run(Clusters::start(&self.scratch)))
     }
 
     /// Runs statements in a database of the server.

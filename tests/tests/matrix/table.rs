@@ -10,6 +10,7 @@ use crate::stage::World;
 use crate::standby;
 use crate::values;
 use crate::{cross, cross_state};
+use crate::{mirror_state, mirrored};
 use crate::{subscribed, subscriber};
 
 /// Plants a fault and demands its finding; panics otherwise.
@@ -39,6 +40,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[
             ("PGl", |w| rows::lost_insert(w, &LOGICAL)),
+            ("K", mirrored::lost_insert),
             ("F", |w| rows::lost_insert(w, &LAKE)),
             ("X", |w| rows::lost_insert(w, &CROSS)),
         ],
@@ -49,6 +51,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[
             ("PGl", |w| rows::lost_update(w, &LOGICAL)),
+            ("K", mirrored::lost_update),
             ("F", |w| rows::lost_update(w, &LAKE)),
             ("X", |w| rows::lost_update(w, &CROSS)),
         ],
@@ -59,6 +62,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[
             ("PGl", |w| rows::lost_delete(w, &LOGICAL)),
+            ("K", mirrored::lost_delete),
             ("F", |w| rows::lost_delete(w, &LAKE)),
             ("X", |w| rows::lost_delete(w, &CROSS)),
         ],
@@ -69,6 +73,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[
             ("PGl", |w| rows::phantom(w, &LOGICAL)),
+            ("K", mirrored::phantom),
             ("F", |w| rows::phantom(w, &LAKE)),
             ("X", |w| rows::phantom(w, &CROSS)),
         ],
@@ -79,6 +84,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xx-xxxx",
         &[
             ("PGl", |w| rows::duplicates(w, &LOGICAL)),
+            ("K", mirrored::duplicates),
             ("F", |w| rows::duplicates(w, &LAKE)),
             ("X", |w| rows::duplicates(w, &CROSS)),
         ],
@@ -89,6 +95,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[
             ("PGl", |w| rows::swapped(w, &LOGICAL)),
+            ("K", mirrored::swapped),
             ("F", |w| rows::swapped(w, &LAKE)),
             ("X", |w| rows::swapped(w, &CROSS)),
         ],
@@ -100,6 +107,7 @@ pub const FAULTS: [Fault; 28] = [
         &[
             ("PGp", standby::bit_in_a_value),
             ("PGl", subscriber::bit_in_a_value),
+            ("K", mirrored::bit_in_a_value),
             ("F", lake::bit_in_a_value),
             ("X", cross::bit_in_a_value),
         ],
@@ -111,6 +119,7 @@ pub const FAULTS: [Fault; 28] = [
         &[
             ("PGp", standby::bit_on_disk),
             ("PGl", subscriber::bit_on_disk),
+            ("K", mirror_state::bit_on_disk),
             ("F", lake::bit_in_a_file),
             ("X", cross::bit_on_disk),
         ],
@@ -121,6 +130,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[
             ("PGl", |w| values::truncated(w, &LOGICAL)),
+            ("K", mirrored::truncated),
             ("F", |w| values::truncated(w, &LAKE)),
             ("X", |w| values::truncated(w, &CROSS)),
         ],
@@ -129,13 +139,18 @@ pub const FAULTS: [Fault; 28] = [
         10,
         "file, segment or tail truncated",
         "x-xxxxxx",
-        &[("PGp", standby::tail_cut), ("F", lake::tail_cut), ("X", cross::tail_cut)],
+        &[
+            ("PGp", standby::tail_cut),
+            ("K", mirror_state::tail_truncated),
+            ("F", lake::tail_cut),
+            ("X", cross::tail_cut),
+        ],
     ),
     fault(
         11,
         "order changed where order means something",
         "--xxxx-x",
-        &[("F", lake::order_changed), ("X", cross::order_changed)],
+        &[("K", mirrored::reordered), ("F", lake::order_changed), ("X", cross::order_changed)],
     ),
     fault(
         12,
@@ -143,6 +158,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[
             ("PGl", |w| values::null_and_empty(w, &LOGICAL)),
+            ("K", mirrored::nothings),
             ("F", |w| values::null_and_empty(w, &LAKE)),
             ("X", |w| values::null_and_empty(w, &CROSS)),
         ],
@@ -153,6 +169,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[
             ("PGl", |w| values::precision(w, &LOGICAL)),
+            ("K", mirrored::precision),
             ("F", |w| values::precision(w, &LAKE)),
             ("X", |w| values::precision(w, &CROSS)),
         ],
@@ -163,6 +180,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[
             ("PGl", |w| values::zones(w, &LOGICAL)),
+            ("K", mirrored::zone),
             ("F", |w| values::zones(w, &LAKE)),
             ("X", |w| values::zones(w, &CROSS)),
         ],
@@ -173,6 +191,7 @@ pub const FAULTS: [Fault; 28] = [
         "-xxxxxxx",
         &[
             ("PGl", |w| values::encoding(w, &LOGICAL)),
+            ("K", mirrored::encoding),
             ("F", |w| values::encoding(w, &LAKE)),
             ("X", |w| values::encoding(w, &CROSS)),
         ],
@@ -181,7 +200,7 @@ pub const FAULTS: [Fault; 28] = [
         16,
         "column dropped, added, renamed, reordered, widened",
         "-xx-xxxx",
-        &[("PGl", subscriber::columns), ("F", lake_meta::columns), ("X", cross::columns)],
+        &[("PGl", subscriber::columns), ("K", mirrored::columns), ("F", lake_meta::columns), ("X", cross::columns)],
     ),
     fault(
         17,
@@ -193,13 +212,24 @@ pub const FAULTS: [Fault; 28] = [
         18,
         "partial replication (table, partition, topic, slot, prefix left out)",
         "-xxxxxxx",
-        &[("PGl", subscriber::partial), ("F", lake::prefix_left_out), ("X", cross_state::partial)],
+        &[
+            ("PGl", subscriber::partial),
+            ("K", mirror_state::partial),
+            ("F", lake::prefix_left_out),
+            ("X", cross_state::partial),
+        ],
     ),
     fault(
         19,
         "stuck replica: heartbeat fine, nothing applied",
         "xxxxxxxx",
-        &[("PGp", following::stuck), ("PGl", subscribed::stuck), ("F", lake::stuck), ("X", cross_state::stuck)],
+        &[
+            ("PGp", following::stuck),
+            ("PGl", subscribed::stuck),
+            ("K", mirror_state::stuck),
+            ("F", lake::stuck),
+            ("X", cross_state::stuck),
+        ],
     ),
     fault(
         20,
@@ -208,6 +238,7 @@ pub const FAULTS: [Fault; 28] = [
         &[
             ("PGp", following::stale),
             ("PGl", subscribed::stale),
+            ("K", mirror_state::stale),
             ("F", lake::stale),
             ("X", |w| cross_state::stale(w, &CROSS)),
         ],
@@ -216,31 +247,36 @@ pub const FAULTS: [Fault; 28] = [
         21,
         "lag beyond the objective; 0 shown on an idle primary",
         "xxxx-xxx",
-        &[("PGp", following::late), ("PGl", subscribed::late)],
+        &[("PGp", following::late), ("PGl", subscribed::late), ("K", mirror_state::beyond_objective)],
     ),
     fault(
         22,
         "split brain, other timeline, epoch, run id, cluster id",
         "xxxx-xxx",
-        &[("PGp", following::forked), ("PGl", subscribed::forked)],
+        &[("PGp", following::forked), ("PGl", subscribed::forked), ("K", mirror_state::split_brain)],
     ),
     fault(
         23,
         "batch replayed",
         "-xxxxxxx",
-        &[("PGl", subscriber::replayed), ("F", lake::replayed), ("X", |w| cross_state::replayed(w, &CROSS))],
+        &[
+            ("PGl", subscriber::replayed),
+            ("K", mirrored::replayed),
+            ("F", lake::replayed),
+            ("X", |w| cross_state::replayed(w, &CROSS)),
+        ],
     ),
     fault(
         24,
         "applied out of order",
         "-xxx-xxx",
-        &[("PGl", subscriber::out_of_order), ("X", cross_state::out_of_order)],
+        &[("PGl", subscriber::out_of_order), ("K", mirrored::disordered), ("X", cross_state::out_of_order)],
     ),
     fault(
         25,
         "transaction torn across tables or partitions",
         "-xxx-xxx",
-        &[("PGl", subscriber::torn), ("X", cross_state::torn)],
+        &[("PGl", subscriber::torn), ("K", mirrored::torn), ("X", cross_state::torn)],
     ),
     fault(
         26,
@@ -249,6 +285,7 @@ pub const FAULTS: [Fault; 28] = [
         &[
             ("PGp", following::clocks),
             ("PGl", subscribed::clocks),
+            ("K", mirror_state::clocks),
             ("F", lake_meta::clocks),
             ("X", cross_state::clocks),
         ],
@@ -260,6 +297,7 @@ pub const FAULTS: [Fault; 28] = [
         &[
             ("PGp", following::log_gone),
             ("PGl", subscribed::slot_gone),
+            ("K", mirror_state::history_gone),
             ("F", lake::expired),
             ("X", cross_state::expired),
         ],
@@ -268,7 +306,12 @@ pub const FAULTS: [Fault; 28] = [
         28,
         "metadata lies (manifest, statistics, row count, etag)",
         "-xxxxxxx",
-        &[("PGl", subscriber::lies), ("F", lake_meta::lies), ("X", cross_state::lies)],
+        &[
+            ("PGl", subscriber::lies),
+            ("K", mirror_state::metadata_lies),
+            ("F", lake_meta::lies),
+            ("X", cross_state::lies),
+        ],
     ),
 ];
 

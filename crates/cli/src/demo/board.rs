@@ -3,7 +3,7 @@
 use super::faults::Planted;
 use super::links::{self, DemoLink};
 use paritas_model::{Class as Found, Value, Verdict};
-use paritas_report::{Check, Report};
+use paritas_report::{Check, LogFinding, Report};
 use paritas_testbed::faults::Class;
 use std::io::{self, Write};
 use std::path::Path;
@@ -109,6 +109,10 @@ fn flatten(link: &'static str, report: &Report) -> Vec<Finding> {
     let mut findings = Vec::new();
     for check in report.links.iter().flat_map(|link| &link.checks) {
         match check {
+            Check::Parity(parity) if parity.log.is_some() => {
+                let log = parity.log.iter().flat_map(|log| &log.findings);
+                findings.extend(log.filter_map(|one| record(link, &parity.dataset, one)));
+            }
             Check::Parity(parity) => findings.extend(parity.items.iter().map(|item| {
                 let texts = |pairs: &[(String, Value)]| pairs.iter().map(|(n, v)| (n.clone(), v.to_string())).collect();
                 let values: Vec<(String, String)> = match (&item.key, item.class) {
@@ -157,6 +161,23 @@ fn flatten(link: &'static str, report: &Report) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// A finding about records of a log; `None` for what is no fault.
+fn record(link: &'static str, dataset: &str, one: &LogFinding) -> Option<Finding> {
+    let class = match one.class.as_str() {
+        "missing" => "lost",
+        "foreign" | "duplicate" | "aborted" => "extra",
+        "altered" | "reordered" | "wrong_partition" => "changed",
+        _ => return None,
+    };
+    let span = |(first, last): (u64, u64)| if first == last { first.to_string() } else { format!("{first}..{last}") };
+    let mut values = vec![("partition".to_owned(), one.partition.to_string())];
+    values.extend(one.source.map(|offsets| ("source".to_owned(), span(offsets))));
+    values.extend(one.replica.map(|offsets| ("replica".to_owned(), span(offsets))));
+    let places: Vec<String> = values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let text = format!("{}: {dataset} ({}), {} records", one.class, places.join(", "), one.records);
+    Some(Finding { link, dataset: dataset.to_owned(), class, values, columns: Vec::new(), text })
 }
 
 /// Whether a finding is this fault: same link, same dataset, same class, same row, same column.

@@ -14,10 +14,13 @@ pub(super) struct Planted {
 }
 
 /// Plants all faults into the west region.
-pub(super) async fn inject(regions: &Regions) -> Result<Vec<Planted>> {
+pub(super) async fn inject(regions: &mut Regions) -> Result<Vec<Planted>> {
     let mut planted = Vec::new();
     if let Some(servers) = &regions.servers {
         inject_postgres(servers, &mut planted).await?;
+    }
+    if let Some(clusters) = &mut regions.clusters {
+        planted.extend(clusters.inject(super::links::MIRROR).await?);
     }
     let (_, west) = regions.lakes();
     inject_lake(&west, &mut planted)?;

@@ -1,4 +1,4 @@
-//! What the demo verifies: seven links, each as one would type it.
+//! What the demo verifies: eight links, each as one would type it.
 
 use super::regions::Regions;
 use paritas_model::Verdict;
@@ -13,6 +13,9 @@ pub(super) struct DemoLink {
     pub(super) source: String,
     pub(super) replica: String,
 }
+
+/// The link between two Kafka clusters.
+pub(super) const MIRROR: &str = "kafka-mirror";
 
 /// All links, those with PostgreSQL only where there is one.
 pub(super) fn all(regions: &Regions) -> Vec<DemoLink> {
@@ -33,6 +36,10 @@ pub(super) fn all(regions: &Regions) -> Vec<DemoLink> {
             source: format!("{primary}{with}table=public.ledger"),
             replica: format!("parquet:{}", path(&west, "ledger")),
         });
+    }
+    if let Some(clusters) = &regions.clusters {
+        let (source, replica) = clusters.urls();
+        links.push(DemoLink { name: MIRROR, title: "Kafka topics -> MirrorMaker 2", source, replica });
     }
     let parquet = |lake, name| format!("parquet:{}", path(lake, name));
     links.push(DemoLink {

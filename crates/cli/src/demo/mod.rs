@@ -6,6 +6,7 @@
 mod board;
 mod faults;
 mod links;
+mod mirrored;
 mod regions;
 
 use crate::demo::board::Board;
@@ -54,8 +55,8 @@ pub(crate) async fn run(folder: &Path, out: &mut (dyn Write + Send)) -> Result<u
         took,
     )?;
     let regions = regions.as_mut().map_err(take)?;
-    if let Some(why) = &regions.left_out {
-        writeln!(out, "      left out: PostgreSQL ({why})")?;
+    for why in &regions.left_out {
+        writeln!(out, "      left out: {why}")?;
     }
     let links = links::all(regions);
 

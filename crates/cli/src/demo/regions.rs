@@ -1,5 +1,6 @@
 //! The two regions: PostgreSQL servers, where they can be had, and two lakes of files.
 
+use super::mirrored::Clusters;
 use super::{Error, Result};
 use paritas_report::Report;
 use paritas_testbed::Scratch;
@@ -17,8 +18,10 @@ pub(super) struct Regions {
     folder: PathBuf,
     /// PostgreSQL, if it can be had.
     pub(super) servers: Option<Servers>,
-    /// Why there is no PostgreSQL.
-    pub(super) left_out: Option<String>,
+    /// Kafka, if it can be had.
+    pub(super) clusters: Option<Clusters>,
+    /// What is left out, and why.
+    pub(super) left_out: Vec<String>,
     summary: String,
 }
 
@@ -42,9 +45,23 @@ impl Regions {
             let (folder, plan) = (folder.to_owned(), plan.clone());
             tokio::task::spawn_blocking(move || write_lakes(&folder, &plan))
         };
-        let (servers, left_out) = match Install::find() {
-            Ok(install) => (Some(Servers::start(&install, &plan).await?), None),
-            Err(error) => (None, Some(format!("{}; {}", error.primary(), error.hint().unwrap_or("see make setup")))),
+        let mut left_out = Vec::new();
+        let mut missing = |what: &str, error: &paritas_testbed::Error| {
+            left_out.push(format!("{what} ({}; {})", error.primary(), error.hint().unwrap_or("see make setup")));
+        };
+        let servers = match Install::find() {
+            Ok(install) => Some(Servers::start(&install, &plan).await?),
+            Err(error) => {
+                missing("PostgreSQL", &error);
+                None
+            }
+        };
+        let clusters = match paritas_testbed::kafka::Install::find() {
+            Ok(install) => Some(Clusters::start(&install).await?),
+            Err(error) => {
+                missing("Kafka", &error);
+                None
+            }
         };
         lakes.await.map_err(io::Error::other)??;
         let servers_text = match &servers {
@@ -53,8 +70,12 @@ impl Regions {
             }
             None => String::new(),
         };
-        let summary = format!("{servers_text}two lakes, {} rows", plan.total());
-        Ok(Self { folder: folder.to_owned(), servers, left_out, summary })
+        let clusters_text = match &clusters {
+            Some(clusters) => format!("two Kafka {} clusters with MirrorMaker 2, ", clusters.version()),
+            None => String::new(),
+        };
+        let summary = format!("{servers_text}{clusters_text}two lakes, {} rows", plan.total());
+        Ok(Self { folder: folder.to_owned(), servers, clusters, left_out, summary })
     }
 
     /// One line about what was started.

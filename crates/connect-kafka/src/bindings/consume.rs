@@ -84,9 +84,8 @@ impl Feed {
     /// Lets a partition feed this queue, from an offset on.
     pub(crate) fn start(&self, topic: &Topic, partition: i32, from: i64) -> Result<(), Fault> {
         // SAFETY: topic and queue live.
-        let done = unsafe {
-            rd::rd_kafka_consume_start_queue(topic.topic.as_ptr(), partition, from, self.0.queue.as_ptr())
-        };
+        let done =
+            unsafe { rd::rd_kafka_consume_start_queue(topic.topic.as_ptr(), partition, from, self.0.queue.as_ptr()) };
         // SAFETY: asks for what the last call of this thread left.
         if done == 0 { Ok(()) } else { Err(Fault::of(unsafe { last_error() })) }
     }

@@ -10,9 +10,10 @@ mod answers;
 mod consume;
 
 pub(crate) use admin::{Event, Queue, Request, Spec, Wanted};
-pub(crate) use answers::{ClusterSeen, CommitsSeen, GroupState, OffsetSeen, Operations, TopicSeen};
+pub(crate) use answers::{CommitsSeen, GroupState, OffsetSeen, Operations, TopicSeen};
 pub(crate) use consume::{Feed, Message, Topic};
 
+use paritas_connect::logs::Broker;
 use rdkafka::bindings as rd;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -201,10 +202,7 @@ unsafe impl Sync for Client {}
 impl Client {
     /// Makes a client. Connections are made when something is asked. The error is what the library says about
     /// settings that do not go together and files that it cannot read.
-    pub(crate) fn open(mut conf: Conf, ear: Arc<dyn Ear>) -> Result<Self, String> {
-        if let Err(Refusal::Invalid(said)) = conf.set("log.queue", "true") {
-            return Err(said);
-        }
+    pub(crate) fn open(conf: Conf, ear: Arc<dyn Ear>) -> Result<Self, String> {
         let ear = NonNull::from(Box::leak(Box::new(ear)));
         let mut said = [0_u8; ERROR_BYTES_MAX];
         // SAFETY: the ear outlives the client, after whose end it is freed; the buffer has the length that is given.
@@ -212,6 +210,7 @@ impl Client {
             rd::rd_kafka_conf_set_opaque(conf.0.as_ptr(), ear.as_ptr().cast());
             rd::rd_kafka_conf_set_events(conf.0.as_ptr(), rd::RD_KAFKA_EVENT_ERROR);
             rd::rd_kafka_conf_set_background_event_cb(conf.0.as_ptr(), Some(hear));
+            rd::rd_kafka_conf_set_log_cb(conf.0.as_ptr(), Some(hear_line));
             rd::rd_kafka_new(
                 rd::rd_kafka_type_t::RD_KAFKA_CONSUMER,
                 conf.0.as_ptr(),
@@ -230,7 +229,6 @@ impl Client {
         unsafe {
             let background = rd::rd_kafka_queue_get_background(rk.as_ptr());
             let main = rd::rd_kafka_queue_get_main(rk.as_ptr());
-            rd::rd_kafka_set_log_queue(rk.as_ptr(), background);
             rd::rd_kafka_queue_forward(main, background);
             rd::rd_kafka_queue_destroy(main);
             rd::rd_kafka_queue_destroy(background);
@@ -238,24 +236,54 @@ impl Client {
         Ok(Self { rk, ear })
     }
 
-    /// The names of all topics that may be seen. Blocks for at most `wait`.
-    pub(crate) fn topic_names(&self, wait: Duration) -> Result<Vec<String>, Fault> {
+    /// The cluster, its brokers and the names of all topics that may be seen. Blocks for at most `wait`.
+    ///
+    /// The request for this that is answered into a queue ends the whole process where a cluster has no broker for a
+    /// moment, as when all are started again.
+    pub(crate) fn overview(&self, wait: Duration) -> Result<Overview, Fault> {
         let mut metadata = ptr::null();
         // SAFETY: on success the structure is ours until it is destroyed; names in it are copied. No reference to
-        // a topic is made, because its error may be a number without a name.
+        // a topic is made, because its error may be a number without a name. The id of the cluster is ours.
         unsafe {
             let code = all_metadata(self.rk.as_ptr(), 1, ptr::null_mut(), &raw mut metadata, millis(wait));
             if code != 0 || metadata.is_null() {
                 return Err(Fault::of(code));
             }
             let (topics, count) = ((*metadata).topics, (*metadata).topic_cnt);
-            let names = each(topics.cast_const(), usize::try_from(count).unwrap_or(0))
-                .filter_map(|topic| text((*topic).topic))
-                .collect();
+            let topics = each(topics.cast_const(), usize::try_from(count).unwrap_or(0));
+            let (brokers, count) = ((*metadata).brokers, (*metadata).broker_cnt);
+            let brokers = each(brokers.cast_const(), usize::try_from(count).unwrap_or(0));
+            let broker = |at: *const rd::rd_kafka_metadata_broker| Broker {
+                id: (*at).id,
+                address: address(&text((*at).host).unwrap_or_default(), (*at).port),
+            };
+            // Both are known by now: they came with the rest.
+            let id = rd::rd_kafka_clusterid(self.rk.as_ptr(), 0);
+            let overview = Overview {
+                cluster: text(id).filter(|id| !id.is_empty()),
+                controller: Some(rd::rd_kafka_controllerid(self.rk.as_ptr(), 0)).filter(|id| *id >= 0),
+                brokers: brokers.map(broker).collect(),
+                topics: topics.filter_map(|topic| text((*topic).topic)).collect(),
+            };
+            rd::rd_kafka_mem_free(self.rk.as_ptr(), id.cast());
             rd::rd_kafka_metadata_destroy(metadata);
-            Ok(names)
+            Ok(overview)
         }
     }
+}
+
+/// A cluster at a glance.
+#[derive(Debug, Clone)]
+pub(crate) struct Overview {
+    pub(crate) cluster: Option<String>,
+    pub(crate) controller: Option<i32>,
+    pub(crate) brokers: Vec<Broker>,
+    /// Names of topics.
+    pub(crate) topics: Vec<String>,
+}
+
+fn address(host: &str, port: c_int) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 impl Drop for Client {
@@ -286,25 +314,29 @@ impl Ending {
     }
 }
 
-/// Called in a thread of the library for everything that nobody asked for.
+/// Called in threads of the library for every line of its log, also before there is a client.
+unsafe extern "C" fn hear_line(rk: *const rd::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
+    if rk.is_null() {
+        return;
+    }
+    // SAFETY: the ear was given to the client before it was made, and lives as long. Strings live during this call.
+    unsafe {
+        let ear: *const Arc<dyn Ear> = rd::rd_kafka_opaque(rk).cast();
+        if let Some(ear) = ear.as_ref() {
+            ear.line(level, &text(facility).unwrap_or_default(), &text(line).unwrap_or_default());
+        }
+    }
+}
+
+/// Called in a thread of the library for every failure that nobody asked for.
 unsafe extern "C" fn hear(_: *mut rd::rd_kafka_t, event: *mut rd::rd_kafka_event_t, ear: *mut c_void) {
     // SAFETY: the ear was given to the client when it was made, and lives as long. The event is ours; its strings
     // live as long as it does.
     unsafe {
         let ear: &Arc<dyn Ear> = &*ear.cast();
-        match rd::rd_kafka_event_type(event) {
-            rd::RD_KAFKA_EVENT_LOG => {
-                let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
-                if rd::rd_kafka_event_log(event, &raw mut facility, &raw mut line, &raw mut level) == 0 {
-                    let (facility, line) = (text(facility).unwrap_or_default(), text(line).unwrap_or_default());
-                    ear.line(level, &facility, &line);
-                }
-            }
-            rd::RD_KAFKA_EVENT_ERROR => {
-                let said = text(rd::rd_kafka_event_error_string(event)).unwrap_or_default();
-                ear.fault(Fault { code: event_error(event), said });
-            }
-            _ => {}
+        if rd::rd_kafka_event_type(event) == rd::RD_KAFKA_EVENT_ERROR {
+            let said = text(rd::rd_kafka_event_error_string(event)).unwrap_or_default();
+            ear.fault(Fault { code: event_error(event), said });
         }
         rd::rd_kafka_event_destroy(event);
     }

@@ -16,7 +16,7 @@ pub const TEXT_BYTES_MAX: usize = 64 << 20;
 /// Records of one partition of a topic are taken in their order; topics and partitions may come in any order. Nothing
 /// that a record holds can make this fail: what is no trace is counted and named in the limits. A topic that is
 /// called like one of MirrorMaker's and holds nothing that MirrorMaker would write is not among [`Traces::logs`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Collector {
     logs: Vec<Log>,
     by_name: HashMap<String, usize>,
@@ -28,7 +28,7 @@ pub struct Collector {
 }
 
 /// A topic that was seen.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Log {
     name: String,
     kind: Kind,
@@ -41,7 +41,7 @@ struct Log {
 }
 
 /// What can still be kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Budget {
     subjects: usize,
     bytes: usize,
@@ -49,10 +49,10 @@ struct Budget {
 }
 
 /// The newest value of each subject, with the topic that holds it and when it was written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Newest<K, V>(BTreeMap<K, Held<V>>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Held<V> {
     log: usize,
     written: Option<i64>,

@@ -15,7 +15,7 @@ struct Pair {
 }
 
 /// Syncs by log and partition, each partition's in the order of their arrival.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Syncs {
     max: usize,
     held: BTreeMap<(usize, Partition), VecDeque<Pair>>,

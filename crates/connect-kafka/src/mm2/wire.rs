@@ -143,7 +143,7 @@ mod tests {
 
         assert_eq!(heartbeat_key(Some(b"\0\x01B\0\x01A")), Ok(("B".to_owned(), "A".to_owned())));
         let value = b"\0\0\0\0\x01\x9a\xcf\x1d\x48\x00";
-        assert_eq!(heartbeat_value(value), Ok(1_764_500_359_168));
+        assert_eq!(heartbeat_value(value), Ok(1_764_411_394_048));
     }
 
     #[rstest]

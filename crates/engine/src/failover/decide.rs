@@ -163,6 +163,7 @@ fn not_promoted(job: &Job, evidence: &Evidence) -> Rpo {
         transactions: None,
         transactions_at_least: 0,
         records: None,
+        records_at_least: 0,
         bytes: None,
         bytes_at_least: 0,
         seconds_if_down: None,

@@ -170,6 +170,7 @@ pub(super) fn rpo(evidence: &Evidence, objective: Option<Duration>) -> Rpo {
         transactions: exact.then_some(least as u64),
         transactions_at_least: least as u64,
         records: None,
+        records_at_least: 0,
         bytes: exact.then(|| found.iter().map(Abandoned::bytes).sum()),
         bytes_at_least: bytes_at_least(evidence),
         seconds_if_down: losses

@@ -101,17 +101,74 @@ pub async fn failover_links(
     hide(options);
     let mut jobs = Vec::new();
     for link in chosen {
-        jobs.push(job(config, link, left)?);
+        jobs.push(match logs_of(config, link)? {
+            Some(logs) => Examined::Logs(Box::new(logs)),
+            None => Examined::Servers(Box::new(job(config, link, left)?)),
+        });
     }
     let mut links = Vec::new();
     for job in jobs {
-        links.push(examine(cx, job, options, keeper.state()).await);
+        links.push(match job {
+            Examined::Servers(job) => examine(cx, *job, options, keeper.state()).await,
+            Examined::Logs(logs) => examine_logs(cx, &logs, options, &keeper).await,
+        });
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
     let mut report = keeper.finish(Some(checksum), links, options.deny_warnings);
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
     Ok(report)
+}
+
+/// A link by what it is made of.
+enum Examined {
+    Servers(Box<Job>),
+    Logs(Box<LogJob>),
+}
+
+/// A link between stores of logs.
+struct LogJob {
+    name: String,
+    tier: Option<Tier>,
+    source: Opened,
+    replica: Opened,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    objective: Objective,
+}
+
+/// The link as one between stores of logs, if it is one.
+fn logs_of(config: &Config, link: &LinkConfig) -> Result<Option<LogJob>> {
+    let kind = |name: &str| config.store(name).map(|store| store.kind);
+    if [&link.source, &link.replica].iter().any(|name| kind(name) != Some(StoreKind::Kafka)) {
+        return Ok(None);
+    }
+    let (Some(source), Some(replica)) = (config.store(&link.source), config.store(&link.replica)) else {
+        return Ok(None);
+    };
+    Ok(Some(LogJob {
+        name: link.name.clone(),
+        tier: link.tier,
+        source: open(source)?,
+        replica: open(replica)?,
+        include: link.include.clone(),
+        exclude: link.exclude.clone(),
+        objective: link.objectives.limits(),
+    }))
+}
+
+async fn examine_logs(cx: &Context, job: &LogJob, options: &Options, keeper: &Keeper) -> LinkReport {
+    let cx = &crate::job::limited(cx, options).0;
+    let examined = crate::logs::Examined {
+        name: &job.name,
+        tier: job.tier,
+        source: &job.source,
+        replica: &job.replica,
+        include: &job.include,
+        exclude: &job.exclude,
+        objective: job.objective,
+    };
+    crate::logs::examine(cx, &examined, options, keeper).await
 }
 
 /// Looks at two servers named by URL after a failover; the source may be gone.
@@ -134,6 +191,16 @@ pub async fn failover_pair(
     let source = registry::open(&ours, Secrets::default(), None)?;
     let replica = registry::open(&theirs, Secrets::default(), None)?;
     let name = format!("{} -> {}", source.store.name(), replica.store.name());
+    if ours.kind == StoreKind::Kafka && theirs.kind == StoreKind::Kafka {
+        let (include, exclude, objective) = (Vec::new(), Vec::new(), Objective::default());
+        let job = LogJob { name, tier: None, source, replica, include, exclude, objective };
+        let keeper = Keeper::begin(options, None).of("failover");
+        let link = examine_logs(cx, &job, options, &keeper).await;
+        let mut report = keeper.finish(None, vec![link], options.deny_warnings);
+        apply_privacy(&mut report, options.privacy);
+        keeper.report(cx, &report);
+        return Ok(report);
+    }
     fetch::check(&left.wal_archives)?;
     let (left, objective) = (left.clone(), Objective::default());
     let old_primary = old_primary(&left, None)?;

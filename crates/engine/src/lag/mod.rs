@@ -7,13 +7,14 @@ mod stream;
 
 use crate::keep::Keeper;
 use crate::links::{chosen_links, hide, open};
+use crate::logs::LogLink;
 use crate::registry::{self, Secrets};
 use crate::{Error, Options, Result, Target};
 use link::Link;
 use paritas_config::{Config, Levels};
 use paritas_connect::Context;
 use paritas_model::StoreKind;
-use paritas_report::{Report, apply_privacy};
+use paritas_report::{LinkReport, Report, apply_privacy};
 use sampled::Sampled;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,11 +33,29 @@ pub struct LagOptions {
     pub run_for: Option<Duration>,
 }
 
+/// A link by what it is made of.
+#[derive(Debug)]
+enum Kind {
+    /// Servers with streams of their own.
+    Streams(Box<Link>),
+    /// Logs, and mirrors of them.
+    Logs(Box<LogLink>),
+}
+
+impl Kind {
+    async fn measure(&mut self, cx: &Context, since: Instant, run_for: Option<Duration>) -> LinkReport {
+        match self {
+            Self::Streams(link) => link.measure(cx, since, run_for).await,
+            Self::Logs(link) => link.measure(cx, run_for).await,
+        }
+    }
+}
+
 /// Links whose lag is measured, once or again and again: what was learnt about their streams is kept
 /// from one measurement to the next.
 #[derive(Debug)]
 pub struct LagRun {
-    links: Vec<Link>,
+    links: Vec<Kind>,
     options: Options,
     config: Option<String>,
     state: Option<std::path::PathBuf>,
@@ -61,6 +80,16 @@ impl LagRun {
             }
             let store = |name: &str| stores.get(name).cloned().ok_or_else(|| missing(&configured.name, name));
             let (source, replica) = (store(&configured.source)?, store(&configured.replica)?);
+            if has_logs(&source) && has_logs(&replica) {
+                let mut link =
+                    LogLink::new(configured.name.clone(), &source.opened, &replica.opened, &options.digest_key)?;
+                link.tier = configured.tier;
+                link.levels = configured.objectives.lag.map(levels);
+                link.declared = true;
+                link.take(&configured.include, &configured.exclude);
+                links.push(Kind::Logs(Box::new(link)));
+                continue;
+            }
             let mut link = Link::new(configured.name.clone(), source, replica);
             link.tier = configured.tier;
             link.include.clone_from(&configured.include);
@@ -71,11 +100,15 @@ impl LagRun {
                 tracing::warn!(link = link.name, "left out: its stores have no stream that could lag");
                 continue;
             }
-            links.push(link);
+            links.push(Kind::Streams(Box::new(link)));
         }
         if links.is_empty() {
             let message = "no configured link has a stream that could lag";
-            return Err(Error::usage("usage.kinds", message, "lag is measured between PostgreSQL servers"));
+            return Err(Error::usage(
+                "usage.kinds",
+                message,
+                "lag is measured between PostgreSQL servers, and between Kafka clusters",
+            ));
         }
         let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
         Ok(Self { links, options, config: Some(checksum), state: config.state.clone() })
@@ -93,15 +126,23 @@ impl LagRun {
             return Err(Error::usage("usage.same", "source and replica are the same", hint));
         }
         for target in [&ours, &theirs] {
-            if target.kind != StoreKind::Postgres {
-                let message = format!("a {} store has no stream that could lag", target.kind);
-                return Err(Error::usage("usage.kinds", message, "name two PostgreSQL servers: postgres://host/db"));
+            if !matches!(target.kind, StoreKind::Postgres | StoreKind::Kafka) || ours.kind != theirs.kind {
+                let message = match ours.kind == theirs.kind {
+                    true => format!("a {} store has no stream that could lag", target.kind),
+                    false => format!("a {} store does not follow a {} store", theirs.kind, ours.kind),
+                };
+                let hint = "name two PostgreSQL servers (postgres://host/db) or two Kafka clusters (kafka://host:9092)";
+                return Err(Error::usage("usage.kinds", message, hint));
             }
         }
         let opened = |target: &Target| registry::open(target, Secrets::default(), None);
         let (source, replica) = (opened(&ours)?, opened(&theirs)?);
         let name = format!("{} -> {}", source.store.name(), replica.store.name());
-        let link = Link::new(name, Sampled::new(source), Sampled::new(replica));
+        let link = if ours.kind == StoreKind::Kafka {
+            Kind::Logs(Box::new(LogLink::new(name, &source, &replica, &options.digest_key)?))
+        } else {
+            Kind::Streams(Box::new(Link::new(name, Sampled::new(source), Sampled::new(replica))))
+        };
         Ok(Self { links: vec![link], options: options.clone(), config: None, state: None })
     }
 
@@ -148,6 +189,10 @@ impl LagRun {
     pub fn keep_nothing(&mut self) {
         (self.state, self.options.state) = (None, None);
     }
+}
+
+fn has_logs(side: &Sampled) -> bool {
+    side.opened.store.logs().is_some()
 }
 
 fn missing(link: &str, store: &str) -> Error {

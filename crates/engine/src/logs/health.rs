@@ -6,8 +6,14 @@ use paritas_report::{HealthCheck, HealthItem};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The health check of one side; `before` is what an earlier look saw.
-pub(crate) fn check(side: &str, shows: &Shows, logs: Option<&BTreeSet<String>>, before: Option<&Leaderships>) -> HealthCheck {
-    let judged = health::judge(&shows.survey, logs, &shows.settings, before, &leaderships(shows), HealthCheck::ITEMS_MAX);
+pub(crate) fn check(
+    side: &str,
+    shows: &Shows,
+    logs: Option<&BTreeSet<String>>,
+    before: Option<&Leaderships>,
+) -> HealthCheck {
+    let judged =
+        health::judge(&shows.survey, logs, &shows.settings, before, &leaderships(shows), HealthCheck::ITEMS_MAX);
     HealthCheck {
         verdict: judged.verdict,
         side: side.to_owned(),
@@ -21,11 +27,8 @@ pub(crate) fn check(side: &str, shows: &Shows, logs: Option<&BTreeSet<String>>, 
 
 /// Who leads what, to compare a later look with.
 pub(crate) fn leaderships(shows: &Shows) -> Leaderships {
-    let epochs: BTreeMap<_, _> = shows
-        .ends
-        .iter()
-        .filter_map(|(partition, ends)| Some((partition.clone(), ends.value()?.epoch?)))
-        .collect();
+    let epochs: BTreeMap<_, _> =
+        shows.ends.iter().filter_map(|(partition, ends)| Some((partition.clone(), ends.value()?.epoch?))).collect();
     Leaderships::of(&shows.survey, &epochs)
 }
 

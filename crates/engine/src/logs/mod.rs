@@ -2,6 +2,7 @@
 
 mod continuity;
 mod coverage;
+mod failover;
 mod groups;
 mod health;
 mod kept;
@@ -15,6 +16,7 @@ mod snapshot;
 mod stored;
 mod verify;
 
+pub(crate) use failover::{Examined, examine};
 pub(crate) use kept::Chains;
 pub(crate) use lag::LogLink;
 pub(crate) use options::{LogOptions, NAMES};

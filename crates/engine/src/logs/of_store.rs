@@ -1,9 +1,7 @@
 //! A store as the logs that it has, to be shared by those who read it side by side.
 
 use async_trait::async_trait;
-use paritas_connect::logs::{
-    Ends, Group, Logs, Partition, Range, RangeRead, RecordSink, Settings, Survey, Traces,
-};
+use paritas_connect::logs::{Ends, Group, Logs, Partition, Range, RangeRead, RecordSink, Settings, Survey, Traces};
 use paritas_connect::{Context, Error, Result, Store};
 use paritas_model::Known;
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 use crate::datasets::matches;
 use crate::{Error, Result, Target};
+use paritas_logs::sequence::Counting;
 use paritas_model::parse_duration;
 use std::time::Duration;
 
@@ -20,29 +21,15 @@ pub(crate) struct LogOptions {
     pub(crate) allow_aborted: bool,
     /// Groups to look at, by patterns; empty takes all.
     pub(crate) groups: Vec<String>,
-    /// Whether groups read records of open and aborted transactions as well.
-    pub(crate) uncommitted: bool,
     /// How far clocks of producers and brokers may be from ours; without it they prove nothing.
     pub(crate) clock: Option<Duration>,
-    /// Where a record has a number that follows the one before.
-    pub(crate) sequence: Option<String>,
-    /// Where a record says whose number that is.
-    pub(crate) sequence_of: Option<String>,
+    /// Where a record has a number that follows the one before, and whose number it is.
+    pub(crate) counting: Option<Counting>,
 }
 
 /// Options of a store of logs that its connector does not know.
-pub(crate) const NAMES: [&str; 10] = [
-    "alias",
-    "policy",
-    "separator",
-    "timestamps",
-    "aborted",
-    "groups",
-    "isolation",
-    "clock",
-    "sequence",
-    "sequence_of",
-];
+pub(crate) const NAMES: [&str; 9] =
+    ["alias", "policy", "separator", "timestamps", "aborted", "groups", "clock", "sequence", "sequence_of"];
 
 impl LogOptions {
     /// What both sides of a link say. What only one of them says holds for both; both must not contradict
@@ -63,10 +50,21 @@ impl LogOptions {
             };
             options.take(name, value)?;
         }
-        if options.sequence_of.is_some() && options.sequence.is_none() {
-            let hint = "name the number as well: sequence=json:seq";
-            return Err(Error::usage("usage.url", "sequence_of says whose number it is, and no number is named", hint));
-        }
+        let either = |name: &str| source.options.get(name).or_else(|| replica.options.get(name));
+        options.counting = match (either("sequence"), either("sequence_of")) {
+            (Some(number), of) => {
+                let hint =
+                    "write key, value, header:NAME, json:MEMBER.MEMBER or bytes:AT:LENGTH, such as sequence=json:seq";
+                let counting = super::continuity::counting(number, of.map(String::as_str));
+                Some(counting.map_err(|why| Error::usage("usage.url", why, hint))?)
+            }
+            (None, Some(_)) => {
+                let hint = "name the number as well: sequence=json:seq";
+                let message = "sequence_of says whose number it is, and no number is named";
+                return Err(Error::usage("usage.url", message, hint));
+            }
+            (None, None) => None,
+        };
         Ok(options)
     }
 
@@ -89,14 +87,13 @@ impl LogOptions {
                 let patterns = value.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
                 self.groups = patterns.map(str::to_owned).collect();
             }
-            "isolation" => self.uncommitted = choice("committed", "uncommitted")?,
             "clock" => {
                 let hint = "write a duration, such as clock=100ms";
                 let clock = parse_duration(value);
                 self.clock = Some(clock.map_err(|error| Error::usage("usage.url", error.to_string(), hint))?);
             }
-            "sequence" => self.sequence = Some(value.to_owned()),
-            _ => self.sequence_of = Some(value.to_owned()),
+            // Both parts of it are read together.
+            _ => {}
         }
         Ok(())
     }

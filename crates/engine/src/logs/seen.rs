@@ -7,11 +7,13 @@ use crate::error::problem_of;
 use crate::job::Failure;
 use paritas_connect::logs::{Ends, Log, Partition, Settings, Survey, Traces};
 use paritas_connect::{Context, Store};
+use paritas_digest::DigestKey;
+use paritas_logs::content::{Namer, Timestamps};
 use paritas_logs::coverage::{self, Coverage};
 use paritas_logs::naming::{self, Policy};
 use paritas_model::Known;
 use paritas_report::Problem;
-use paritas_verify::logs::LogSide;
+use paritas_verify::logs::{LogSide, NamedPair};
 use paritas_verify::rows::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,7 +51,8 @@ impl Shows {
         let (logs, cx) = (&side.logs, &side.cx);
         let survey = cx.bound(logs.survey(cx)).await?;
         let data: Vec<&Log> = survey.logs.iter().filter(|log| !log.internal).collect();
-        let names: Vec<String> = data.iter().map(|log| log.name.clone()).collect();
+        // Those of the store itself as well: its health depends on them.
+        let names: Vec<String> = survey.logs.iter().map(|log| log.name.clone()).collect();
         let all = partitions(&data);
         let (traces, settings, ends) = tokio::join!(
             cx.bound(logs.traces(cx)),
@@ -63,6 +66,13 @@ impl Shows {
     /// What cannot be seen.
     pub(crate) fn limits(&self) -> impl Iterator<Item = &String> {
         self.survey.limits.iter().chain(&self.traces.limits)
+    }
+
+    /// Whether a log belongs to the store itself or to a mirror, and is no data.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        let internal = self.survey.log(name).is_some_and(|log| log.internal);
+        let mirrors = ["mm2-", "heartbeats"].iter().any(|prefix| name.starts_with(prefix));
+        internal || mirrors || self.traces.logs.iter().any(|log| log == name)
     }
 
     /// The id of a log.
@@ -115,7 +125,7 @@ pub(crate) struct Seen {
 }
 
 /// Which logs of a link are wanted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     /// Whether a log of the source is part of the link.
     pub(crate) takes: &'a (dyn Fn(&str) -> bool + Send + Sync),
@@ -213,6 +223,24 @@ impl Seen {
         let there: BTreeSet<i32> = theirs.partitions.iter().map(|state| state.index).collect();
         let common = ours.partitions.iter().map(|state| state.index).filter(|index| there.contains(index));
         Some(Mirrored { source: source.to_owned(), replica: replica.to_owned(), partitions: common.collect() })
+    }
+
+    /// Their partitions and those of their copies, with how their records are named.
+    pub(crate) fn pairs(&self, mirrored: &[Mirrored], options: &LogOptions, key: &DigestKey) -> Vec<NamedPair> {
+        let of = |one: &Mirrored| {
+            let policy = super::parity::policy(self, one, options);
+            let namer = Arc::new(Namer::new(key, &one.source, policy.timestamps));
+            let source_id = self.source.id(&one.source);
+            let pair = move |index: &i32| NamedPair {
+                source: Partition::new(one.source.clone(), *index),
+                replica: Partition::new(one.replica.clone(), *index),
+                source_id: source_id.clone(),
+                namer: Arc::clone(&namer),
+                times_kept: policy.timestamps == Timestamps::Compare,
+            };
+            one.partitions.iter().map(pair).collect::<Vec<_>>()
+        };
+        mirrored.iter().flat_map(of).collect()
     }
 
     /// Pairs of offsets that the mirror says belong together, in the order of the source's.

@@ -5,10 +5,10 @@ use super::parity::Terms;
 use super::seen::Wanted;
 use super::stored::{Asked, both, take};
 use super::verify::Chosen;
+use crate::job::Job;
 use crate::keep::Keeper;
 use crate::links::{chosen_links, hide, job, with_secrets};
 use crate::registry::{self, Secrets};
-use crate::job::Job;
 use crate::{Error, Options, Result, Target};
 use paritas_config::Config;
 use paritas_connect::Context;
@@ -102,7 +102,8 @@ async fn finish(
     for job in &jobs {
         if job.source.store.logs().is_none() || job.replica.store.logs().is_none() {
             let message = format!("{:?}: a snapshot of a {} store is not taken", job.name, job.source.described.kind);
-            let hint = "snapshots are taken of Kafka clusters; keep digests of other stores with `paritas verify --state DIR`";
+            let hint =
+                "snapshots are taken of Kafka clusters; keep digests of other stores with `paritas verify --state DIR`";
             return Err(Error::usage("usage.kinds", message, hint));
         }
         LogOptions::of(&job.source.target, &job.replica.target)?;
@@ -132,8 +133,7 @@ async fn one(
     let wanted = Wanted { takes: &takes, told: chosen.told(), renamed: chosen.renamed() };
     let asked = Asked { link: &job.name, options: &log_options, wanted: &wanted, content: snapshot.content };
     let watch = |_| {};
-    let terms =
-        Terms { key: &options.digest_key, settle: options.settle, items_max: 0, ledger: None, watch: &watch };
+    let terms = Terms { key: &options.digest_key, settle: options.settle, items_max: 0, ledger: None, watch: &watch };
     let (check, not_checked) = take(&both, &asked, &terms, keeper).await;
     let mut not_checked: Vec<NotChecked> = not_checked;
     not_checked.extend(job.not_checked.clone());

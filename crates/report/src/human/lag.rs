@@ -10,6 +10,8 @@ use paritas_model::{LagState, Verdict, format_duration, format_size};
 use std::io;
 use std::time::Duration;
 
+/// Streams that are shown one by one, unless everything is asked for.
+const STREAMS_MAX: usize = 20;
 /// Items of coverage that are shown one by one, unless everything is asked for.
 const ITEMS_MAX: usize = 20;
 
@@ -63,9 +65,12 @@ pub(super) fn lag(page: &mut Page<'_>, check: &LagCheck) -> io::Result<()> {
     let mut streams: Vec<&LagStream> = check.streams.iter().collect();
     streams.sort_by_key(|stream| std::cmp::Reverse(weight(stream.state)));
     let names = streams.iter().map(|stream| width(&escape(&stream.stream))).max().unwrap_or(0).min(page.width() / 2);
-    for one in streams {
+    // A cluster may have thousands of partitions; what is as it should be needs no line then.
+    let shown = page.limit(STREAMS_MAX, streams.len());
+    for one in streams.iter().take(shown) {
         stream(page, one, names)?;
     }
+    page.more(2, streams.len() - shown, "stream")?;
     if let Some(objective) = &check.objective {
         let text = |seconds: Option<f64>| {
             seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).map(format_duration)
@@ -98,9 +103,9 @@ fn paint(state: LagState) -> Paint {
 
 fn stream(page: &mut Page<'_>, stream: &LagStream, names: usize) -> io::Result<()> {
     let mut facts = Vec::new();
-    match (stream.state, stream.bytes) {
-        (LagState::CaughtUp, _) | (_, None) => {}
-        (_, Some(bytes)) => facts.push(format!("{} behind", format_size(bytes))),
+    if stream.state != LagState::CaughtUp {
+        facts.extend(stream.bytes.map(|bytes| format!("{} behind", format_size(bytes))));
+        facts.extend(stream.records.map(|records| format!("{} behind", counted(records, "record"))));
     }
     if stream.state != LagState::CaughtUp {
         facts.extend(stream.seconds_text());

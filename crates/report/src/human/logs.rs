@@ -258,7 +258,14 @@ fn offset(page: &mut Page<'_>, one: &PartitionOffsets) -> io::Result<()> {
     let exact = one.exact.map(|exact| format!(", exact {exact}")).unwrap_or_default();
     let (source, replica) = (known(one.source), known(one.replica));
     let from = if one.from == "none" { String::new() } else { format!(" (by {})", one.from) };
-    page.line(4, &escape(&format!("{}: source {source}, replica {replica}{from}{exact}", one.stream)))?;
+    page.line(
+        4,
+        &escape(&format!(
+            "{} {}: source {source}, replica {replica}{from}{exact}",
+            one.stream,
+            one.standing.replace('_', " ")
+        )),
+    )?;
     match &one.why {
         Some(why) => page.wrapped(6, why),
         None => Ok(()),

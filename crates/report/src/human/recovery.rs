@@ -3,6 +3,7 @@
 use super::page::{Page, Paint};
 use super::{Called, link_places, not_checked};
 use crate::recovery::{Bounds, LeftTimeline, LostTransaction, Reason, Recovery, Rto, ServerLineage};
+use crate::summary::{DatasetView, datasets};
 use crate::text::{counted, escape, grouped, pad, shell_word, width};
 use crate::{Check, LinkReport, Report};
 use paritas_model::{Verdict, format_duration, format_size};
@@ -47,6 +48,15 @@ pub(crate) fn line(link: &LinkReport) -> String {
 }
 
 fn loss(recovery: &Recovery) -> String {
+    let rpo = &recovery.rpo;
+    if rpo.records.is_some() || rpo.records_at_least > 0 || ["content", "snapshot"].contains(&rpo.method.as_str()) {
+        return match (rpo.records, rpo.records_at_least) {
+            (Some(0), _) => "no record is lost".to_owned(),
+            (Some(lost), _) => format!("exactly {} lost", counted(lost, "record")),
+            (None, 0) => "how many records are lost is not known".to_owned(),
+            (None, least) => format!("at least {} lost", counted(least, "record")),
+        };
+    }
     let exact = recovery.timelines.iter().all(|timeline| timeline.exact);
     match (recovery.rpo.transactions.filter(|_| exact), recovery.rpo.transactions_at_least) {
         (Some(0), _) => "no committed transaction is lost".to_owned(),
@@ -81,7 +91,20 @@ fn one(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
     if let Some(recovery) = &link.recovery {
         losses(page, recovery)?;
     }
+    others(page, link)?;
     not_checked(page, link)
+}
+
+/// Checks beside lineage, each with its verdict.
+fn others(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
+    let is_other = |view: &DatasetView<'_>| !view.checks.iter().all(|check| matches!(check, Check::Lineage(_)));
+    let (passing, rest): (Vec<_>, Vec<_>) =
+        datasets(link).into_iter().filter(is_other).partition(|view| view.verdict == Verdict::Pass);
+    for view in &rest {
+        page.blank()?;
+        super::dataset::write(page, view)?;
+    }
+    super::passing_datasets(page, &passing, !rest.is_empty())
 }
 
 fn paint(link: &LinkReport) -> Verdict {

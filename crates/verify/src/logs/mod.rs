@@ -10,24 +10,37 @@
 
 mod begin;
 mod compacted;
+mod continuity;
 mod explain;
 mod extend;
 mod gaps;
+mod groups;
 mod judge;
 mod ledger;
 mod load;
+mod mirrors;
+mod offsets;
 mod outcome;
 mod pair;
 mod reading;
+mod recovery;
 mod request;
 mod settle;
 mod show;
 mod side;
+mod stored;
+mod windows;
 
+pub use continuity::{ContinuityAsk, Counted, continuity};
+pub use groups::{Beside, groups};
 pub use ledger::{ChainOf, Ledger};
+pub use mirrors::{MirrorAsk, SeekLimits, mirrors};
+pub use offsets::{CertifyLimits, OffsetsAsk, offsets};
 pub use outcome::{Outcome, Read, Window};
+pub use recovery::{Loss, LossAsk, loss};
 pub use request::{Facing, Phase, Request, Topic};
 pub use side::LogSide;
+pub use windows::NamedPair;
 
 use pair::Pair;
 use paritas_logs::content::{Chain, Explained};
@@ -87,12 +100,11 @@ async fn explained(request: &Request<'_>, topic: &Topic, pairs: &mut [Pair<'_>])
 /// Compares the chains that are stored of a source with what the replica holds now: the source is gone, and not
 /// asked. Facing partitions without a stored chain are listed under what is not checked.
 pub async fn against(request: &Request<'_>) -> Vec<Outcome> {
-    request.topics.iter().map(|_| Outcome::default()).collect()
+    stored::against(request).await
 }
 
 /// Reads partitions of the source into chains that can be stored, with the last `trail` records one by one. Goes on
 /// with chains stored earlier where there are any and they are still true.
 pub async fn snapshot(request: &Request<'_>, trail: usize) -> Vec<(Outcome, Vec<Option<Chain>>)> {
-    let _ = trail;
-    request.topics.iter().map(|topic| (Outcome::default(), vec![None; topic.facing.len()])).collect()
+    stored::take(request, trail).await
 }

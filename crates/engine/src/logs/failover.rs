@@ -1,0 +1,410 @@
+//! After a failover between clusters of logs: which records are lost, whether the replica can take writes, and
+//! whether groups would go on at the right record. GO only where everything that was asked is proven.
+
+use super::parity::{self, Terms};
+use super::seen::{Both, Mirrored, Seen, Shows, Wanted, look};
+use super::stored::Snapshot;
+use super::verify::Chosen;
+use super::{LogOptions, coverage, health, offsets};
+use crate::Options;
+use crate::error::problem_of;
+use crate::keep::Keeper;
+use crate::registry::Opened;
+use paritas_connect::Context;
+use paritas_connect::logs::Partition;
+use paritas_logs::content::{Class, Finding};
+use paritas_logs::health as judged;
+use paritas_model::{Objective, Store, Tier, Verdict};
+use paritas_report::{
+    Bounds, Check, LinkReport, NotChecked, OffsetsCheck, Problem, Reason, Recovery, Rpo, Rto, counted,
+};
+use paritas_verify::logs::{self, Facing, Outcome, Topic};
+use std::time::{Duration, Instant};
+
+/// A source that does not answer within that time counts as gone.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(15);
+/// After a failover nothing new is on its way: that long is waited for what the mirror may still write.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// One link after a failover.
+#[derive(Debug)]
+pub(crate) struct Examined<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) tier: Option<Tier>,
+    pub(crate) source: &'a Opened,
+    pub(crate) replica: &'a Opened,
+    pub(crate) include: &'a [String],
+    pub(crate) exclude: &'a [String],
+    pub(crate) objective: Objective,
+}
+
+/// What was lost, and what that follows from.
+struct Loss {
+    outcomes: Vec<(Topic, String, Outcome)>,
+    /// Whether the source itself was read, and not a snapshot of it.
+    alive: bool,
+    /// When the snapshot was taken.
+    taken_at: Option<String>,
+}
+
+/// What is put together into the report.
+#[derive(Default)]
+struct Findings {
+    reasons: Vec<Reason>,
+    checks: Vec<Check>,
+    not_checked: Vec<NotChecked>,
+}
+
+impl Findings {
+    fn reason(&mut self, verdict: Verdict, text: String, hint: Option<&str>) {
+        self.reasons.push(Reason { verdict, text, hint: hint.map(str::to_owned) });
+    }
+
+    fn problem(&mut self, problem: &Problem) {
+        let detail = problem.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        let text = format!("{}{detail}", problem.message);
+        self.reasons.push(Reason { verdict: Verdict::Unknown, text, hint: problem.hint.clone() });
+    }
+}
+
+/// Looks at a link after a failover; the source may be gone.
+pub(crate) async fn examine(cx: &Context, link: &Examined<'_>, options: &Options, keeper: &Keeper) -> LinkReport {
+    let mut found = Findings::default();
+    let rpo = gather(cx, link, options, keeper, &mut found).await;
+    found.reasons.push(loss_reason(&rpo));
+    // A failover of clusters is over when groups have gone on; only their owners see that.
+    let rto = Rto {
+        objective: link.objective.rto.map(|time| time.as_secs_f64()),
+        why: Some("nobody measured when consumers went on: `paritas probe` writes to PostgreSQL only".to_owned()),
+        ..Rto::default()
+    };
+    found.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
+    let verdict = Verdict::combine(found.reasons.iter().map(|reason| reason.verdict));
+    let decision = if verdict <= Verdict::Warn { "go" } else { "no-go" }.to_owned();
+    let recovery = Recovery { decision, reasons: found.reasons, rpo, rto, timelines: Vec::new(), prepared: Vec::new() };
+    LinkReport {
+        name: link.name.to_owned(),
+        tier: link.tier,
+        verdict: Verdict::combine([verdict, LinkReport::combined(&found.checks)]),
+        source: described(link.source),
+        replica: described(link.replica),
+        checks: found.checks,
+        recovery: Some(recovery),
+        not_checked: found.not_checked,
+    }
+}
+
+fn described(opened: &Opened) -> Store {
+    opened.described.clone()
+}
+
+async fn gather(cx: &Context, link: &Examined<'_>, options: &Options, keeper: &Keeper, found: &mut Findings) -> Rpo {
+    let objective = link.objective.rpo.map(|time| time.as_secs_f64());
+    let unknown = |why: &str| unknown_rpo(objective, why);
+    let log_options = match LogOptions::of(&link.source.target, &link.replica.target) {
+        Ok(log_options) => log_options,
+        Err(error) => {
+            found.problem(error.problem());
+            return unknown("the options of the link contradict each other");
+        }
+    };
+    let both = Both::new((&link.source.store, cx), (&link.replica.store, cx));
+    let named = (link.source.target.datasets.as_slice(), link.replica.target.datasets.as_slice());
+    let chosen = Chosen::new(link.include, link.exclude, named, Vec::new());
+    let takes = |name: &str| chosen.takes(name);
+    let wanted = Wanted { takes: &takes, told: chosen.told(), renamed: chosen.renamed() };
+    let replica = match Shows::of(&both.replica).await {
+        Ok(shows) => shows,
+        Err(error) => {
+            found.problem(&crate::record::sided(paritas_verify::rows::Origin::Replica, problem_of(&error)));
+            return unknown("the replica could not be asked");
+        }
+    };
+    standing(&replica, found);
+    let mut near = both.clone();
+    near.source.cx = near.source.cx.clone().with_timeout(SOURCE_PATIENCE);
+    let alive = look(&near, &log_options, &wanted).await;
+    let snapshot = Snapshot::newest(keeper.state(), link.name);
+    let terms = Terms {
+        key: &options.digest_key,
+        settle: SETTLE.min(options.settle),
+        items_max: options.max_differences,
+        ledger: None,
+        watch: &|_| {},
+    };
+    let loss = match (alive, snapshot) {
+        (Ok(seen), snapshot) => {
+            let stored = snapshot.filter(|(_, old)| same_cluster(old, &seen.source, found));
+            living(&both, &seen, &wanted, &log_options, options, stored.map(|(_, old)| old), &terms, found).await
+        }
+        (Err(_), Some((id, snapshot))) => {
+            let text = format!("the source does not answer: snapshot {id} of {} stands in for it", snapshot.taken_at);
+            found.reason(Verdict::Warn, text, None);
+            gone(&both, &replica, &snapshot, &wanted, &log_options, &terms, found).await
+        }
+        (Err((origin, problem)), None) => {
+            found.problem(&crate::record::sided(origin, problem));
+            let hint = "take one while the source is there: `paritas snapshot`, from a timer";
+            found.reason(Verdict::Unknown, "there is no snapshot of the source".to_owned(), Some(hint));
+            return unknown("the source does not answer, and there is no snapshot of it");
+        }
+    };
+    judge(loss, objective, found)
+}
+
+/// Whether the replica can take writes.
+fn standing(replica: &Shows, found: &mut Findings) {
+    let check = health::check("replica", replica, None, None);
+    let rebuilt =
+        judged::judge(&replica.survey, None, &replica.settings, None, &health::leaderships(replica), 1).rebuilt();
+    let brokers = counted(check.brokers, "broker");
+    match (check.verdict, rebuilt) {
+        (Verdict::Pass, Verdict::Pass) => {
+            found.reason(
+                Verdict::Pass,
+                format!("the replica answers with {brokers}, and all replicas are in sync"),
+                None,
+            );
+        }
+        (verdict, _) => {
+            let first = check.items.first().map(|item| format!("{}: {}", item.what, item.why)).unwrap_or_default();
+            let hint = "wait until all replicas are in sync, or bring the missing brokers back";
+            let text = format!("the in-sync sets of the replica are not rebuilt ({brokers}); {first}");
+            found.reason(verdict.max(Verdict::Warn), text, Some(hint));
+        }
+    }
+    found.checks.push(Check::Health(check));
+}
+
+/// A snapshot of another cluster says nothing about this one.
+fn same_cluster(snapshot: &Snapshot, source: &Shows, found: &mut Findings) -> bool {
+    match (&snapshot.cluster, source.survey.cluster.value()) {
+        (Some(old), Some(now)) if old != now => {
+            let text = format!("the source is cluster {now}, and was {old} when its last snapshot was taken");
+            let hint = "the address leads to another cluster now: check the URL of the source";
+            found.reason(Verdict::Fail, text, Some(hint));
+            false
+        }
+        _ => true,
+    }
+}
+
+/// The source can still be read: everything is compared.
+#[allow(clippy::too_many_arguments)]
+async fn living(
+    both: &Both,
+    seen: &Seen,
+    wanted: &Wanted<'_>,
+    log_options: &LogOptions,
+    options: &Options,
+    stored: Option<Snapshot>,
+    terms: &Terms<'_>,
+    found: &mut Findings,
+) -> Loss {
+    let check = coverage::check(seen);
+    if check.verdict > Verdict::Warn {
+        let count = counted(check.items.len() as u64, "thing");
+        found.reason(check.verdict, format!("{count} of the source not mirrored whole"), None);
+    }
+    found.checks.push(Check::Coverage(check));
+    let mirrored = seen.mirrored(wanted);
+    let mut chains = stored.map(|old| old.chains(&|log| seen.source.id(log))).unwrap_or_default();
+    let topics = parity::topics(seen, &mirrored, log_options, &mut chains);
+    let outcomes = logs::parity(&terms.request(both, &topics)).await;
+    if let Some(Check::Offsets(check)) = offsets::check(both, seen, wanted, log_options, options).await {
+        groups(&check, found);
+        found.checks.push(Check::Offsets(check));
+    }
+    let names = mirrored.into_iter().map(|one: Mirrored| one.replica);
+    let outcomes = topics.into_iter().zip(names).zip(outcomes);
+    let outcomes = outcomes.map(|((topic, replica), outcome)| (topic, replica, outcome)).collect();
+    Loss { outcomes, alive: true, taken_at: None }
+}
+
+fn groups(check: &OffsetsCheck, found: &mut Findings) {
+    for group in check.groups.iter().filter(|group| group.verdict > Verdict::Warn) {
+        let text = match (group.may_resume, group.lost) {
+            (Some(false), Some(lost)) if lost > 0 => {
+                format!("group {} must not go on: {} would be lost to it", group.group, counted(lost, "record"))
+            }
+            (Some(false), _) => format!("group {} must not go on where it would", group.group),
+            _ => format!("it is not proven that group {} would go on at the right record", group.group),
+        };
+        let hint = "set its offsets on the replica to the exact ones of the check `offsets`";
+        found.reason(group.verdict, text, Some(hint));
+    }
+    let fine = check.groups.iter().filter(|group| group.may_resume == Some(true)).count() as u64;
+    if fine > 0 {
+        let text = format!("{} may go on on the replica: nothing is lost to them", counted(fine, "group"));
+        found.reason(Verdict::Pass, text, None);
+    }
+}
+
+/// The source is gone: what its last snapshot holds is looked for on the replica.
+async fn gone(
+    both: &Both,
+    replica: &Shows,
+    snapshot: &Snapshot,
+    wanted: &Wanted<'_>,
+    log_options: &LogOptions,
+    terms: &Terms<'_>,
+    found: &mut Findings,
+) -> Loss {
+    let mut topics = Vec::new();
+    let mut names = Vec::new();
+    for log in snapshot.logs.iter().filter(|log| (wanted.takes)(&log.name)) {
+        let given = wanted.renamed.iter().find(|(source, _)| *source == log.name).map(|(_, replica)| replica.clone());
+        let named = || snapshot.naming.as_ref().and_then(|naming| naming.on_replica(&log.name));
+        let copy = given.or_else(named).and_then(|name| replica.survey.log(&name));
+        let Some(copy) = copy else {
+            let what = format!("topic {}", log.name);
+            let why = "the replica has no copy of it, or it is not known how the mirror names it".to_owned();
+            found.not_checked.push(NotChecked { what, why });
+            continue;
+        };
+        let facing = log.partitions.iter().filter(|kept| copy.partitions.iter().any(|state| state.index == kept.index));
+        let facing = facing.map(|kept| Facing {
+            source: Partition::new(log.name.clone(), kept.index),
+            replica: Partition::new(copy.name.clone(), kept.index),
+            syncs: Vec::new(),
+            stored: kept.chain.clone(),
+            source_id: log.id.clone(),
+            replica_id: replica.id(&copy.name),
+        });
+        let facing: Vec<Facing> = facing.collect();
+        let policy = facing.iter().find_map(|facing| facing.stored.as_ref()).map(|chain| {
+            let own = parity::policy_of(replica, &copy.name, log_options);
+            paritas_logs::content::Policy { timestamps: chain.terms.timestamps, ..own }
+        });
+        let Some(policy) = policy else {
+            let why = "the snapshot holds its positions only".to_owned();
+            found.not_checked.push(NotChecked { what: format!("content of {}", log.name), why });
+            continue;
+        };
+        names.push(copy.name.clone());
+        topics.push(Topic { name: log.name.clone(), policy, facing });
+    }
+    let outcomes = logs::against(&terms.request(both, &topics)).await;
+    let outcomes = topics.into_iter().zip(names).zip(outcomes);
+    let outcomes = outcomes.map(|((topic, replica), outcome)| (topic, replica, outcome)).collect();
+    Loss { outcomes, alive: false, taken_at: Some(snapshot.taken_at.clone()) }
+}
+
+/// What the comparison of all topics comes to.
+fn judge(loss: Loss, objective: Option<f64>, found: &mut Findings) -> Rpo {
+    let began = Instant::now();
+    let (mut lost, mut complete, mut other) = (0_u64, !loss.outcomes.is_empty(), 0_u64);
+    let mut times = Times::default();
+    for (topic, replica, outcome) in loss.outcomes {
+        lost = lost.saturating_add(outcome.counts.missing).saturating_add(outcome.counts.not_yet_mirrored);
+        other = other.saturating_add(outcome.counts.proven().saturating_sub(outcome.counts.missing));
+        complete &= outcome.complete && outcome.counts.unproven == 0 && outcome.problem.is_none();
+        times.take(&outcome);
+        let (check, left_out) = parity::check(&topic, &replica, &outcome, began.elapsed());
+        found.not_checked.extend(left_out);
+        found.checks.push(check);
+    }
+    if other > 0 {
+        let text = format!("{} otherwise than on the source", counted(other, "record"));
+        found.reason(Verdict::Fail, text, Some("see the differences of each topic below"));
+    }
+    let exact = complete && loss.alive;
+    let seconds = times.bounds(lost);
+    let why = match (&loss.taken_at, exact) {
+        (_, true) => None,
+        (Some(taken_at), false) => Some(format!("what the source wrote after its snapshot of {taken_at} is not known")),
+        (None, false) => Some("not every topic could be compared to its end".to_owned()),
+    };
+    let verdict = verdict(lost, exact, seconds, objective);
+    Rpo {
+        verdict,
+        objective,
+        seconds,
+        transactions: None,
+        transactions_at_least: 0,
+        records: exact.then_some(lost),
+        records_at_least: lost,
+        bytes: None,
+        bytes_at_least: 0,
+        seconds_if_down: None,
+        method: if loss.alive { "content" } else { "snapshot" }.to_owned(),
+        why,
+    }
+}
+
+/// An objective in seconds is kept or broken by times; without one nothing may be lost.
+fn verdict(lost: u64, exact: bool, seconds: Bounds, objective: Option<f64>) -> Verdict {
+    match objective {
+        _ if exact && lost == 0 => Verdict::Pass,
+        None if lost > 0 => Verdict::Fail,
+        None => Verdict::Unknown,
+        Some(limit) if seconds.low.is_some_and(|low| low > limit) => Verdict::Fail,
+        Some(limit) if exact && seconds.high.is_some_and(|high| high <= limit) => Verdict::Pass,
+        Some(_) => Verdict::Unknown,
+    }
+}
+
+/// Times of lost records and of the newest surviving one, in milliseconds since 1970.
+#[derive(Default)]
+struct Times {
+    first_lost: Option<i64>,
+    last_lost: Option<i64>,
+    last_surviving: Option<i64>,
+}
+
+impl Times {
+    fn take(&mut self, outcome: &Outcome) {
+        let is_lost = |finding: &&Finding| matches!(finding.class, Class::Missing | Class::NotYetMirrored);
+        for span in outcome.findings.iter().filter(is_lost).filter_map(|finding| finding.source) {
+            self.first_lost = min(self.first_lost, span.first_time);
+            self.last_lost = self.last_lost.max(span.last_time);
+        }
+        let surviving = outcome.partitions.iter().filter_map(|window| window.replica_read.as_ref()?.times);
+        self.last_surviving = self.last_surviving.max(surviving.map(|(_, last)| last).max());
+    }
+
+    fn bounds(&self, lost: u64) -> Bounds {
+        let seconds = |from: Option<i64>, to: Option<i64>| {
+            let millis = u64::try_from(to?.saturating_sub(from?)).ok()?;
+            Some(Duration::from_millis(millis).as_secs_f64())
+        };
+        if lost == 0 {
+            return Bounds { low: Some(0.0), high: Some(0.0) };
+        }
+        Bounds { low: seconds(self.first_lost, self.last_lost), high: seconds(self.last_surviving, self.last_lost) }
+    }
+}
+
+fn min(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn loss_reason(rpo: &Rpo) -> Reason {
+    let text = match (rpo.records, rpo.records_at_least) {
+        (Some(0), _) => "no record is lost".to_owned(),
+        (Some(lost), _) => format!("exactly {} lost", counted(lost, "record")),
+        (None, 0) => "how many records are lost is not known".to_owned(),
+        (None, least) => format!("at least {} lost", counted(least, "record")),
+    };
+    Reason { verdict: rpo.verdict, text, hint: rpo.why.clone() }
+}
+
+fn unknown_rpo(objective: Option<f64>, why: &str) -> Rpo {
+    Rpo {
+        verdict: Verdict::Unknown,
+        objective,
+        seconds: Bounds::default(),
+        transactions: None,
+        transactions_at_least: 0,
+        records: None,
+        records_at_least: 0,
+        bytes: None,
+        bytes_at_least: 0,
+        seconds_if_down: None,
+        method: "none".to_owned(),
+        why: Some(why.to_owned()),
+    }
+}
