@@ -83,11 +83,13 @@ struct OnePartition {
     start: u64,
     next: u64,
     records: BTreeMap<u64, (MemoryRecord, Fate)>,
+    /// Records of open transactions there may be; where there were none ever, nobody has to look.
+    opened: bool,
 }
 
 impl OnePartition {
     fn stable(&self) -> u64 {
-        let open = self.records.iter().find(|(_, (_, fate))| *fate == Fate::Open);
+        let open = self.opened.then(|| self.records.iter().find(|(_, (_, fate))| *fate == Fate::Open)).flatten();
         open.map_or(self.next, |(offset, _)| *offset)
     }
 }
@@ -150,6 +152,7 @@ impl MemoryLogs {
     pub fn append(&self, at: &Partition, record: MemoryRecord, fate: Fate) -> Option<u64> {
         self.edit(at, |partition| {
             let offset = partition.next;
+            partition.opened |= fate == Fate::Open;
             partition.records.insert(offset, (record, fate));
             partition.next += 1;
             offset
@@ -167,6 +170,7 @@ impl MemoryLogs {
             for (_, own) in partition.records.values_mut().filter(|(_, own)| *own == Fate::Open) {
                 *own = fate;
             }
+            partition.opened = fate == Fate::Open;
             partition.next += 1;
         });
     }

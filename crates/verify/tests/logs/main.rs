@@ -2,6 +2,7 @@
 //! class, partition and offset, and nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod compacted;
 mod faults;
 mod honest;
 mod planted;
