@@ -63,7 +63,8 @@ async fn it_does_not_matter_who_has_compacted_what() {
 #[tokio::test]
 async fn a_key_that_is_lost_changed_added_or_brought_back_is_named() {
     type Change = fn(&mut Vec<MemoryRecord>);
-    let cases: &[(&str, Change, (Class, Option<u64>))] = &[
+    type Case = (&'static str, Change, (Class, Option<u64>));
+    let cases: &[Case] = &[
         ("lost", |all| all.retain(|record| record.key != keyed(3, 0).key), (Class::Missing, Some(23))),
         ("older", |all| drop(all.remove(23)), (Class::Altered, Some(23))),
         ("changed", |all| all[25].value = Some(b"other".to_vec()), (Class::Altered, Some(25))),
@@ -128,7 +129,7 @@ async fn an_aborted_record_of_a_key_is_named_as_such() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
     fn a_faithful_copy_of_a_compacted_log_is_never_accused(

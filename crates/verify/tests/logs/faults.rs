@@ -150,8 +150,10 @@ async fn one_fault_is_found_where_it_is_and_nothing_else() {
     }
 }
 
-/// What is done to a record, and which parts of it are said to differ.
-const PARTS: &[(&str, fn(&mut MemoryRecord), &[Part])] = &[
+/// A name, what is done to a record, and which parts of it are said to differ.
+type Alteration = (&'static str, fn(&mut MemoryRecord), &'static [Part]);
+
+const PARTS: &[Alteration] = &[
     ("key", |record| record.key = Some(b"other".to_vec()), &[Part::Key]),
     ("no_key", |record| record.key = None, &[Part::Key]),
     ("empty_key", |record| record.key = Some(Vec::new()), &[Part::Key]),

@@ -166,7 +166,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn a_faithful_mirror_at_rest_is_never_accused(mirror in mirrors(), ops in ops(1..40), finish: bool) {

@@ -5,5 +5,7 @@
 mod compacted;
 mod faults;
 mod honest;
+mod large;
 mod planted;
+mod trouble;
 mod world;

@@ -205,7 +205,7 @@ fn plant(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
     fn a_planted_fault_is_found_where_it_is_and_nothing_else(staging in stagings()) {

@@ -76,6 +76,9 @@ impl Explainer {
     /// Takes in a segment of the replica that is a copy of one that both sides have.
     pub fn copied(&mut self, partition: usize, copied: &Copied) {
         let mut piece = Piece::new(Class::Duplicate, Proof::Proven, partition);
+        if let Some(count) = self.copies.get_mut(partition) {
+            *count = count.saturating_add(copied.records);
+        }
         piece.source = Some(Extent::run(copied.source, copied.records, copied.source_span));
         piece.replica = Some(Extent::run(copied.replica, copied.records, copied.replica_span));
         self.pieces.push(piece);

@@ -62,6 +62,8 @@ pub struct Explainer {
     /// Records of each partition that are on both sides, or were.
     known: Vec<IdMap<Extent>>,
     known_count: usize,
+    /// Records in whole segments that were copied again, of each partition.
+    copies: Vec<u64>,
     /// Records of the replica that others may be copies of, where the source has lost the originals.
     earlier: Vec<IdMap<u64>>,
 }
@@ -94,6 +96,7 @@ impl Explainer {
             pieces: Vec::new(),
             known: vec![IdMap::default(); partitions],
             known_count: 0,
+            copies: vec![0; partitions],
             earlier: vec![IdMap::default(); partitions],
         }
     }
@@ -152,7 +155,9 @@ impl Explainer {
             entry.replica = entry.replica.start.min(own)..entry.replica.end.max(own);
         }
         for entry in wanted.values_mut() {
-            let reach = AROUND.saturating_add(entry.ids.len() as u64);
+            // A run that was copied again begins as far back as it is long.
+            let copies = self.copies.get(entry.partition).copied().unwrap_or(0);
+            let reach = AROUND.saturating_add(copies).saturating_add(entry.ids.len() as u64);
             entry.source = entry.source.start.saturating_sub(reach)..entry.source.end.saturating_add(reach);
             let cut = self.facts.get(entry.partition).is_some_and(|facts| facts.source_cut);
             let before = entry.replica.start.saturating_sub(reach)..entry.replica.end;
