@@ -3,7 +3,7 @@
 //! A gap is read record by record on both sides, except for what the chains already say: segments that one side has
 //! twice or elsewhere, and the middle of many segments that face few.
 
-use super::explain::{Neighbours, Spot, Whole};
+use super::explain::{Facts, Neighbours, Spot, Whole};
 use super::{Between, Chain, Comparison, Gap, Id, Lie, Of, SEGMENT_RECORDS_MAX, Segment, Span, Timestamps};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -93,12 +93,14 @@ impl<'a> Beside<'a> {
         Self { source, replica, numbers, comparison, common, lie }
     }
 
-    /// Runs of records that both sides have, by their numbers on both.
-    pub fn matched(&self) -> impl Iterator<Item = (Range<u64>, Range<u64>)> {
-        self.comparison.runs.iter().map(|run| {
+    /// Tells the facts of a pair which runs of records both sides have.
+    pub fn matched(&self, facts: &mut Facts) {
+        for run in &self.comparison.runs {
             let numbers = |of, from: usize| self.number(of, from)..self.number(of, from + run.len);
-            (numbers(Of::Source, run.source), numbers(Of::Replica, run.replica))
-        })
+            let offset = |chain: &Chain, segment: usize| chain.get(segment).map_or(0, |segment| segment.first);
+            let offsets = (offset(self.source, run.source), offset(self.replica, run.replica));
+            facts.matched(numbers(Of::Source, run.source), numbers(Of::Replica, run.replica), offsets);
+        }
     }
 
     /// Whether equal records need not be the same ones, because whole stretches of them repeat and a log begins in the

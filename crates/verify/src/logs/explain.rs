@@ -70,7 +70,7 @@ fn facts(pairs: &[Pair<'_>], besides: &[Option<Beside<'_>>]) -> Vec<Facts> {
     let fact = |(pair, beside): (&Pair<'_>, Option<&Beside<'_>>)| {
         let mut facts = Facts::new(pair.facing.source.index, pair.lie(), pair.fence);
         if let Some(beside) = beside {
-            beside.matched().for_each(|(source, replica)| facts.matched(source, replica));
+            beside.matched(&mut facts);
             facts.doubt = beside.is_doubtful().then(|| REPEATS.to_owned());
         }
         facts

@@ -1,28 +1,37 @@
 //! From what was explained to the outcome of a log.
 
+use super::holes::holes;
 use super::outcome::{Outcome, Window};
 use super::pair::Pair;
-use paritas_logs::content::{Class, Explained, Finding, Policy, Timestamps};
+use paritas_logs::content::{Class, Explained, Finding, Of, Policy, Timestamps};
 
 /// The outcome of the pairs of one log, without any records shown.
 pub(super) fn outcome(pairs: &mut [Pair<'_>], explained: Explained, policy: Policy, items_max: usize) -> Outcome {
     let mut outcome = Outcome { complete: true, ..Outcome::default() };
-    let Explained { mut findings, counts, behind, met, doubts, coarse } = explained;
+    let Explained { mut findings, counts, behind, first, doubts, coarse } = explained;
     for (index, pair) in pairs.iter_mut().enumerate() {
         pair.is_sound();
         let next = pair.source.closed().map(|chain| chain.next);
+        let mut counts = counts.get(index).copied().unwrap_or_default();
+        for hole in holes(pair, first.get(index).copied().flatten(), counts.expired_on_source) {
+            counts.add(hole.class, hole.proof, Of::Source, hole.records);
+            findings.push(hole);
+        }
         let mut window = pair.window();
-        window.counts = counts.get(index).copied().unwrap_or_default();
-        let met = met.get(index) == Some(&true);
+        window.counts = counts;
+        let common = first.get(index).copied().flatten();
         let none = |read: &Option<super::Read>| read.as_ref().is_none_or(|read| read.records == 0);
-        let apart = !met && !none(&window.source_read) && !none(&window.replica_read);
-        let first = behind.get(index).copied().flatten();
+        let apart = common.is_none() && !none(&window.source_read) && !none(&window.replica_read);
+        let not_yet = behind.get(index).copied().flatten();
         // Where the sides have nothing in common nobody knows how far the replica has got.
-        window.mirrored_to = if apart || window.problem.is_some() { None } else { first.or(next) };
+        window.mirrored_to = if apart || window.problem.is_some() { None } else { not_yet.or(next) };
         if apart {
             window.unknown.push("the replica and the source have no record in common".to_owned());
         }
-        window.unknown.extend(doubts.get(index).cloned().flatten().filter(|_| window.counts.unproven > 0));
+        let doubt = doubts.get(index).cloned().flatten();
+        if window.counts.unproven > 0 {
+            window.unknown.push(doubt.unwrap_or_else(|| "what is suspected cannot be proven any more".to_owned()));
+        }
         if window.counts.not_yet_mirrored > 0 {
             window.unknown.push(format!(
                 "{} records that were on the source when the run began are not on the replica yet",

@@ -15,6 +15,7 @@ mod explain;
 mod extend;
 mod gaps;
 mod groups;
+mod holes;
 mod judge;
 mod ledger;
 mod load;

@@ -4,6 +4,7 @@
 
 mod compacted;
 mod faults;
+mod holes;
 mod honest;
 mod large;
 mod planted;

@@ -18,6 +18,8 @@ pub struct Facts {
     pub doubt: Option<String>,
     /// The first and the last record that both sides have.
     matched: Option<(Pair, Pair)>,
+    /// The offsets of the first.
+    first: Option<(u64, u64)>,
 }
 
 /// Places of a record that both sides have: on the source as [`place_of`] counts, on the replica by its number.
@@ -53,28 +55,31 @@ impl Facts {
     /// begin in the middle, and what the replica lacks at its end counts up to the offset `fence` of the source.
     pub fn new(number: i32, lie: Lie, fence: u64) -> Self {
         let Lie { source_cut, replica_cut, .. } = lie;
-        Self { number, source_cut, replica_cut, fence, doubt: None, matched: None }
+        Self { number, source_cut, replica_cut, fence, doubt: None, matched: None, first: None }
     }
 
-    /// A run of committed records that both sides have, by their numbers.
-    pub fn matched(&mut self, source: Range<u64>, replica: Range<u64>) {
+    /// A run of committed records that both sides have, by their numbers, and the offsets of the first of them.
+    pub fn matched(&mut self, source: Range<u64>, replica: Range<u64>, offsets: (u64, u64)) {
         let last = |range: &Range<u64>| range.end.saturating_sub(1).max(range.start);
-        self.extend((committed(source.start), replica.start));
-        self.extend((committed(last(&source)), last(&replica)));
+        self.extend((committed(source.start), replica.start), offsets);
+        self.extend((committed(last(&source)), last(&replica)), offsets);
     }
 
     /// A record of the replica that is one of the source, though perhaps an aborted or altered one.
     pub(super) fn meets(&mut self, source: &Seen, replica: &Seen) {
-        self.extend((place_of(source), replica.ordinal));
+        self.extend((place_of(source), replica.ordinal), (source.offset, replica.offset));
     }
 
-    fn extend(&mut self, pair: Pair) {
+    /// The offsets of the first record that both sides have.
+    pub(super) fn first(&self) -> Option<(u64, u64)> {
+        self.first
+    }
+
+    fn extend(&mut self, pair: Pair, offsets: (u64, u64)) {
+        if self.matched.is_none_or(|(first, _)| pair < first) {
+            self.first = Some(offsets);
+        }
         self.matched = Some(self.matched.map_or((pair, pair), |(first, last)| (first.min(pair), last.max(pair))));
-    }
-
-    /// Whether both sides have some record.
-    pub fn meet(&self) -> bool {
-        self.matched.is_some()
     }
 
     /// Where a committed record of the source stands.

@@ -17,8 +17,9 @@ pub struct Explained {
     pub counts: Vec<Counts>,
     /// The first record of each partition that is not mirrored yet, by its offset on the source.
     pub behind: Vec<Option<u64>>,
-    /// Whether both sides of a partition have some record in common.
-    pub met: Vec<bool>,
+    /// The first record that both sides of a partition have, by its offsets on source and replica; `None` where they
+    /// have none in common.
+    pub first: Vec<Option<(u64, u64)>>,
     /// Why nothing that was found in a partition is proven.
     pub doubts: Vec<Option<String>>,
     /// There were so many records on one side only that some were counted and not looked for elsewhere: as missing and
@@ -220,7 +221,7 @@ impl Explainer {
         let mut explained = Explained {
             counts: vec![Counts::default(); partitions],
             behind: vec![None; partitions],
-            met: self.facts.iter().map(Facts::meet).collect(),
+            first: self.facts.iter().map(Facts::first).collect(),
             doubts: self.facts.iter().map(|facts| facts.doubt.clone()).collect(),
             coarse: self.coarse,
             ..Explained::default()
