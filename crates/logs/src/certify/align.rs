@@ -373,7 +373,7 @@ mod tests {
             let replica = Window { from: 0, to: items.len() as u64, isolation: Isolation::Uncommitted, items };
             let translated = translated.min(replica.to);
             let around = Around { committed, translated, source: &source, source_goes_on: false, replica: &replica,
-                                  replica_begins: true, replica_goes_on: false };
+                                  replica_begins: true, replica_goes_on: false, times: true };
             let aligned = align(&around).map_err(TestCaseError::fail)?;
             let is_after = |item: &Item| item.offset() >= committed;
             let last_had = copied.iter().rposition(|item| !is_after(item)).map_or(0, |at| at + 1);
