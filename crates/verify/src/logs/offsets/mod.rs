@@ -156,6 +156,9 @@ async fn seek(ask: &OffsetsAsk<'_>, spots: &mut [&mut Spot]) -> Result<(), Failu
         if here.is_empty() && there.is_empty() {
             break;
         }
+        for spot in spots.iter_mut() {
+            spot.grow();
+        }
     }
     Ok(())
 }

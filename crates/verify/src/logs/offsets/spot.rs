@@ -141,18 +141,20 @@ impl Spot {
     pub(super) fn take_replica(&mut self, read: Result<Window, String>) {
         match read {
             Ok(window) => self.there = Some(window),
-            Err(why) => {
-                self.problem = Some(why);
-                return;
-            }
+            Err(why) => self.problem = Some(why),
         }
-        if !self.settled() {
-            self.reach = self.reach.saturating_mul(GROWS_BY).min(self.limits.window_max / 2);
-            // What the replica has ahead of the place has to be held against as many records of the source; and a
-            // mirror that is behind the group has records from further back only.
-            if self.aligned().is_none_or(|aligned| aligned.loss.high > 0) {
-                self.context = self.context.saturating_mul(GROWS_BY).min(self.limits.window_max);
-            }
+    }
+
+    /// Reads wider ranges from now on, where those that were read settle nothing.
+    pub(super) fn grow(&mut self) {
+        if self.windows().is_none() || self.settled() {
+            return;
+        }
+        self.reach = self.reach.saturating_mul(GROWS_BY).min(self.limits.window_max / 2);
+        // What the replica has ahead of the place has to be held against as many records of the source; and a
+        // mirror that is behind the group has records from further back only.
+        if self.aligned().is_none_or(|aligned| aligned.loss.high > 0) {
+            self.context = self.context.saturating_mul(GROWS_BY).min(self.limits.window_max);
         }
     }
 
