@@ -9,7 +9,7 @@
 use paritas_testbed::Scratch;
 use paritas_testbed::kafka::{Client, Cluster, Install, Options, Topic};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};

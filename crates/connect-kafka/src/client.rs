@@ -1,6 +1,6 @@
 //! Clients of one cluster: made when they are needed, kept while they work, asked with patience.
 
-use crate::bindings::{Client, Event, Fault, Queue, Request};
+use crate::bindings::{Client, Event, Fault, Overview, Queue, Request};
 use crate::errors::{Asker, On};
 use crate::heard::Heard;
 use crate::options::Settings;
@@ -8,7 +8,7 @@ use crate::{codes, errors};
 use paritas_connect::logs::Isolation;
 use paritas_connect::{Context, Error, FailureKind, Result};
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// A thread that waits looks this often whether it still has to.
@@ -17,8 +17,8 @@ pub(crate) const SLICE: Duration = Duration::from_millis(100);
 const REQUEST_MAX: Duration = Duration::from_secs(15);
 /// When no broker can be reached, one may come back within this time.
 const ALL_DOWN_MAX: Duration = Duration::from_secs(1);
-/// The library's own end of a request comes this long behind ours.
-const REQUEST_BEHIND: Duration = Duration::from_secs(5);
+/// A client whose answers nobody waits for any more is kept for them this long, and ended then.
+const LATE_MAX: Duration = Duration::from_secs(20);
 
 /// A client that is open, and what it says.
 #[derive(Debug)]
@@ -118,39 +118,57 @@ impl Line {
         let patience = patience(cx);
         let broken = |fault: &Fault| self.asker.failed(doing, fault, "Describe", On::Cluster);
         let queue = Queue::new(&open.client).map_err(|fault| broken(&fault))?;
+        let mut waiting = Waiting { line: self, open: &open, queue: Some(queue), missing: 0 };
         for (tag, request) in requests.iter().enumerate() {
-            queue.ask(*request, patience + REQUEST_BEHIND, tag).map_err(|fault| broken(&fault))?;
+            waiting.ask(*request, tag).map_err(|fault| broken(&fault))?;
         }
         let mut answers: Vec<Option<Answer>> = requests.iter().map(|_| None).collect();
-        let mut missing = answers.len();
-        while missing > 0 {
+        while waiting.missing > 0 {
             cx.check()?;
-            if let Some(event) = queue.poll(SLICE) {
+            if let Some(event) = waiting.poll(SLICE) {
                 let at = Instant::now();
                 let tag = event.tag();
                 if let Some(slot) = answers.get_mut(tag).filter(|slot| slot.is_none()) {
                     *slot = Some(Answer { event, at });
-                    missing -= 1;
+                    waiting.missing -= 1;
                 }
                 continue;
             }
             let all_down = begun.elapsed() > ALL_DOWN_MAX && open.heard.all_down_since(begun);
             if all_down || begun.elapsed() > patience {
-                self.forget(&open);
                 return Err(self.unreached(cx, doing, &open.heard, None));
             }
         }
         Ok(answers.into_iter().flatten().collect())
     }
 
-    /// The names of all topics that may be seen. Blocks.
-    pub(crate) fn topic_names(&self, cx: &Context) -> Result<Vec<String>> {
+    /// The cluster, its brokers and the names of all topics that may be seen. Blocks.
+    pub(crate) fn overview(&self, cx: &Context) -> Result<Overview> {
         cx.check()?;
+        let doing = "ask who the cluster is";
         let open = self.asked()?;
-        let doing = "list topics";
-        open.client.topic_names(patience(cx)).map_err(|fault| {
-            self.forget(&open);
-            self.failure(cx, doing, &fault, "Describe", On::Cluster, &open.heard)
+        let (begun, patience) = (Instant::now(), patience(cx));
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let client = Arc::clone(&open.client);
+        // The library cannot be interrupted here.
+        let work = move || sender.send(client.overview(patience));
+        std::thread::Builder::new().name("kafka-overview".to_owned()).spawn(work).map_err(no_thread)?;
+        let fault = loop {
+            match receiver.recv_timeout(SLICE) {
+                Ok(Ok(overview)) => return Ok(overview),
+                Ok(Err(fault)) => break Some(fault),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break None,
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            cx.check()?;
+            if begun.elapsed() > ALL_DOWN_MAX && open.heard.all_down_since(begun) {
+                break None;
+            }
+        };
+        self.forget(&open);
+        Err(match fault {
+            Some(fault) => self.failure(cx, doing, &fault, "Describe", On::Cluster, &open.heard),
+            None => self.unreached(cx, doing, &open.heard, None),
         })
     }
 
@@ -189,12 +207,51 @@ impl Line {
     }
 }
 
+/// Answers that are waited for. When they are not any more, their client is left.
+struct Waiting<'a> {
+    line: &'a Line,
+    open: &'a Arc<Open>,
+    queue: Option<Queue>,
+    missing: usize,
+}
+
+impl Waiting<'_> {
+    fn ask(&mut self, request: Request<'_>, tag: usize) -> Result<(), Fault> {
+        self.queue.as_ref().map_or(Ok(()), |queue| queue.ask(request, tag))?;
+        self.missing += 1;
+        Ok(())
+    }
+
+    fn poll(&self, wait: Duration) -> Option<Event> {
+        self.queue.as_ref()?.poll(wait)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Some(queue) = self.queue.take().filter(|_| self.missing > 0) else { return };
+        self.line.forget(self.open);
+        let (begun, mut missing) = (Instant::now(), self.missing);
+        // Ending a client is safest when it has nothing to do any more. Where no thread can be had it ends at once.
+        let late = move || {
+            while missing > 0 && begun.elapsed() < LATE_MAX {
+                missing -= usize::from(queue.poll(SLICE).is_some());
+            }
+        };
+        let _ = std::thread::Builder::new().name("kafka-late".to_owned()).spawn(late);
+    }
+}
+
 /// How long a request is waited for: long enough to say why there is no answer before time runs out.
 fn patience(cx: &Context) -> Duration {
     match cx.remaining() {
         Some(left) => left.saturating_sub(SLICE * 2).clamp(SLICE, REQUEST_MAX),
         None => REQUEST_MAX,
     }
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    Error::new(FailureKind::Transient, "store.busy", "no thread can be started for the client").because(error)
 }
 
 /// Runs work that blocks in a thread of its own. Returns as soon as `cx` ends, also before the thread does, which then
@@ -207,15 +264,12 @@ pub(crate) async fn apart<T: Send + 'static>(
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let inside = cx.clone();
     let thread = std::thread::Builder::new().name(format!("kafka-{what}"));
-    let failed = |error: std::io::Error| {
-        Error::new(FailureKind::Transient, "store.busy", "no thread can be started for the client").because(error)
-    };
     thread
         .spawn(move || {
             // Nobody waits any more where the other end is gone.
             let _ = sender.send(work(&inside));
         })
-        .map_err(failed)?;
+        .map_err(no_thread)?;
     let lost = || Error::new(FailureKind::Permanent, "store.unexpected", "a thread of the client ended without a word");
     cx.bound(async { receiver.await.unwrap_or_else(|_| Err(lost())) }).await
 }

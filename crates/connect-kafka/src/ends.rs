@@ -3,6 +3,7 @@
 use crate::bindings::{Fault, OffsetSeen, Request, Spec, Wanted};
 use crate::client::{Answer, Line, SLICE, why};
 use crate::errors::On;
+use crate::url::is_topic_name;
 use crate::{codes, survey};
 use paritas_connect::logs::{Ends, Partition};
 use paritas_connect::{Context, Result};
@@ -21,7 +22,7 @@ const DOING: &str = "ask for offsets";
 /// behind a stable end, nor that behind the end.
 pub(crate) fn ends(line: &Line, cx: &Context, partitions: &[Partition]) -> Result<Vec<Known<Ends>>> {
     let mut found: BTreeMap<&Partition, Known<Ends>> = BTreeMap::new();
-    let mut wanted: BTreeSet<&Partition> = partitions.iter().collect();
+    let mut wanted: BTreeSet<&Partition> = partitions.iter().filter(|partition| can_be(partition)).collect();
     for attempt in 1..=ATTEMPTS_MAX {
         if wanted.is_empty() {
             break;
@@ -50,8 +51,13 @@ pub(crate) fn ends(line: &Line, cx: &Context, partitions: &[Partition]) -> Resul
             std::thread::sleep(SLICE);
         }
     }
-    let lost = || Known::unknown("the brokers did not say");
-    Ok(partitions.iter().map(|partition| found.get(partition).cloned().unwrap_or_else(lost)).collect())
+    let lost = |partition| Known::unknown(why(&line.asker, &Fault::of(codes::INVALID_TOPIC), partition));
+    Ok(partitions.iter().map(|partition| found.get(partition).cloned().unwrap_or_else(|| lost(partition))).collect())
+}
+
+/// Whether there can be such a partition.
+fn can_be(partition: &Partition) -> bool {
+    is_topic_name(&partition.log) && partition.index >= 0
 }
 
 type Found = BTreeMap<Partition, Result<OffsetSeen, Fault>>;
@@ -113,7 +119,7 @@ pub(crate) fn offsets_at(line: &Line, cx: &Context, wanted: &[(Partition, i64)])
     // A request takes every partition once.
     let mut rounds: Vec<Vec<usize>> = Vec::new();
     let mut seen: BTreeMap<&Partition, usize> = BTreeMap::new();
-    for (index, (partition, _)) in wanted.iter().enumerate() {
+    for (index, (partition, _)) in wanted.iter().enumerate().filter(|(_, (partition, _))| can_be(partition)) {
         let round = seen.entry(partition).or_default();
         if rounds.len() <= *round {
             rounds.push(Vec::new());
@@ -126,8 +132,9 @@ pub(crate) fn offsets_at(line: &Line, cx: &Context, wanted: &[(Partition, i64)])
     for round in rounds {
         times(line, cx, wanted, round, &mut results)?;
     }
-    let lost = || Known::unknown("the brokers did not say");
-    Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())
+    let lost = |partition| Known::unknown(why(&line.asker, &Fault::of(codes::INVALID_TOPIC), partition));
+    let all = results.into_iter().zip(wanted);
+    Ok(all.map(|(result, (partition, _))| result.unwrap_or_else(|| lost(partition))).collect())
 }
 
 fn times(

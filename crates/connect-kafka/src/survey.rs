@@ -1,6 +1,6 @@
 //! Who the cluster is, and all its topics, in three requests to one broker.
 
-use crate::bindings::{ClusterSeen, Operations, Request, TopicSeen};
+use crate::bindings::{Operations, Overview, Request, TopicSeen};
 use crate::client::{Answer, Line};
 use crate::codes;
 use crate::errors::On;
@@ -10,13 +10,6 @@ use paritas_model::Known;
 
 /// Names at most in a list of topics that cannot be read.
 const NAMED_MAX: usize = 5;
-
-/// Asks who the cluster is. Blocks.
-pub(crate) fn cluster(line: &Line, cx: &Context) -> Result<ClusterSeen> {
-    let doing = "ask who the cluster is";
-    let answer = one(line.ask(cx, doing, &[Request::Cluster])?)?;
-    answer.event.cluster().map_err(|fault| line.failed(cx, doing, &fault, "Describe", On::Cluster))
-}
 
 /// The only answer of a request.
 pub(crate) fn one(answers: Vec<Answer>) -> Result<Answer> {
@@ -36,10 +29,11 @@ pub(crate) fn topics(line: &Line, cx: &Context, names: &[String]) -> Result<Vec<
 
 /// Everything that may be seen. Blocks.
 pub(crate) fn survey(line: &Line, cx: &Context) -> Result<Survey> {
-    let cluster = cluster(line, cx)?;
-    let mut limits = cluster_limits(line, &cluster);
-    let mut logs = Vec::new();
-    for topic in topics(line, cx, &line.topic_names(cx)?)? {
+    let Overview { cluster, controller, brokers, topics: names } = line.overview(cx)?;
+    let (mut limits, mut logs) = (Vec::new(), Vec::new());
+    let seen = topics(line, cx, &names)?;
+    limits.extend(hidden(line, &seen));
+    for topic in seen {
         match topic.fault {
             None => logs.push(log(topic)),
             // Deleted since it was listed.
@@ -48,9 +42,8 @@ pub(crate) fn survey(line: &Line, cx: &Context) -> Result<Survey> {
         }
     }
     logs.sort_by(|a, b| a.name.cmp(&b.name));
-    let ClusterSeen { id, controller, brokers, .. } = cluster;
     Ok(Survey {
-        cluster: id.map_or_else(|| Known::unknown("the brokers do not say"), Known::Known),
+        cluster: cluster.map_or_else(|| Known::unknown("the brokers do not say"), Known::Known),
         controller: controller.map_or_else(|| Known::unknown("no broker controls the others now"), Known::Known),
         brokers,
         logs,
@@ -64,24 +57,22 @@ fn log(topic: TopicSeen) -> Log {
     Log { name, id, internal, partitions }
 }
 
-/// What this user may not do with the cluster.
-fn cluster_limits(line: &Line, cluster: &ClusterSeen) -> Vec<String> {
-    let mut limits = Vec::new();
-    let lacks = |operation| cluster.operations.is_some_and(|allowed| !allowed.allow(operation));
-    if lacks(Operations::DESCRIBE) {
-        limits.push(format!(
-            "topics and groups that this user may not describe are not seen: {}",
-            line.asker.grant("Describe", On::Cluster)
-        ));
-    }
-    limits
+/// That a user with few rights may not see everything. The brokers do not tell what they leave out.
+fn hidden(line: &Line, topics: &[TopicSeen]) -> Option<String> {
+    let restricted = |topic: &TopicSeen| topic.operations.is_some_and(|allowed| !allowed.allow(Operations::ALTER));
+    let why = match topics.is_empty() {
+        true if line.asker.user.is_some() => "there is no topic that this user may see",
+        false if topics.iter().any(restricted) => "topics that this user may not describe are not seen",
+        _ => return None,
+    };
+    Some(format!("{why}: {}", line.asker.grant("Describe", On::Topic("'*'"))))
 }
 
 /// What the cluster is as a store. Blocks.
 pub(crate) fn identity(line: &Line, cx: &Context) -> Result<StoreIdentity> {
-    let cluster = cluster(line, cx)?;
-    let mut limits = cluster_limits(line, &cluster);
-    let topics = topics(line, cx, &line.topic_names(cx)?)?;
+    let overview = line.overview(cx)?;
+    let topics = topics(line, cx, &overview.topics)?;
+    let mut limits: Vec<String> = hidden(line, &topics).into_iter().collect();
     let lacking = |operation| {
         let lacks = move |topic: &&TopicSeen| topic.operations.is_some_and(|allowed| !allowed.allow(operation));
         topics.iter().filter(|topic| !topic.internal).filter(lacks).map(|topic| topic.name.as_str()).collect::<Vec<_>>()
@@ -105,8 +96,9 @@ pub(crate) fn identity(line: &Line, cx: &Context) -> Result<StoreIdentity> {
     if line.is_trusting() {
         limits.push("certificates of brokers are not verified: enable.ssl.certificate.verification=false".to_owned());
     }
-    let brokers = cluster.brokers.len();
-    let id = cluster.id.map_or_else(|| Known::unknown("the brokers do not say which cluster they are"), Known::Known);
+    let brokers = overview.brokers.len();
+    let id =
+        overview.cluster.map_or_else(|| Known::unknown("the brokers do not say which cluster they are"), Known::Known);
     Ok(StoreIdentity {
         version: format!("Kafka cluster of {brokers} {}", if brokers == 1 { "broker" } else { "brokers" }),
         identity: id.clone(),

@@ -129,12 +129,17 @@ fn topic(path: &str) -> Result<Option<String>> {
         return Ok(None);
     }
     let topic = decode(path, "the topic")?;
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if topic.len() > TOPIC_BYTES_MAX || !topic.chars().all(legal) {
+    if !is_topic_name(&topic) {
         return Err(usage("the URL's path is no name of a topic")
             .hint("names of topics have letters, digits, '.', '_' and '-'; write / in a user or password as %2F"));
     }
     Ok(Some(topic))
+}
+
+/// Whether a topic can have this name. Of others the client library asks in vain, again and again.
+pub(crate) fn is_topic_name(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= TOPIC_BYTES_MAX && name.chars().all(legal)
 }
 
 fn parse_settings(query: &str) -> Result<Vec<(String, SecretString)>> {

@@ -1,5 +1,5 @@
 //! Servers and files to try things on by hand:
-//! `cargo run -p paritas-testbed --example playground -- [logical|standby|files|bench]`
+//! `cargo run -p paritas-testbed --example playground -- [logical|standby|files|bench|kafka|kafka3]`
 //!
 //! Prints where everything is, and takes it away again on Ctrl-C.
 
@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use paritas_testbed::kafka::{self, Cluster, MirrorOptions, Topic, Twins};
 use paritas_testbed::ledger::{self, CsvOptions, ParquetOptions, Plan, TABLES};
 use paritas_testbed::postgres::{self, Install, Options, Server};
 use paritas_testbed::{Result, Scratch, bench};
@@ -19,15 +20,48 @@ async fn main() -> Result<()> {
     let what = std::env::args().nth(1).unwrap_or_else(|| "logical".into());
     let scratch = Scratch::new()?;
     println!("folder     {}", scratch.path().display());
+    if what.starts_with("kafka") {
+        return brokers(&scratch, what == "kafka3").await;
+    }
     let _servers = match what.as_str() {
         "files" => files(&scratch).map(|()| Vec::new())?,
         "standby" => standby(&scratch).await?,
         "bench" => twins(&scratch).await?,
         _ => logical(&scratch).await?,
     };
+    wait().await;
+    Ok(())
+}
+
+async fn wait() {
     println!("Ctrl-C ends it");
     // Where there are no signals to wait for, it ends at once.
     let _ended = tokio::signal::ctrl_c().await;
+}
+
+/// Two clusters with a mirror, or one of three brokers.
+async fn brokers(scratch: &Scratch, three: bool) -> Result<()> {
+    let (install, clock) = (kafka::Install::find()?, Instant::now());
+    println!("version    {}", install.version());
+    println!("tools      java -cp '{}/*' CLASS --bootstrap-server ADDRESS ...", install.libraries().display());
+    if three {
+        let cluster = Cluster::start(&install, scratch, "three", kafka::Options::default().brokers(3)).await?;
+        println!("brokers    {}   after {:.1?}", cluster.bootstrap(), clock.elapsed());
+        wait().await;
+        return Ok(());
+    }
+    let twins = Twins::start(&install, scratch, MirrorOptions::default()).await?;
+    println!("a          {}   {}", twins.source.bootstrap(), twins.source.id());
+    println!("b          {}   {}", twins.target.bootstrap(), twins.target.id());
+    println!("mirror     A->B   after {:.1?}", clock.elapsed());
+    let client = twins.source.client()?;
+    client.create(&Topic::new("orders").partitions(3)).await?;
+    let clock = Instant::now();
+    client.fill("orders", 0, BENCH_ROWS, 200).await?;
+    println!("orders     {BENCH_ROWS} records of 200 bytes, written after {:.1?}", clock.elapsed());
+    twins.mirror.wait_caught_up("orders").await?;
+    println!("A.orders   there after {:.1?}", clock.elapsed());
+    wait().await;
     Ok(())
 }
 

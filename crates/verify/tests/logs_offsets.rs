@@ -18,11 +18,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// A group: its name, what it has committed, whether it is active.
+type Grouped = (String, Known<BTreeMap<Partition, u64>>, bool);
+
 /// Logs in memory with groups.
 #[derive(Debug, Clone)]
 struct WithGroups {
     logs: MemoryLogs,
-    groups: Vec<(String, Known<BTreeMap<Partition, u64>>, bool)>,
+    groups: Vec<Grouped>,
 }
 
 #[async_trait]

@@ -58,13 +58,17 @@ fn of_check(check: &Value, lines: &mut Vec<String>) {
             let found: u64 = found.map(|one| one["records"].as_u64().expect("records")).sum();
             assert_eq!(proven.iter().sum::<u64>(), found, "the counts say something else than the list: {check}");
         }
-        "coverage" => lines.extend(array(&check["items"]).iter().map(|item| {
-            format!("coverage {} {} {}", text(&item["verdict"]), text(&item["kind"]), text(&item["what"]))
-        })),
+        "coverage" => {
+            let gaps = array(&check["items"]).iter();
+            lines.extend(gaps.map(|item| {
+                format!("coverage {} {} {}", text(&item["verdict"]), text(&item["kind"]), text(&item["what"]))
+            }));
+        }
         "offsets" => {
-            lines.extend(array(&check["groups"]).iter().filter(|group| group["verdict"] != "pass").map(|group| {
+            let told = array(&check["groups"]).iter().filter(|group| group["verdict"] != "pass");
+            lines.extend(told.map(|group| {
                 format!("offsets {} {}: {} lost", text(&group["verdict"]), text(&group["group"]), group["lost"])
-            }))
+            }));
         }
         "parity" => {
             lines.extend(array(&check["items"]).iter().map(|item| row(item, check)));

@@ -7,8 +7,8 @@ use paritas_testbed::Scratch;
 use paritas_testbed::kafka::{Client, Cluster, Install, Options, Record, Topic};
 use paritas_tests::{Run, verify};
 
-/// A time of the year 2030, so that retention leaves it alone.
-pub const NOON: i64 = 1_900_000_000_000;
+/// The time of the first record. Brokers take none from the future, so topics keep old ones.
+pub const NOON: i64 = 1_700_000_000_000;
 /// How long a cell waits for a copy that will not come.
 const SETTLE: [&str; 2] = ["--settle", "1s"];
 
@@ -22,8 +22,8 @@ impl Clusters {
     pub async fn start(scratch: &Scratch) -> Self {
         let install = Install::find().unwrap();
         let (east, west) = tokio::join!(
-            Cluster::start(&install, scratch, "matrix_east", Options::default()),
-            Cluster::start(&install, scratch, "matrix_west", Options::default()),
+            Cluster::start(&install, scratch, "matrixeast", Options::default()),
+            Cluster::start(&install, scratch, "matrixwest", Options::default()),
         );
         Self { east: east.unwrap(), west: west.unwrap() }
     }
@@ -45,6 +45,11 @@ pub fn records(count: usize, partitions: i32) -> Vec<Record> {
     (0..count).map(one).collect()
 }
 
+/// A topic that keeps records of any age.
+pub fn forever(name: &str) -> Topic {
+    Topic::new(name).set("retention.ms", "-1")
+}
+
 /// A topic and its copy.
 pub struct Mirrored<'w> {
     pub world: &'w World,
@@ -64,7 +69,7 @@ impl<'w> Mirrored<'w> {
     }
 
     fn create(&self, client: &Client, settings: &[(&str, &str)]) {
-        let topic = Topic::new(&self.topic).partitions(self.partitions);
+        let topic = forever(&self.topic).partitions(self.partitions);
         let topic = settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
         self.world.run(client.create(&topic)).unwrap();
     }

@@ -1,9 +1,9 @@
 //! Faults of how a mirror follows: what it leaves out, where it stands still, what nobody can read any more.
 
-use crate::mirror::{Clusters, Mirrored, NOON, records};
+use crate::mirror::{Clusters, Mirrored, NOON, forever, records};
 use crate::stage::World;
 use paritas_testbed::Scratch;
-use paritas_testbed::kafka::{Record, Topic};
+use paritas_testbed::kafka::Record;
 use paritas_tests::{Run, paritas, verify};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub fn bit_on_disk(world: &World) {
     world.run(async {
         for cluster in [&clusters.east, &clusters.west] {
             let client = cluster.client().unwrap();
-            client.create(&Topic::new("bits")).await.unwrap();
+            client.create(&forever("bits")).await.unwrap();
             client.produce("bits", all.clone()).await.unwrap();
         }
     });
@@ -76,7 +76,7 @@ pub fn partial(world: &World) {
     let clusters = world.clusters();
     let only = Mirrored::new(world, 1, &[]);
     let topic = format!("{}-only", only.topic);
-    world.run(only.east().create(&Topic::new(&topic))).unwrap();
+    world.run(only.east().create(&forever(&topic))).unwrap();
     let source = format!("kafka://{}/{topic}", clusters.east.bootstrap());
     let run = verify(&source, &format!("kafka://{}?policy=identity", clusters.west.bootstrap()), &["--settle", "1s"]);
     assert_eq!(run.code, 3, "{run:#?}");
@@ -99,10 +99,10 @@ pub fn stale(world: &World) {
     mirrored.fill(&old, &old).demand(0, &[], "without any fault");
     // The topic is made anew, with as many records; the copy still shows the old ones.
     let new: Vec<Record> =
-        (0..20).map(|n| Record::new(format!("new{n}"), format!("new {n}")).on(0).at(NOON + n)).collect();
+        (0..20).map(|n| Record::new(format!("new{n}"), format!("new {n}")).on(0).at(NOON + 500 + n)).collect();
     world.run(async {
         mirrored.east().delete(&mirrored.topic).await.unwrap();
-        mirrored.east().create(&Topic::new(&mirrored.topic)).await.unwrap();
+        mirrored.east().create(&forever(&mirrored.topic)).await.unwrap();
         mirrored.east().produce(&mirrored.topic, new).await.unwrap();
     });
     let run = {
@@ -151,7 +151,8 @@ pub fn split_brain(world: &World) {
     let (source, replica) = mirrored.urls("");
     let snapshot = paritas(&["snapshot", "--json", "--state", state.to_str().unwrap(), &source, &replica]);
     assert_eq!(snapshot.code, 0, "{snapshot:#?}");
-    let (here, there) = (Record::new("east", "1").on(0).at(NOON), Record::new("west", "1").on(0).at(NOON));
+    let here = Record::new("east", "sold").on(0).at(NOON + 70_000);
+    let there = Record::new("west", "bought").on(0).at(NOON + 80_000);
     mirrored.fill(&[here], &[there]);
     mirrored.demand(1, &["foreign p0 replica 20", "not_yet_mirrored in_flight p0 source 20"], "both sides take writes");
 }

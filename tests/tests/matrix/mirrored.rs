@@ -121,12 +121,15 @@ pub fn reordered(world: &World) {
     );
 }
 
+/// A fault of some records.
+type Plant = fn(&mut Vec<Record>);
+
 pub fn nothings(world: &World) {
     let mut honest = records(20, 1);
     honest[7].key = None;
     honest[8].value = None;
     honest[9].headers = vec![("a".into(), None), ("a".into(), Some(Vec::new()))];
-    let planted: [(&str, fn(&mut Vec<Record>), &str); 5] = [
+    let planted: [(&str, Plant, &str); 5] = [
         ("an empty key for none", |copy| copy[7].key = Some(Vec::new()), "altered p0 source 7 replica 7 key"),
         ("an empty value for none", |copy| copy[8].value = Some(Vec::new()), "altered p0 source 8 replica 8 value"),
         (

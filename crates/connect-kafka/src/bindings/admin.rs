@@ -10,8 +10,6 @@ use std::time::Duration;
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Request<'a> {
-    /// Who the cluster is, and what this user may do with it.
-    Cluster,
     /// Topics with the state of their partitions, and what this user may do with them.
     Topics(&'a [String]),
     /// The settings of topics.
@@ -95,14 +93,17 @@ impl Queue {
         NonNull::new(unsafe { rd::rd_kafka_queue_poll(self.queue.as_ptr(), millis(wait)) }).map(Event)
     }
 
-    /// Sends a request that the library gives up after `wait`. Its answer carries `tag`.
-    pub(crate) fn ask(&self, request: Request<'_>, wait: Duration, tag: usize) -> Result<(), Fault> {
-        let options = Options::new(&self.client, request, wait, tag)?;
+    /// Sends a request whose answer carries `tag`.
+    ///
+    /// The library must not give a request up by itself: a broker that comes back behind that would end the whole
+    /// process, because its answer has nowhere to go. So it waits for as long as it can, and whoever waits no
+    /// longer ends the client before.
+    pub(crate) fn ask(&self, request: Request<'_>, tag: usize) -> Result<(), Fault> {
+        let options = Options::new(&self.client, request, tag)?;
         let (rk, queue, options) = (self.client.rk.as_ptr(), self.queue.as_ptr(), options.0.as_ptr());
         // SAFETY: client, queue and options live; the library copies names, lists and options before it returns.
         unsafe {
             match request {
-                Request::Cluster => rd::rd_kafka_DescribeCluster(rk, options, queue),
                 Request::Groups => rd::rd_kafka_ListConsumerGroups(rk, options, queue),
                 Request::Topics(topics) => {
                     let names = Names::new(topics)?;
@@ -198,10 +199,9 @@ impl Drop for Partitions {
 struct Options(NonNull<rd::rd_kafka_AdminOptions_t>);
 
 impl Options {
-    fn new(client: &Client, request: Request<'_>, wait: Duration, tag: usize) -> Result<Self, Fault> {
+    fn new(client: &Client, request: Request<'_>, tag: usize) -> Result<Self, Fault> {
         use rd::rd_kafka_admin_op_t as Op;
         let operation = match request {
-            Request::Cluster => Op::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER,
             Request::Topics(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
             Request::Settings(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
             Request::Offsets(..) => Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
@@ -215,10 +215,10 @@ impl Options {
         let to = options.0.as_ptr();
         // SAFETY: the options live; without a buffer no message is written; the tag is never followed as a pointer.
         unsafe {
-            rd::rd_kafka_AdminOptions_set_request_timeout(to, millis(wait), ptr::null_mut(), 0);
+            rd::rd_kafka_AdminOptions_set_request_timeout(to, millis(super::REQUEST_MAX), ptr::null_mut(), 0);
             rd::rd_kafka_AdminOptions_set_opaque(to, ptr::without_provenance_mut::<c_void>(tag));
             match request {
-                Request::Cluster | Request::Topics(_) => {
+                Request::Topics(_) => {
                     accepted(rd::rd_kafka_AdminOptions_set_include_authorized_operations(to, 1))?;
                 }
                 Request::Offsets(_, spec) => {

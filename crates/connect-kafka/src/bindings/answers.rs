@@ -2,7 +2,7 @@
 
 use super::admin::Event;
 use super::{Fault, each, elements, event_error, rd, text};
-use paritas_connect::logs::{Broker, Member, Partition, PartitionState, Setting};
+use paritas_connect::logs::{Member, Partition, PartitionState, Setting};
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int};
 
@@ -28,8 +28,8 @@ pub(crate) struct Operations(u32);
 impl Operations {
     /// Reading records.
     pub(crate) const READ: u32 = rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_READ as u32;
-    /// Seeing that it is there.
-    pub(crate) const DESCRIBE: u32 = rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DESCRIBE as u32;
+    /// Changing it: what only those may do who may do everything.
+    pub(crate) const ALTER: u32 = rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_ALTER as u32;
     /// Seeing its settings.
     pub(crate) const DESCRIBE_CONFIGS: u32 =
         rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS as u32;
@@ -47,15 +47,6 @@ impl Operations {
         let mask = |mask: u32, operation: &u32| mask | 1_u32.checked_shl(*operation).unwrap_or(0);
         (!from.is_null()).then(|| Self(operations.iter().fold(0, mask)))
     }
-}
-
-/// A cluster.
-#[derive(Debug, Clone)]
-pub(crate) struct ClusterSeen {
-    pub(crate) id: Option<String>,
-    pub(crate) controller: Option<i32>,
-    pub(crate) brokers: Vec<Broker>,
-    pub(crate) operations: Option<Operations>,
 }
 
 /// A topic.
@@ -124,18 +115,6 @@ unsafe fn node_ids(nodes: *mut *const rd::rd_kafka_Node_t, count: usize) -> Vec<
     unsafe { elements(nodes, count) }.iter().filter_map(|node| unsafe { node_id(*node) }).collect()
 }
 
-/// # Safety
-/// `node` is a node that lives during this call.
-unsafe fn broker(node: *const rd::rd_kafka_Node_t) -> Broker {
-    // SAFETY: as this function demands; the name is copied.
-    unsafe {
-        let host = text(rd::rd_kafka_Node_host(node)).unwrap_or_default();
-        let port = rd::rd_kafka_Node_port(node);
-        let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        Broker { id: rd::rd_kafka_Node_id(node), address }
-    }
-}
-
 impl Event {
     /// What kept the whole request from an answer.
     fn whole(&self) -> Result<(), Fault> {
@@ -151,32 +130,11 @@ impl Event {
         }
     }
 
-    /// The answer to [`super::Request::Cluster`].
-    pub(crate) fn cluster(&self) -> Result<ClusterSeen, Fault> {
-        self.whole()?;
-        // SAFETY: everything is read from the event, which lives, and copied. A result of another kind is null, of
-        // which nothing is read.
-        unsafe {
-            let result = rd::rd_kafka_event_DescribeCluster_result(self.0.as_ptr());
-            if result.is_null() {
-                return Err(unexpected());
-            }
-            let (mut count, mut operations) = (0, 0);
-            let nodes = rd::rd_kafka_DescribeCluster_result_nodes(result, &raw mut count);
-            let allowed = rd::rd_kafka_DescribeCluster_result_authorized_operations(result, &raw mut operations);
-            Ok(ClusterSeen {
-                id: text(rd::rd_kafka_DescribeCluster_result_cluster_id(result)).filter(|id| !id.is_empty()),
-                controller: node_id(rd::rd_kafka_DescribeCluster_result_controller(result)),
-                brokers: elements(nodes, count).iter().map(|node| broker(*node)).collect(),
-                operations: Operations::read(allowed, operations),
-            })
-        }
-    }
-
     /// The answer to [`super::Request::Topics`], in the order of the question.
     pub(crate) fn topics(&self) -> Result<Vec<TopicSeen>, Fault> {
         self.whole()?;
-        // SAFETY: as in `cluster`.
+        // SAFETY: everything is read from the event, which lives, and copied. A result of another kind is null, of
+        // which nothing is read.
         unsafe {
             let result = rd::rd_kafka_event_DescribeTopics_result(self.0.as_ptr());
             if result.is_null() {
@@ -191,7 +149,7 @@ impl Event {
     /// The answer to [`super::Request::Settings`].
     pub(crate) fn settings(&self) -> Result<Vec<SettingsSeen>, Fault> {
         self.whole()?;
-        // SAFETY: as in `cluster`.
+        // SAFETY: as in `topics`.
         unsafe {
             let result = rd::rd_kafka_event_DescribeConfigs_result(self.0.as_ptr());
             if result.is_null() {
@@ -206,7 +164,7 @@ impl Event {
     /// The answer to [`super::Request::Offsets`], in the order of the question.
     pub(crate) fn offsets(&self) -> Result<Vec<OffsetSeen>, Fault> {
         self.whole()?;
-        // SAFETY: as in `cluster`.
+        // SAFETY: as in `topics`.
         unsafe {
             let result = rd::rd_kafka_event_ListOffsets_result(self.0.as_ptr());
             if result.is_null() {
@@ -222,7 +180,7 @@ impl Event {
     /// The answer to [`super::Request::Groups`].
     pub(crate) fn groups(&self) -> Result<GroupSeen, Fault> {
         self.whole()?;
-        // SAFETY: as in `cluster`.
+        // SAFETY: as in `topics`.
         unsafe {
             let result = rd::rd_kafka_event_ListConsumerGroups_result(self.0.as_ptr());
             if result.is_null() {
@@ -242,7 +200,7 @@ impl Event {
     /// The answer to [`super::Request::GroupStates`].
     pub(crate) fn group_states(&self) -> Result<Vec<GroupState>, Fault> {
         self.whole()?;
-        // SAFETY: as in `cluster`.
+        // SAFETY: as in `topics`.
         unsafe {
             let result = rd::rd_kafka_event_DescribeConsumerGroups_result(self.0.as_ptr());
             if result.is_null() {
@@ -257,7 +215,7 @@ impl Event {
     /// The answer to [`super::Request::Commits`].
     pub(crate) fn commits(&self) -> Result<CommitsSeen, Fault> {
         self.whole()?;
-        // SAFETY: as in `cluster`.
+        // SAFETY: as in `topics`.
         unsafe {
             let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(self.0.as_ptr());
             let mut count = 0;

@@ -10,9 +10,10 @@ mod answers;
 mod consume;
 
 pub(crate) use admin::{Event, Queue, Request, Spec, Wanted};
-pub(crate) use answers::{ClusterSeen, CommitsSeen, GroupState, OffsetSeen, Operations, TopicSeen};
+pub(crate) use answers::{CommitsSeen, GroupState, OffsetSeen, Operations, TopicSeen};
 pub(crate) use consume::{Feed, Message, Topic};
 
+use paritas_connect::logs::Broker;
 use rdkafka::bindings as rd;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -235,24 +236,54 @@ impl Client {
         Ok(Self { rk, ear })
     }
 
-    /// The names of all topics that may be seen. Blocks for at most `wait`.
-    pub(crate) fn topic_names(&self, wait: Duration) -> Result<Vec<String>, Fault> {
+    /// The cluster, its brokers and the names of all topics that may be seen. Blocks for at most `wait`.
+    ///
+    /// The request for this that is answered into a queue ends the whole process where a cluster has no broker for a
+    /// moment, as when all are started again.
+    pub(crate) fn overview(&self, wait: Duration) -> Result<Overview, Fault> {
         let mut metadata = ptr::null();
         // SAFETY: on success the structure is ours until it is destroyed; names in it are copied. No reference to
-        // a topic is made, because its error may be a number without a name.
+        // a topic is made, because its error may be a number without a name. The id of the cluster is ours.
         unsafe {
             let code = all_metadata(self.rk.as_ptr(), 1, ptr::null_mut(), &raw mut metadata, millis(wait));
             if code != 0 || metadata.is_null() {
                 return Err(Fault::of(code));
             }
             let (topics, count) = ((*metadata).topics, (*metadata).topic_cnt);
-            let names = each(topics.cast_const(), usize::try_from(count).unwrap_or(0))
-                .filter_map(|topic| text((*topic).topic))
-                .collect();
+            let topics = each(topics.cast_const(), usize::try_from(count).unwrap_or(0));
+            let (brokers, count) = ((*metadata).brokers, (*metadata).broker_cnt);
+            let brokers = each(brokers.cast_const(), usize::try_from(count).unwrap_or(0));
+            let broker = |at: *const rd::rd_kafka_metadata_broker| Broker {
+                id: (*at).id,
+                address: address(&text((*at).host).unwrap_or_default(), (*at).port),
+            };
+            // Both are known by now: they came with the rest.
+            let id = rd::rd_kafka_clusterid(self.rk.as_ptr(), 0);
+            let overview = Overview {
+                cluster: text(id).filter(|id| !id.is_empty()),
+                controller: Some(rd::rd_kafka_controllerid(self.rk.as_ptr(), 0)).filter(|id| *id >= 0),
+                brokers: brokers.map(broker).collect(),
+                topics: topics.filter_map(|topic| text((*topic).topic)).collect(),
+            };
+            rd::rd_kafka_mem_free(self.rk.as_ptr(), id.cast());
             rd::rd_kafka_metadata_destroy(metadata);
-            Ok(names)
+            Ok(overview)
         }
     }
+}
+
+/// A cluster at a glance.
+#[derive(Debug, Clone)]
+pub(crate) struct Overview {
+    pub(crate) cluster: Option<String>,
+    pub(crate) controller: Option<i32>,
+    pub(crate) brokers: Vec<Broker>,
+    /// Names of topics.
+    pub(crate) topics: Vec<String>,
+}
+
+fn address(host: &str, port: c_int) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 impl Drop for Client {

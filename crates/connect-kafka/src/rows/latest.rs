@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// Partitions of a topic, at most, of which the latest records can be found.
 const PARTITIONS_MAX: usize = 1 << 16;
+/// Keys that may be in several partitions, in the hope that all of them are gone.
+const SPREAD_KEYS_MAX: usize = 100_000;
 /// Offsets, at most: what a packed place has room for.
 const OFFSET_END: u64 = 1 << 47;
 
@@ -147,6 +149,16 @@ impl RecordSink for Keys<'_> {
     }
 }
 
+/// Says that a key is in two partitions.
+fn ambiguous(message: String) -> Error {
+    Error::new(FailureKind::Permanent, "data.ambiguous", message)
+        .detail("Between partitions there is no order, so it cannot be said which record of a key is the latest.")
+        .hint(
+            "this happens where partitions were added or records were sent to chosen ones; compare the records as they \
+             are, without latest=key",
+        )
+}
+
 impl Keys<'_> {
     fn put(&mut self, key: KeyHash, place: Place, partition: &Partition) -> Result<()> {
         let (known, max) = (self.latest.len(), self.terms.keys_max);
@@ -171,6 +183,9 @@ impl Keys<'_> {
                     places.insert(before.partition(), before);
                 }
                 places.insert(place.partition(), place);
+                if self.spread.len() > SPREAD_KEYS_MAX {
+                    return Err(ambiguous(format!("{} has many keys that are in several partitions", partition.log)));
+                }
             }
         }
         Ok(())
@@ -182,12 +197,7 @@ impl Keys<'_> {
                 let other = places.values().find(|place| place.partition() != live.partition()).unwrap_or(live);
                 let (live, other) = (self.shown(*live), self.shown(*other));
                 let message = format!("{live} and {other} have the same key, in two partitions");
-                return Err(Error::new(FailureKind::Permanent, "data.ambiguous", message)
-                    .detail("Between partitions there is no order, so it cannot be said which of them is the latest.")
-                    .hint(
-                        "this happens where partitions were added or records were sent to chosen ones; compare the \
-                         records as they are, without latest=key",
-                    ));
+                return Err(ambiguous(message));
             }
         }
         let mut offsets = vec![Vec::new(); self.ranges.len()];

@@ -14,7 +14,7 @@ const CALL_MAX: Duration = Duration::from_secs(60);
 pub struct Bed {
     pub cluster: Cluster,
     pub client: Client,
-    pub scratch: Scratch,
+    _scratch: Scratch,
 }
 
 /// Starts a cluster; nothing where Kafka is missing and tests may be left out.
@@ -28,7 +28,7 @@ pub async fn bed_in(scratch: Scratch, options: Options) -> Option<Bed> {
     let install = Install::unless_missing().unwrap()?;
     let cluster = Cluster::start(&install, &scratch, "k", options).await.unwrap();
     let client = cluster.client().unwrap();
-    Some(Bed { cluster, client, scratch })
+    Some(Bed { cluster, client, _scratch: scratch })
 }
 
 impl Bed {

@@ -5,6 +5,6 @@ mod asking;
 mod bed;
 mod groups;
 mod reading;
-// mod security;
-// mod traces;
+mod security;
+mod traces;
 mod trouble;

@@ -79,7 +79,7 @@ async fn records_are_handed_out_as_they_are(client: &Client, store: &KafkaStore)
     client.create(&Topic::new("odd").set("retention.ms", "-1")).await.unwrap();
     client.create(&Topic::new("stamped").set("message.timestamp.type", "LogAppendTime")).await.unwrap();
     let records = [
-        Record::default().at(0),
+        Record::default().at(7),
         Record::new("", "").at(1),
         Record::tombstone("key").at(2),
         Record::of("value").at(1_700_000_000_000),

@@ -121,7 +121,7 @@ async fn permissions_are_named_one_by_one(cluster: &Cluster) {
     // Nothing is permitted.
     let survey = store.survey(&cx()).await.unwrap();
     assert!(survey.logs.is_empty() && survey.cluster.value().is_some(), "{survey:?}");
-    assert!(survey.limits.iter().any(|limit| limit.ends_with(&grant("Describe", "--cluster"))), "{survey:?}");
+    assert!(survey.limits.iter().any(|limit| limit.ends_with(&grant("Describe", "--topic '*'"))), "{survey:?}");
     let ends = store.ends(&cx(), &orders).await.unwrap();
     assert_eq!(ends[0].why(), Some(format!("not permitted: {}", grant("Describe", "--topic orders")).as_str()));
     let settings = store.settings(&cx(), &names).await.unwrap();

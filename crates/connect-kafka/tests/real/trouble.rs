@@ -4,7 +4,7 @@ use crate::bed::{Keeping, bed, cx, offsets, range, store};
 use paritas_connect::logs::Isolation::Committed;
 use paritas_connect::logs::{Logs as _, Partition, RecordSink, Records, Want};
 use paritas_connect::{Context, Result, Store as _};
-use paritas_testbed::kafka::{Client, Listener, Options, Record, Topic};
+use paritas_testbed::kafka::{Client, Election, Listener, Options, Record, Topic};
 use paritas_testbed::ports::free_port;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -110,7 +110,7 @@ fn waiting() -> (Waiting, tokio::sync::oneshot::Receiver<()>, mpsc::Sender<()>) 
 }
 
 /// More than a client holds before anybody takes it.
-const RECORDS: u64 = 60_000;
+const RECORDS: u64 = 30_000;
 
 async fn fill(client: &Client) {
     client.create(&Topic::new("orders")).await.unwrap();
@@ -167,4 +167,48 @@ async fn a_topic_that_is_made_again_while_it_is_read_is_an_error() {
     go_on.send(()).unwrap();
     let error = within(reading).await.unwrap().unwrap_err();
     assert!(["data.changed", "log.truncated", "log.short", "dataset.missing"].contains(&error.code()), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn brokers_that_fail_one_by_one_are_seen_and_no_lost_record_is_read() {
+    let Some(mut bed) = bed(Options::default().brokers(3)).await else { return };
+    let (client, store) = (bed.client.clone(), bed.store());
+    let unclean = ("unclean.leader.election.enable", "true");
+    client.create(&Topic::new("pair").on(&[2, 3]).set(unclean.0, unclean.1)).await.unwrap();
+    client.create(&Topic::new("spread").on(&[1]).on(&[3])).await.unwrap();
+    client.fill("pair", 0, RECORDS / 3, 2_000).await.unwrap();
+    client.fill("spread", 0, 10, 10).await.unwrap();
+    let survey = store.survey(&cx()).await.unwrap();
+    assert_eq!(survey.brokers.iter().map(|broker| broker.id).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(survey.log("pair").unwrap().partitions[0].in_sync, [2, 3]);
+
+    bed.cluster.broker(3).unwrap().kill().await.unwrap();
+    client.wait_placed("pair", |placed| placed[0].in_sync == [2]).await.unwrap();
+    client.wait_placed("spread", |placed| placed[1].leader.is_none()).await.unwrap();
+    let survey = store.survey(&cx()).await.unwrap();
+    assert_eq!(survey.log("pair").unwrap().partitions[0].in_sync, [2]);
+    assert_eq!(survey.log("spread").unwrap().partitions[1].leader, None);
+    let spread = [0, 1].map(|index| Partition::new("spread", index));
+    let ends = store.ends(&cx(), &spread).await.unwrap();
+    assert_eq!((ends[0].value().is_some(), ends[1].why()), (true, Some("no broker leads spread/1")));
+    let ends = store.ends(&cx(), &spread[1..]).await.unwrap();
+    assert_eq!(ends[0].why(), Some("no broker leads spread/1"));
+    let error = store.read(&cx(), &[range("spread", 1, 0, 1, Committed)], &mut Keeping::new(1)).await.unwrap_err();
+    assert_eq!((error.code(), error.message()), ("store.unreachable", "no broker leads spread/1"));
+
+    // Broker 2 has records that broker 3 never had, and the reader is among them when 3 takes over without them.
+    client.fill("pair", RECORDS / 3, RECORDS - RECORDS / 3, 2_000).await.unwrap();
+    let (mut sink, reached, go_on) = waiting();
+    let reading = tokio::spawn(async move {
+        store.read(&cx(), &[range("pair", 0, 0, RECORDS, Committed)], &mut sink).await
+    });
+    reached.await.unwrap();
+    bed.cluster.broker(2).unwrap().kill().await.unwrap();
+    bed.cluster.start_broker(3).await.unwrap();
+    // It may have been elected already, which is an error.
+    let _ = bed.cluster.elect("pair", 0, Election::Unclean).await;
+    client.wait_placed("pair", |placed| placed[0].leader == Some(3)).await.unwrap();
+    go_on.send(()).unwrap();
+    let error = within(reading).await.unwrap().unwrap_err();
+    assert!(["log.truncated", "log.short"].contains(&error.code()), "{error:?}");
 }

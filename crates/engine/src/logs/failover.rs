@@ -300,7 +300,7 @@ fn judge(loss: Loss, objective: Option<f64>, found: &mut Findings) -> Rpo {
         other = other.saturating_add(outcome.counts.proven().saturating_sub(outcome.counts.missing));
         complete &= outcome.complete && outcome.counts.unproven == 0 && outcome.problem.is_none();
         times.take(&outcome);
-        let (check, left_out) = parity::check(&topic, &replica, outcome, began.elapsed());
+        let (check, left_out) = parity::check(&topic, &replica, &outcome, began.elapsed());
         found.not_checked.extend(left_out);
         found.checks.push(check);
     }

@@ -148,7 +148,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(folder.path()).unwrap();
         let open = || Chains::new(state.load_work(Which::Last).unwrap().0, "trading");
-        state.begin_work(Ulid::from_parts(1, 1), b"{}").unwrap();
+        state.begin_work(Ulid::from_parts(1, 1), b"{\"n\":1}").unwrap();
         let first = open();
         assert_eq!(first.finished(&what("a")), None);
         first.keep(&what("a"), 0, 0, &segments(0, 3));

@@ -99,7 +99,7 @@ impl<'a> Terms<'a> {
 }
 
 /// The check of one topic.
-pub(crate) fn check(topic: &Topic, replica: &str, outcome: Outcome, took: Duration) -> (Check, Vec<NotChecked>) {
+pub(crate) fn check(topic: &Topic, replica: &str, outcome: &Outcome, took: Duration) -> (Check, Vec<NotChecked>) {
     let problem = outcome.problem.as_ref().map(|(origin, error)| sided(*origin, problem_of(error)));
     let rows = RowCounts {
         source: outcome.source_records(),
@@ -144,7 +144,7 @@ pub(crate) fn check(topic: &Topic, replica: &str, outcome: Outcome, took: Durati
         },
         method: Some("records".to_owned()),
         pages: None,
-        log: Some(log(topic, &outcome)),
+        log: Some(log(topic, outcome)),
         seconds: took.as_secs_f64(),
         notes,
         problem,

@@ -188,47 +188,53 @@ async fn made(
     let before = Snapshot::newest(keeper.state(), asked.link);
     let mut chains = before.as_ref().map(|(_, old)| old.chains(&|log| shows.id(log))).unwrap_or_default();
     let topics = topics(&shows, seen.as_ref(), asked, &mut chains);
-    let (mut snapshot, mut not_checked) = (
-        Snapshot {
-            version: SNAPSHOT_VERSION,
-            taken_at,
-            cluster: shows.survey.cluster.value().cloned(),
-            naming: seen.map(|seen| seen.policy),
-            logs: Vec::new(),
-            groups: kept_groups(&groups, asked.options),
-        },
-        Vec::new(),
-    );
+    let mut snapshot = Snapshot {
+        version: SNAPSHOT_VERSION,
+        taken_at,
+        cluster: shows.survey.cluster.value().cloned(),
+        naming: seen.map(|seen| seen.policy),
+        logs: Vec::new(),
+        groups: kept_groups(&groups, asked.options),
+    };
     let mut whole = groups.iter().all(|group| group.offsets.value().is_some());
+    let mut not_checked = Vec::new();
     let read = if asked.content { logs::snapshot(&terms.request(both, &topics), TRAIL).await } else { Vec::new() };
     let mut read = read.into_iter();
     for topic in &topics {
-        let (outcome, chains) = read.next().unwrap_or_default();
-        check.records_read += outcome
-            .partitions
-            .iter()
-            .filter_map(|w| w.source_read.as_ref())
-            .map(|r| r.records - r.stored.min(r.records))
-            .sum::<u64>();
-        for window in &outcome.partitions {
-            if let Some((origin, error)) = &window.problem {
-                whole = false;
-                let why = sided(*origin, problem_of(error)).message;
-                not_checked.push(NotChecked { what: format!("content of {}", window.source), why });
-            }
-        }
-        if let Some((origin, error)) = &outcome.problem {
-            whole = false;
-            let why = sided(*origin, problem_of(error)).message;
-            not_checked.push(NotChecked { what: format!("content of {}", topic.name), why });
-        }
+        // What an earlier snapshot says of the content is still true, as far as it went.
+        let stored = || topic.facing.iter().map(|facing| facing.stored.clone()).collect();
+        let (outcome, chains) = read.next().unwrap_or_else(|| (logs::Outcome::default(), stored()));
+        let reads = outcome.partitions.iter().filter_map(|window| window.source_read.as_ref());
+        check.records_read += reads.map(|read| read.records.saturating_sub(read.stored)).sum::<u64>();
+        let problems = unread(topic, &outcome);
+        whole &= problems.is_empty();
+        not_checked.extend(problems);
         snapshot.logs.push(kept(topic, &shows, chains));
     }
-    let json = serde_json::to_vec(&snapshot).unwrap_or_default();
     (check.partitions, check.records, check.groups) = snapshot.sizes();
-    (check.logs, check.bytes) = (snapshot.logs.len() as u64, json.len() as u64);
+    check.logs = snapshot.logs.len() as u64;
     check.after = before.filter(|_| asked.content).map(|(id, _)| id.to_string());
-    match keeper.state().map(|state| state.save_snapshot(asked.link, keeper.id(), &json)) {
+    keep(&mut check, &snapshot, asked.link, keeper, whole);
+    Ok((check, not_checked))
+}
+
+/// What of a topic could not be read.
+fn unread(topic: &Topic, outcome: &logs::Outcome) -> Vec<NotChecked> {
+    let windows =
+        outcome.partitions.iter().filter_map(|window| Some((window.source.to_string(), window.problem.as_ref()?)));
+    let whole = outcome.problem.as_ref().map(|problem| (topic.name.clone(), problem));
+    let left_out = |(what, (origin, error)): (String, &(Origin, paritas_connect::Error))| {
+        let why = sided(*origin, problem_of(error)).message;
+        NotChecked { what: format!("content of {what}"), why }
+    };
+    windows.chain(whole).map(left_out).collect()
+}
+
+/// Keeps a snapshot; what keeps it from being kept is part of the check.
+fn keep(check: &mut SnapshotCheck, snapshot: &Snapshot, link: &str, keeper: &Keeper, whole: bool) {
+    let json = serde_json::to_vec(snapshot).unwrap_or_default();
+    check.bytes = json.len() as u64;
+    match keeper.state().map(|state| state.save_snapshot(link, keeper.id(), &json)) {
         Some(Ok(_)) => {
             check.snapshot = Some(keeper.id().to_string());
             check.verdict = if whole { Verdict::Pass } else { Verdict::Unknown };
@@ -242,7 +248,6 @@ async fn made(
         }
         None => {}
     }
-    Ok((check, not_checked))
 }
 
 /// The logs of the source that belong to the link. Their own partitions stand in for those of the replica, which is

@@ -148,7 +148,7 @@ async fn content(
     let outcomes = logs::parity(&terms.request(both, &topics)).await;
     let took = began.elapsed();
     for ((topic, one), outcome) in topics.iter().zip(&mirrored).zip(outcomes) {
-        let (check, left_out) = parity::check(topic, &one.replica, outcome, took);
+        let (check, left_out) = parity::check(topic, &one.replica, &outcome, took);
         link.checks.push(check);
         link.not_checked.extend(left_out);
     }

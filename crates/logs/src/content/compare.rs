@@ -34,7 +34,7 @@ impl Comparison {
 /// Lays two chains beside each other. They must have been made with the same terms.
 pub fn compare(source: &Chain, replica: &Chain, lie: Lie) -> Comparison {
     let names = |chain: &Chain| chain.all().map(|segment| segment.ordered).collect::<Vec<Id>>();
-    let Alignment { runs, ambiguous } = align(&names(source), &names(replica), lie);
+    let Alignment { runs, ambiguous, .. } = align(&names(source), &names(replica), lie);
     let mut gaps = Vec::new();
     let (mut s, mut r) = (0, 0);
     let ends = Run { source: source.len(), replica: replica.len(), len: 0 };

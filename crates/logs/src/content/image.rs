@@ -173,6 +173,12 @@ impl Namer {
         }
     }
 
+    /// Appends a record whose name is wanted, and that of its key.
+    pub fn push_keyed(&self, content: &Content<'_>, images: &mut Images) {
+        self.push(content, images);
+        images.parts.push_with(|image| content.write_part(Part::Key, image));
+    }
+
     /// Names all records.
     pub fn name(&self, images: &Images, names: &mut Names) {
         self.records.hash(&images.records, &mut names.records);
@@ -209,6 +215,11 @@ impl Images {
 }
 
 impl Names {
+    /// The name of the key of one record, where those were asked for of all.
+    pub fn key(&self, record: usize) -> Option<Id> {
+        self.parts.get(record).map(Id::of)
+    }
+
     /// Names of the records.
     pub fn ids(&self) -> impl Iterator<Item = Id> {
         self.records.iter().map(Id::of)

@@ -8,6 +8,7 @@ mod explain;
 mod finding;
 mod id;
 mod image;
+pub mod latest;
 mod plan;
 mod policy;
 mod record;

@@ -4,7 +4,7 @@
 //! twice or elsewhere, and the middle of many segments that face few.
 
 use super::explain::{Neighbours, Spot, Whole};
-use super::{Between, Chain, Comparison, Gap, Id, Lie, Of, SEGMENT_RECORDS_MAX, Segment, Span};
+use super::{Between, Chain, Comparison, Gap, Id, Lie, Of, SEGMENT_RECORDS_MAX, Segment, Span, Timestamps};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -105,7 +105,11 @@ impl<'a> Beside<'a> {
     /// middle.
     pub fn is_doubtful(&self) -> bool {
         let cut = self.lie.source_cut || self.lie.replica_cut;
-        self.comparison.ambiguous || cut && !self.comparison.is_equal() && self.source.repeats()
+        // With their times, whole stretches of records repeat on the replica only when they were copied again.
+        let repeats = |chain: &Chain| chain.repeats();
+        let timeless = self.source.terms.timestamps == Timestamps::Ignore;
+        let cut = cut && !self.comparison.is_equal();
+        self.comparison.ambiguous || cut && (repeats(self.source) || timeless && repeats(self.replica))
     }
 
     fn chain(&self, of: Of) -> &'a Chain {
@@ -171,6 +175,9 @@ impl<'a> Beside<'a> {
     }
 
     /// What to read of a gap. The segment of the source that holds `fence` is read in any case.
+    ///
+    /// The segments behind, which both sides have, are read as well: a run that was copied again begins anywhere, and
+    /// which of the two is the copy shows only in what follows.
     pub fn plan(&self, gap: &Gap, fence: u64) -> Plan {
         let neighbours = |source: Option<usize>, replica: Option<usize>, last: bool| {
             let spot = |of: Of, index: usize| {
@@ -181,14 +188,24 @@ impl<'a> Beside<'a> {
             Some(Neighbours { source: spot(Of::Source, source?)?, replica: spot(Of::Replica, replica?)? })
         };
         let before = neighbours(gap.source.start.checked_sub(1), gap.replica.start.checked_sub(1), true);
-        let behind = neighbours(Some(gap.source.end), Some(gap.replica.end), false);
+        let meets_behind = gap.source.end < self.source.len() && gap.replica.end < self.replica.len();
         let begins = before.is_none();
         let lie = Lie {
             source_cut: begins && self.lie.source_cut,
             replica_cut: begins && self.lie.replica_cut,
-            meets_behind: behind.is_some(),
+            meets_behind,
         };
-        let (kept, copied) = self.unexplained(gap);
+        let (mut kept, copied) = self.unexplained(gap);
+        let mut gap = gap.clone();
+        if meets_behind {
+            match kept.last_mut() {
+                Some(last) if last.end == gap.replica.end => last.end += 1,
+                _ => kept.push(gap.replica.end..gap.replica.end + 1),
+            }
+            gap.source.end += 1;
+            gap.replica.end += 1;
+        }
+        let behind = neighbours(Some(gap.source.end), Some(gap.replica.end), false).filter(|_| meets_behind);
         let source = self.source.records_of(&gap.source);
         let replica: u64 = kept.iter().map(|segments| self.replica.records_of(segments)).sum();
         let mut plan = Plan {

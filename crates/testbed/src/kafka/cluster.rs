@@ -79,6 +79,10 @@ impl Cluster {
         &self.common.cluster
     }
 
+    pub(super) fn first_user(&self) -> Option<(&str, &str)> {
+        self.common.options.first_user()
+    }
+
     /// The installation that it runs.
     #[must_use]
     pub fn install(&self) -> &Install {

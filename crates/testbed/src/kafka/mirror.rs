@@ -39,7 +39,7 @@ impl Mirror {
     /// [`Error::Program`] with the end of the log when it ends, [`Error::TimedOut`].
     pub async fn start(from: &Cluster, to: &Cluster, options: MirrorOptions) -> Result<Self> {
         let scratch = to.scratch().clone();
-        let name = format!("mirror-{}-{}", from.name(), to.name());
+        let name = format!("mirror-{}-{}-{}", from.name(), to.name(), options.alias());
         let (properties, log) =
             (scratch.path().join(format!("{name}.properties")), scratch.path().join(format!("{name}.log")));
         let text = options.file(&from.bootstrap(), &to.bootstrap());

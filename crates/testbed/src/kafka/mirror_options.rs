@@ -49,7 +49,8 @@ impl Default for MirrorOptions {
 }
 
 impl MirrorOptions {
-    /// What the mirror calls the clusters; `A` and `B` otherwise.
+    /// What the mirror calls the clusters; `A` and `B` otherwise. Mirrors with different aliases do not know of each
+    /// other, also between the same clusters: give each its topics.
     #[must_use]
     pub fn aliases(mut self, source: &str, target: &str) -> Self {
         (self.source, self.target) = (source.to_owned(), target.to_owned());
@@ -142,6 +143,11 @@ impl MirrorOptions {
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.properties.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// What it calls the source.
+    pub(super) fn alias(&self) -> &str {
+        &self.source
     }
 
     pub(super) fn heap(&self) -> u32 {

@@ -74,7 +74,7 @@ impl Listener {
         }
     }
 
-    fn has_sasl(self) -> bool {
+    pub(super) fn has_sasl(self) -> bool {
         matches!(self, Self::Sasl | Self::SaslTls)
     }
 }
@@ -149,6 +149,10 @@ impl Options {
     pub fn route(mut self, port: u16, advertised: &str) -> Self {
         self.routes.push(Route { port, advertised: advertised.to_owned() });
         self
+    }
+
+    pub(super) fn first_user(&self) -> Option<(&str, &str)> {
+        self.users.first().map(|(name, password)| (name.as_str(), password.as_str()))
     }
 
     pub(super) fn count(&self) -> u32 {

@@ -239,5 +239,7 @@ fn finish(writer: &Writer) -> KafkaResult<Outcome> {
     writer.flush(FLUSH_LIMIT)?;
     let mut outcome = writer.context().outcome.lock().unwrap_or_else(PoisonError::into_inner);
     let mut outcome = std::mem::take(&mut *outcome);
-    outcome.error.take().map_or(Ok(outcome), Err)
+    let Some(error) = outcome.error.take() else { return Ok(outcome) };
+    // After an error of the producer as a whole, its records only say that they were dropped.
+    Err(writer.client().fatal_error().map_or(error, |(code, _)| KafkaError::MessageProduction(code)))
 }

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 
 use super::client::{CHANGE_LIMIT, Client, Isolation, blocking, one};
 use super::record::Stored;
@@ -32,9 +33,12 @@ impl Client {
                         deadline = Instant::now() + CHANGE_LIMIT;
                     }
                     Some(Err(KafkaError::PartitionEOF(_))) => return Ok(records),
+                    // The library wants a group, which is of no use here, and asks for it.
+                    Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::GroupAuthorizationFailed))) => {}
                     Some(Err(error)) if !is_passing(&error) => return Err(error),
                     _ if Instant::now() >= deadline => return timed_out(),
-                    _ => {}
+                    // The library waits in silence for a topic that it may not see.
+                    _ => check(&consumer, &topic)?,
                 }
             }
         })
@@ -52,6 +56,13 @@ impl Client {
         }
         Ok(all)
     }
+}
+
+/// What the brokers say about a topic, where they answer.
+fn check(consumer: &BaseConsumer, topic: &str) -> KafkaResult<()> {
+    let Ok(metadata) = consumer.fetch_metadata(Some(topic), POLL_WAIT) else { return Ok(()) };
+    let error = metadata.topics().iter().find_map(MetadataTopic::error);
+    error.map_or(Ok(()), |code| Err(KafkaError::MetadataFetch(code.into())))
 }
 
 /// Whether the library goes on by itself after this error.

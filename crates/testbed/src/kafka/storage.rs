@@ -15,9 +15,12 @@ const META: &str = "meta.properties";
 /// The first records of the cluster's metadata: features, users.
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
 
-/// Formatted folders by libraries and further arguments. Nothing in the records depends on the node or the cluster, so
+/// First records of folders that were formatted alike. Nothing in the records depends on the node or the cluster, so
 /// one run of the tool is enough for all servers of a test binary.
-static FORMATTED: Mutex<BTreeMap<(PathBuf, Vec<String>), Vec<u8>>> = Mutex::const_new(BTreeMap::new());
+static FORMATTED: Mutex<BTreeMap<Like, Vec<u8>>> = Mutex::const_new(BTreeMap::new());
+
+/// Libraries and further arguments.
+type Like = (PathBuf, Vec<String>);
 
 /// The data folder of a node that is to be made.
 pub(super) struct Folder<'a> {

@@ -2,7 +2,7 @@
 
 use super::extend::again;
 use super::pair::{Log, Pair};
-use super::reading::{Hashed, Job, Take, read};
+use super::reading::{Detail, Hashed, Job, Take, read};
 use super::request::Request;
 use super::side::LogSide;
 use paritas_connect::Result;
@@ -57,7 +57,7 @@ fn take<T>(pairs: &mut [Pair<'_>], answers: Result<Vec<Result<T>>>, mut give: im
 }
 
 impl Log {
-    fn found(&mut self, ends: Result<Ends>) {
+    pub(super) fn found(&mut self, ends: Result<Ends>) {
         match ends {
             Ok(ends) => {
                 self.start = ends.start;
@@ -113,7 +113,7 @@ impl Take for Again {
 
 /// Which chains end with a segment that the log still has. Where that cannot be said the chain is not gone on with;
 /// what is the matter will be seen when the log is read.
-async fn still_there(side: &LogSide, chains: &[(&mut Log, Chain)]) -> Vec<bool> {
+pub(super) async fn still_there(side: &LogSide, chains: &[(&mut Log, Chain)]) -> Vec<bool> {
     let last = |chain: &Chain| chain.segments.last().copied();
     let mut jobs = Vec::new();
     let mut again = Again { builders: Vec::new(), namers: Vec::new() };
@@ -129,7 +129,7 @@ async fn still_there(side: &LogSide, chains: &[(&mut Log, Chain)]) -> Vec<bool> 
         again.builders.push(Builder::new(chain.terms.clone(), segment.first, 0));
         again.namers.push(Arc::clone(&log.namer));
     }
-    let Ok(done) = read(side, &jobs, false, again, &mut || {}).await else { return vec![false; chains.len()] };
+    let Ok(done) = read(side, &jobs, Detail::Record, again, &mut || {}).await else { return vec![false; chains.len()] };
     if done.result.is_err() {
         return vec![false; chains.len()];
     }

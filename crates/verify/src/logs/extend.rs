@@ -2,7 +2,7 @@
 
 use super::ledger::ChainOf;
 use super::pair::Log;
-use super::reading::{Done, Hashed, Job, Take, read};
+use super::reading::{Detail, Done, Hashed, Job, Take, read};
 use super::request::Request;
 use super::side::LogSide;
 use futures_util::StreamExt as _;
@@ -141,7 +141,7 @@ async fn read_group(request: &Request<'_>, side: &LogSide, part: &mut [&mut Log]
         finished: request.ledger.is_some().then_some(sender),
     };
     let mut keeper = Keeper::new(request, finished, &open, &chains.builders);
-    let done = read(side, &jobs, false, chains, &mut || keeper.take(KEPT_TOGETHER)).await;
+    let done = read(side, &jobs, Detail::Record, chains, &mut || keeper.take(KEPT_TOGETHER)).await;
     let Done { taken, result, .. } = done?;
     keeper.take(1);
     let kept = keeper.kept;

@@ -95,14 +95,14 @@ async fn ahead(
     let cx = &side.cx;
     // Without them ages have no lower end, and nothing else is missing.
     let Ok(reads) = cx.bound(side.logs.read(cx, &ranges, &mut firsts)).await else { return BTreeMap::new() };
-    let seen = behind.iter().zip(&ranges).zip(&firsts.found).zip(&reads);
-    let one = |(((place, range), first), read): (((&(Partition, u64), &Range), &Option<Found>), _)| {
-        let read: &paritas_connect::logs::RangeRead = read;
+    let seen = behind.iter().zip(&ranges).zip(firsts.found.iter().zip(&reads));
+    seen.map(|((place, range), (first, read))| {
         // What lies behind the first record was not looked at.
         let to = first.map_or(read.next.min(range.to), |first| first.offset.saturating_add(1));
-        (place.clone(), Ahead { isolation: range.isolation, to, first: *first, records: u64::from(first.is_some()) })
-    };
-    seen.map(one).collect()
+        let records = u64::from(first.is_some());
+        (place.clone(), Ahead { isolation: range.isolation, to, first: *first, records })
+    })
+    .collect()
 }
 
 /// The first record of each range.

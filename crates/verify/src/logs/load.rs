@@ -2,7 +2,7 @@
 
 use super::extend::again;
 use super::pair::{Log, contradiction};
-use super::reading::{Hashed, Job, Take, read};
+use super::reading::{Detail, Hashed, Job, Take, read};
 use super::request::Request;
 use super::side::LogSide;
 use crate::rows::Origin;
@@ -100,7 +100,7 @@ async fn read_part(side: &LogSide, part: &[Asked<'_>]) -> Result<Vec<Result<Vec<
         }
     }
     let keep = Keep(vec![Vec::new(); jobs.len()]);
-    let done = read(side, &jobs, true, keep, &mut || {}).await?;
+    let done = read(side, &jobs, Detail::Parts, keep, &mut || {}).await?;
     done.result?;
     let mut records = done.taken.0.into_iter();
     let mut result = Vec::with_capacity(part.len());

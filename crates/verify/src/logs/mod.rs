@@ -9,6 +9,7 @@
 //! not compared.
 
 mod begin;
+mod compacted;
 mod continuity;
 mod explain;
 mod extend;
@@ -27,6 +28,7 @@ mod request;
 mod settle;
 mod show;
 mod side;
+mod stored;
 mod windows;
 
 pub use continuity::{ContinuityAsk, Counted, continuity};
@@ -60,6 +62,12 @@ pub async fn parity(request: &Request<'_>) -> Vec<Outcome> {
     (request.watch)(Phase::Explaining);
     let mut outcomes = Vec::with_capacity(request.topics.len());
     for (index, topic) in request.topics.iter().enumerate() {
+        if topic.policy.compacted {
+            let mut outcome = compacted::compare(request, topic).await;
+            show::show(request, topic, &mut outcome.findings).await;
+            outcomes.push(outcome);
+            continue;
+        }
         let from = pairs.partition_point(|pair| pair.topic < index);
         let to = pairs.partition_point(|pair| pair.topic <= index);
         let own = pairs.get_mut(from..to).unwrap_or_default();
@@ -92,12 +100,11 @@ async fn explained(request: &Request<'_>, topic: &Topic, pairs: &mut [Pair<'_>])
 /// Compares the chains that are stored of a source with what the replica holds now: the source is gone, and not
 /// asked. Facing partitions without a stored chain are listed under what is not checked.
 pub async fn against(request: &Request<'_>) -> Vec<Outcome> {
-    request.topics.iter().map(|_| Outcome::default()).collect()
+    stored::against(request).await
 }
 
 /// Reads partitions of the source into chains that can be stored, with the last `trail` records one by one. Goes on
 /// with chains stored earlier where there are any and they are still true.
 pub async fn snapshot(request: &Request<'_>, trail: usize) -> Vec<(Outcome, Vec<Option<Chain>>)> {
-    let _ = trail;
-    request.topics.iter().map(|topic| (Outcome::default(), vec![None; topic.facing.len()])).collect()
+    stored::take(request, trail).await
 }

@@ -45,7 +45,13 @@ pub(super) struct Log {
 }
 
 impl Log {
-    fn new(of: Of, partition: &Partition, log_id: Option<String>, terms: &Terms, namer: &Arc<Namer>) -> Self {
+    pub(super) fn new(
+        of: Of,
+        partition: &Partition,
+        log_id: Option<String>,
+        terms: &Terms,
+        namer: &Arc<Namer>,
+    ) -> Self {
         let what = ChainOf { of, partition: partition.clone(), log_id, terms: terms.clone() };
         let namer = Arc::clone(namer);
         Self { what, namer, builder: None, start: 0, stable: 0, end: 0, kept: 0, problem: None }

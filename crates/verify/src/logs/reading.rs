@@ -38,6 +38,17 @@ pub(super) trait Take: Send + 'static {
     fn take(&mut self, range: usize, record: &Hashed);
 }
 
+/// Which names of a record are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Its own.
+    Record,
+    /// Its own and that of its key.
+    Keyed,
+    /// Its own and those of all parts.
+    Parts,
+}
+
 /// A range to read and how its records are named.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
@@ -58,18 +69,18 @@ pub(super) struct Done<T> {
 pub(super) async fn read<T: Take>(
     side: &LogSide,
     jobs: &[Job],
-    with_parts: bool,
+    detail: Detail,
     taken: T,
     between: &mut (dyn FnMut() + Send),
 ) -> std::result::Result<Done<T>, Error> {
     let (sender, blocks) = sync_channel(BLOCKS_WAITING_MAX);
     let (back, recycled) = sync_channel(BLOCKS_WAITING_MAX + 2);
-    let hashing = tokio::task::spawn_blocking(move || hash(&blocks, &back, taken));
+    let hashing = tokio::task::spawn_blocking(move || hash(&blocks, &back, detail, taken));
     let progress = |job: &Job| RangeRead { next: job.range.from, ..RangeRead::default() };
     let mut feeder = Feeder {
         side,
         jobs,
-        with_parts,
+        detail,
         read: jobs.iter().map(progress).collect(),
         enough: vec![false; jobs.len()],
         chosen: Vec::new(),
@@ -126,7 +137,7 @@ struct Block {
 struct Feeder<'a> {
     side: &'a LogSide,
     jobs: &'a [Job],
-    with_parts: bool,
+    detail: Detail,
     read: Vec<RangeRead>,
     enough: Vec<bool>,
     /// Which of the jobs are being read.
@@ -209,12 +220,12 @@ impl Feeder<'_> {
         read.next = record.offset.saturating_add(1);
         read.records += 1;
         read.bytes = read.bytes.saturating_add(bytes);
-        let with_parts = self.with_parts;
+        let detail = self.detail;
         let block = self.block(&job.namer)?;
-        if with_parts {
-            job.namer.push_parts(&content, &mut block.images);
-        } else {
-            job.namer.push(&content, &mut block.images);
+        match detail {
+            Detail::Record => job.namer.push(&content, &mut block.images),
+            Detail::Keyed => job.namer.push_keyed(&content, &mut block.images),
+            Detail::Parts => job.namer.push_parts(&content, &mut block.images),
         }
         block.records.push(Hashed {
             offset: record.offset,
@@ -261,14 +272,18 @@ impl RecordSink for Feeder<'_> {
 }
 
 /// Names the records of blocks until there are no more.
-fn hash<T: Take>(blocks: &Receiver<Block>, back: &SyncSender<Block>, mut taken: T) -> T {
+fn hash<T: Take>(blocks: &Receiver<Block>, back: &SyncSender<Block>, detail: Detail, mut taken: T) -> T {
     let mut names = Names::default();
     while let Ok(mut block) = blocks.recv() {
         block.namer.name(&block.images, &mut names);
         let ranges = block.runs.iter().flat_map(|(range, count)| std::iter::repeat_n(*range, *count));
         for (index, ((record, id), range)) in block.records.iter_mut().zip(names.ids()).zip(ranges).enumerate() {
             record.id = id;
-            record.parts = names.parts(index).unwrap_or_default();
+            record.parts = match detail {
+                Detail::Record => Parts::default(),
+                Detail::Keyed => Parts { key: names.key(index).unwrap_or_default(), ..Parts::default() },
+                Detail::Parts => names.parts(index).unwrap_or_default(),
+            };
             taken.take(range, record);
         }
         block.images.clear();

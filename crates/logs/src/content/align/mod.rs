@@ -45,7 +45,8 @@ impl Lie {
     /// Between two items that both have.
     pub const BETWEEN: Self = Self { source_cut: false, replica_cut: false, meets_behind: true };
 
-    fn begins_open(self) -> bool {
+    /// Whether the sequences need not meet at their starts.
+    pub(crate) fn begins_open(self) -> bool {
         self.source_cut || self.replica_cut
     }
 }
@@ -67,18 +68,23 @@ pub struct Alignment {
     /// Something is left over that a faithful copy would not have, and yet the replica may be one: the sequences begin
     /// in the middle, and records repeat in such a way that those that are alike need not be the same.
     pub ambiguous: bool,
+    /// The replica is a faithful copy, as far as both sides still have it.
+    pub faithful: bool,
 }
 
 /// Lays two sequences beside each other. Where items repeat, the later ones are left over, unless the sequences begin
 /// in the middle: then those at the beginning are, which may face what is gone.
 pub fn align(source: &[Id], replica: &[Id], lie: Lie) -> Alignment {
     let runs = Aligner::new(source, replica).run(lie.begins_open());
-    let mut aligned = Alignment { runs, ambiguous: false };
+    let mut aligned = Alignment { runs, ..Alignment::default() };
     if lie.begins_open() && !lie.meets_behind {
         let matched: usize = aligned.runs.iter().map(|run| run.len).sum();
         match overlap::faithful(source, replica, lie) {
             // What a faithful copy would look like wins, where it explains about as much.
-            Some(run) if run.len >= matched.div_ceil(2) => aligned.runs = vec![run],
+            Some(run) if run.len >= matched.div_ceil(2) => {
+                aligned.runs = vec![run];
+                aligned.faithful = true;
+            }
             found => aligned.ambiguous = found.is_some(),
         }
     }

@@ -227,7 +227,8 @@ impl Explainer {
         };
         let mut pieces = std::mem::take(&mut self.pieces);
         for piece in &mut pieces {
-            let doubt = self.facts.get(piece.partition).is_some_and(|facts| facts.doubt.is_some());
+            let doubtful = |partition: usize| self.facts.get(partition).is_some_and(|facts| facts.doubt.is_some());
+            let doubt = doubtful(piece.partition) || piece.found_in.is_some_and(doubtful);
             if doubt && piece.class.is_violation() {
                 piece.proof = Proof::Unproven;
             }

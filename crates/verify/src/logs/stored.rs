@@ -1,0 +1,316 @@
+//! Chains of a source that outlive it: taken while it is there, and held against the replica when it is gone.
+
+use super::begin::still_there;
+use super::extend::{again, extend};
+use super::outcome::{Outcome, Read, Window};
+use super::pair::Log;
+use super::reading::{Detail, Hashed, Job, Take, read};
+use super::request::{Facing, Request, Topic};
+use crate::rows::Origin;
+use paritas_connect::logs::{Isolation, Partition, Range};
+use paritas_connect::{Error, FailureKind, Result};
+use paritas_logs::content::{Builder, Chain, Class, Finding, Id, Lie, Namer, Of, Span, Step, Terms, compare};
+use paritas_model::{Proof, Verdict};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Reads the source's partitions into chains, going on with stored ones that are still true.
+pub(super) async fn take(request: &Request<'_>, trail: usize) -> Vec<(Outcome, Vec<Option<Chain>>)> {
+    let mut logs: Vec<Log> = Vec::new();
+    let mut stored: Vec<Option<Chain>> = Vec::new();
+    for topic in request.topics {
+        let namer = Arc::new(Namer::new(request.key, &topic.name, topic.policy.timestamps));
+        let terms = Terms::new(request.key, &topic.name, topic.policy.timestamps);
+        for facing in &topic.facing {
+            logs.push(Log::new(Of::Source, &facing.source, facing.source_id.clone(), &terms, &namer));
+            stored.push(facing.stored.clone().filter(|chain| chain.terms == terms));
+        }
+    }
+    let names: Vec<Partition> = logs.iter().map(|log| log.partition().clone()).collect();
+    match request.source.ends(&names).await {
+        Ok(ends) => logs.iter_mut().zip(ends).for_each(|(log, ends)| log.found(ends)),
+        Err(error) => logs.iter_mut().for_each(|log| log.problem = Some(again(&error))),
+    }
+    let reused = go_on(request, &mut logs, stored, trail).await;
+    extend(request, request.source, logs.iter_mut().collect()).await;
+    let mut rest = logs.into_iter().zip(reused);
+    let mut taken = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let mut outcome = Outcome { complete: true, ..Outcome::default() };
+        let mut chains = Vec::with_capacity(topic.facing.len());
+        for (facing, (log, reused)) in topic.facing.iter().zip(rest.by_ref()) {
+            let (window, chain) = finished(facing, log, reused);
+            outcome.complete &= window.problem.is_none();
+            outcome.partitions.push(window);
+            chains.push(chain);
+        }
+        taken.push((outcome, chains));
+    }
+    taken
+}
+
+/// Begins every chain where a stored one ends, if that is still true; says how many records need not be read again.
+async fn go_on(request: &Request<'_>, logs: &mut [Log], stored: Vec<Option<Chain>>, trail: usize) -> Vec<u64> {
+    let mut reused = vec![0; logs.len()];
+    let mut found: Vec<(usize, &mut Log, Chain)> = Vec::new();
+    for (at, (log, stored)) in logs.iter_mut().zip(stored).enumerate() {
+        if log.problem.is_some() {
+            continue;
+        }
+        log.builder = Some(Builder::new(log.what.terms.clone(), log.start, trail));
+        let whole = stored.filter(|chain| chain.next <= log.stable && chain.from <= log.stable);
+        if let Some(chain) =
+            whole.map(|chain| chain.without_before(log.start)).filter(|chain| !chain.segments.is_empty())
+        {
+            found.push((at, log, chain));
+        }
+    }
+    for group in found.chunks_mut(request.partitions_at_once.max(1)) {
+        let asked: Vec<(&mut Log, Chain)> =
+            group.iter_mut().map(|(_, log, chain)| (&mut **log, chain.clone())).collect();
+        let still = still_there(request.source, &asked).await;
+        for ((at, log, chain), still) in group.iter_mut().zip(still) {
+            if still {
+                let kept: u64 = chain.segments.iter().map(|segment| segment.records).sum();
+                if let Some(slot) = reused.get_mut(*at) {
+                    *slot = kept;
+                }
+                log.builder = Some(Builder::resume(chain.clone(), trail));
+            }
+        }
+    }
+    reused
+}
+
+fn finished(facing: &Facing, mut log: Log, reused: u64) -> (Window, Option<Chain>) {
+    let mut window = Window::new(facing.source.clone(), facing.replica.clone());
+    let chain = log.builder.take().map(|builder| builder.finish(&log.namer));
+    window.problem = log.problem.take().map(|error| (Origin::Source, error));
+    let chain = chain.filter(|_| window.problem.is_none());
+    if let Some(chain) = &chain {
+        window.source_read = Some(Read { stored: reused.min(chain.records()), ..of(chain) });
+        window.fence = Some(chain.next);
+        window.verdict = Verdict::Pass;
+    }
+    (window, chain)
+}
+
+fn of(chain: &Chain) -> Read {
+    let (offsets, times) = (chain.from..chain.next, chain.times());
+    Read { offsets, records: chain.records(), bytes: chain.bytes(), times, stored: 0 }
+}
+
+/// Holds stored chains against what the replica has now.
+pub(super) async fn against(request: &Request<'_>) -> Vec<Outcome> {
+    let mut outcomes = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        outcomes.push(against_topic(request, topic).await);
+    }
+    outcomes
+}
+
+async fn against_topic(request: &Request<'_>, topic: &Topic) -> Outcome {
+    let mut outcome = Outcome { complete: true, ..Outcome::default() };
+    if topic.policy.compacted {
+        outcome.complete = false;
+        outcome
+            .not_checked
+            .push("a compacted topic is not compared with a snapshot: records of it may be gone".to_owned());
+        return outcome;
+    }
+    let terms = Terms::new(request.key, &topic.name, topic.policy.timestamps);
+    let namer = Arc::new(Namer::new(request.key, &topic.name, topic.policy.timestamps));
+    let kept: Vec<(&Facing, &Chain)> =
+        topic.facing.iter().filter_map(|facing| Some((facing, facing.stored.as_ref()?))).collect();
+    for facing in topic.facing.iter().filter(|facing| facing.stored.is_none()) {
+        outcome.complete = false;
+        outcome.not_checked.push(format!("{}: the snapshot holds no content of it", facing.source));
+    }
+    for group in kept.chunks(request.partitions_at_once.max(1)) {
+        let (same, other): (Vec<_>, Vec<_>) = group.iter().copied().partition(|(_, chain)| chain.terms == terms);
+        for (facing, _) in other {
+            let mut window = Window::new(facing.source.clone(), facing.replica.clone());
+            window.problem = Some((Origin::Comparison, other_terms(&facing.source)));
+            outcome.partitions.push(window);
+        }
+        match read_replica(request, &same, &namer, &terms).await {
+            Ok(read) => {
+                for ((facing, chain), side) in same.into_iter().zip(read) {
+                    let window = hold(facing, chain, side, &mut outcome.findings);
+                    outcome.counts.absorb(&window.counts);
+                    outcome.partitions.push(window);
+                }
+            }
+            Err(error) => {
+                for (facing, _) in same {
+                    let mut window = Window::new(facing.source.clone(), facing.replica.clone());
+                    window.problem = Some((Origin::Replica, again(&error)));
+                    outcome.partitions.push(window);
+                }
+            }
+        }
+    }
+    outcome.complete &= outcome.partitions.iter().all(|window| window.problem.is_none());
+    outcome.findings.sort_by_key(|finding| (finding.partition, finding.source.map(|span| span.first)));
+    outcome.findings_truncated = outcome.findings.len() > request.items_max;
+    outcome.findings.truncate(request.items_max);
+    outcome
+}
+
+fn other_terms(partition: &Partition) -> Error {
+    let message =
+        format!("the stored chain of {partition} was made with another digest key, or another way to name records");
+    Error::new(FailureKind::Permanent, "digest.incomparable", message)
+        .hint("use the digest key and the options that the snapshot was taken with")
+}
+
+/// A partition of the replica as it was read: its chain, and how often it has each record that is sought.
+struct Side {
+    start: u64,
+    chain: Chain,
+    found: HashMap<Id, u64>,
+}
+
+/// Reads chains, and counts records that are sought by their names.
+struct Seeker {
+    builders: Vec<Builder>,
+    namer: Arc<Namer>,
+    found: Vec<HashMap<Id, u64>>,
+}
+
+impl Take for Seeker {
+    fn take(&mut self, range: usize, record: &Hashed) {
+        let (Some(builder), Some(found)) = (self.builders.get_mut(range), self.found.get_mut(range)) else { return };
+        if let Some(count) = found.get_mut(&record.id) {
+            *count += 1;
+        }
+        builder.push(&self.namer, Step { offset: record.offset, id: record.id, time: record.time }, record.bytes);
+    }
+}
+
+async fn read_replica(
+    request: &Request<'_>,
+    kept: &[(&Facing, &Chain)],
+    namer: &Arc<Namer>,
+    terms: &Terms,
+) -> Result<Vec<Side>> {
+    let side = request.replica;
+    let names: Vec<Partition> = kept.iter().map(|(facing, _)| facing.replica.clone()).collect();
+    let (mut jobs, mut starts) = (Vec::new(), Vec::new());
+    for (partition, ends) in
+        names.into_iter().zip(side.ends(&kept.iter().map(|(f, _)| f.replica.clone()).collect::<Vec<_>>()).await?)
+    {
+        let ends = ends?;
+        let range =
+            Range { partition, from: ends.start, to: ends.stable.max(ends.start), isolation: Isolation::Committed };
+        starts.push((ends.start, range.to));
+        jobs.push(Job { range, namer: Arc::clone(namer), limit: u64::MAX });
+    }
+    let sought = |chain: &Chain| chain.trail.iter().map(|step| (step.id, 0)).collect();
+    let seeker = Seeker {
+        builders: starts.iter().map(|(start, _)| Builder::new(terms.clone(), *start, 0)).collect(),
+        namer: Arc::clone(namer),
+        found: kept.iter().map(|(_, chain)| sought(chain)).collect(),
+    };
+    let done = read(side, &jobs, Detail::Record, seeker, &mut || {}).await?;
+    done.result?;
+    let read = done.taken.builders.into_iter().zip(done.taken.found).zip(starts);
+    let whole = |((mut builder, found), (start, to)): ((Builder, HashMap<Id, u64>), (u64, u64))| {
+        builder.read_to(to);
+        Side { start, chain: builder.finish(namer), found }
+    };
+    Ok(read.map(whole).collect())
+}
+
+/// What a stored chain has and the replica has not: record by record in its trail, by segments before it.
+fn hold(facing: &Facing, stored: &Chain, mut side: Side, findings: &mut Vec<Finding>) -> Window {
+    let mut window = Window::new(facing.source.clone(), facing.replica.clone());
+    window.source_read = Some(Read { stored: stored.records(), ..of(stored) });
+    window.replica_read = Some(of(&side.chain));
+    window.fence = Some(stored.next);
+    let mut found: Vec<Finding> = Vec::new();
+    let trail_from = stored.trail.first().map_or(stored.next, |step| step.offset);
+    before_trail(facing, stored, &side, trail_from, &mut found);
+    let mut expired = side.start > 0;
+    for step in &stored.trail {
+        match side.found.get_mut(&step.id) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                expired = false;
+            }
+            // Before anything of it is found, a replica that has lost its beginning may have had it.
+            _ => lost(facing.source.index, step, if expired { Class::Expired } else { Class::Missing }, &mut found),
+        }
+    }
+    for finding in &found {
+        window.counts.add(finding.class, finding.proof, Of::Source, finding.records);
+    }
+    let first = found.iter().filter(|one| one.class == Class::Missing).filter_map(|one| one.source);
+    window.mirrored_to = Some(first.map(|span| span.first).min().unwrap_or(stored.next));
+    window.decide();
+    findings.extend(found);
+    window
+}
+
+/// Adds a record to the finding that it continues, or begins another one.
+fn lost(partition: i32, step: &Step, class: Class, found: &mut Vec<Finding>) {
+    let follows = |span: &Span| span.last.checked_add(1) == Some(step.offset);
+    if let Some(last) = found.last_mut()
+        && last.class == class
+        && !last.at_least
+        && let Some(span) = last.source.as_mut().filter(|span| follows(span))
+    {
+        (span.last, span.last_time) = (step.offset, step.time.or(span.last_time));
+        last.records += 1;
+        return;
+    }
+    let span = Span { first: step.offset, last: step.offset, first_time: step.time, last_time: step.time };
+    found.push(finding(partition, class, 1, span));
+}
+
+fn finding(partition: i32, class: Class, records: u64, span: Span) -> Finding {
+    Finding {
+        class,
+        proof: Proof::Proven,
+        partition,
+        found_in: None,
+        records,
+        at_least: false,
+        source: Some(span),
+        replica: None,
+        between: None,
+        parts: Vec::new(),
+        shown: Vec::new(),
+        note: None,
+    }
+}
+
+/// Segments before the trail that the replica does not have: what is left of them are numbers of records.
+fn before_trail(facing: &Facing, stored: &Chain, side: &Side, trail_from: u64, found: &mut Vec<Finding>) {
+    let lie = Lie { source_cut: stored.from > 0, replica_cut: side.start > 0, meets_behind: false };
+    let comparison = compare(stored, &side.chain, lie);
+    for gap in &comparison.gaps {
+        let inside = gap.source.clone().filter_map(|at| stored.get(at)).filter(|segment| segment.last < trail_from);
+        let segments: Vec<_> = inside.collect();
+        let (Some(first), Some(last)) = (segments.first(), segments.last()) else { continue };
+        let times = segments.iter().filter_map(|segment| segment.times).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let span = Span {
+            first: first.first,
+            last: last.last,
+            first_time: times.map(|times| times.0),
+            last_time: times.map(|times| times.1),
+        };
+        let records: u64 = segments.iter().map(|segment| segment.records).sum();
+        let whole = segments.len() == gap.source.len();
+        let there = side.chain.records_of(&gap.replica);
+        let head = gap.source.start == 0 && side.start > 0 && there < records;
+        let (class, count) = match records.checked_sub(there).filter(|lost| *lost > 0) {
+            _ if head => (Class::Expired, records - there),
+            Some(lost) if whole => (Class::Missing, lost),
+            _ => (Class::Altered, 1),
+        };
+        let note =
+            "the snapshot says of these records that not all of them are there as they were, and not which".to_owned();
+        found.push(Finding { at_least: true, note: Some(note), ..finding(facing.source.index, class, count, span) });
+    }
+}
