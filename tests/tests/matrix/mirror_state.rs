@@ -175,32 +175,6 @@ pub fn clocks(world: &World) {
     }
 }
 
-/// Retention has removed records before they were mirrored: no offset of the copy shows it.
-pub fn history_gone(world: &World) {
-    let mirrored = Mirrored::new(world, 1, &[]);
-    let honest = records(200, 1);
-    mirrored.fill(&honest[..150], &honest[..100]);
-    let state = world.folder("state");
-    let (source, replica) = mirrored.urls("");
-    let snapshot = paritas(&["snapshot", "--json", "--state", state.to_str().unwrap(), &source, &replica]);
-    assert_eq!(snapshot.code, 0, "{snapshot:#?}");
-    world.run(mirrored.east().delete_records(&mirrored.topic, 0, 150)).unwrap();
-    mirrored.fill(&honest[150..], &honest[150..]);
-    let folder = state.to_str().unwrap();
-    let run = verify(&source, &replica, &["--settle", "1s", "--state", folder]);
-    assert_eq!(run.code, 1, "{run:#?}");
-    let check = run.parity();
-    assert_eq!(check["differences"]["lost"], 50, "{run:#?}");
-    // What both sides have removed is no difference.
-    let expired = Mirrored::new(world, 1, &[]);
-    expired.fill(&honest, &honest);
-    world.run(expired.east().delete_records(&expired.topic, 0, 50)).unwrap();
-    let (source, replica) = expired.urls("");
-    let run = verify(&source, &replica, &["--settle", "1s"]);
-    assert_eq!(run.code, 0, "expired on the source: {run:#?}");
-    assert_eq!(run.parity()["log"]["classes"]["expired_on_source"], 50, "{run:#?}");
-}
-
 /// Offsets and counts of both sides agree, and records do not.
 pub fn metadata_lies(world: &World) {
     let mirrored = Mirrored::new(world, 1, &[]);

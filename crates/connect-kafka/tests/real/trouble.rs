@@ -199,9 +199,8 @@ async fn brokers_that_fail_one_by_one_are_seen_and_no_lost_record_is_read() {
     // Broker 2 has records that broker 3 never had, and the reader is among them when 3 takes over without them.
     client.fill("pair", RECORDS / 3, RECORDS - RECORDS / 3, 2_000).await.unwrap();
     let (mut sink, reached, go_on) = waiting();
-    let reading = tokio::spawn(async move {
-        store.read(&cx(), &[range("pair", 0, 0, RECORDS, Committed)], &mut sink).await
-    });
+    let reading =
+        tokio::spawn(async move { store.read(&cx(), &[range("pair", 0, 0, RECORDS, Committed)], &mut sink).await });
     reached.await.unwrap();
     bed.cluster.broker(2).unwrap().kill().await.unwrap();
     bed.cluster.start_broker(3).await.unwrap();

@@ -123,6 +123,12 @@ fn place(around: &Around<'_>, copies: &HashMap<Hash, Copies>, belongs: &[Belongs
     // Without a record that the group wants, the place is right behind the last one that it has had.
     let had_too = |belongs: &Belongs| matches!(belongs, Belongs::Before | Belongs::Either);
     let had_last = until.iter().rposition(had_too);
+    let at_position = around.source.items.partition_point(|item| item.offset() < around.committed);
+    let nearest = at_position.checked_sub(1).and_then(|at| around.source.items.get(at));
+    let same = |a: Option<&Item>, b: Option<&Item>| a.map(|item| item.hash) == b.map(|item| item.hash);
+    if first.is_none() && around.replica_goes_on && !same(had_last.and_then(|at| items.get(at)), nearest) {
+        return Err("the last record that the group has had was not found on the replica");
+    }
     let ends = match (first, had_last) {
         (Some(first), _) => items.get(first).map_or(around.replica.to, Item::offset),
         (None, Some(had)) if had + 1 < items.len() && around.source_goes_on => {
@@ -373,7 +379,7 @@ mod tests {
             let replica = Window { from: 0, to: items.len() as u64, isolation: Isolation::Uncommitted, items };
             let translated = translated.min(replica.to);
             let around = Around { committed, translated, source: &source, source_goes_on: false, replica: &replica,
-                                  replica_begins: true, replica_goes_on: false };
+                                  replica_begins: true, replica_goes_on: false, times: true };
             let aligned = align(&around).map_err(TestCaseError::fail)?;
             let is_after = |item: &Item| item.offset() >= committed;
             let last_had = copied.iter().rposition(|item| !is_after(item)).map_or(0, |at| at + 1);
