@@ -121,9 +121,12 @@ async fn a_record_that_comes_late_is_out_of_order_and_not_missing() {
     assert_eq!(found(&world.compare().await), [(Class::Reordered, 0, 1, Some(900), Some(1_999))]);
 }
 
+/// What is kept of a chain: what it is of, where it begins, and its segments.
+type Own = (ChainOf, u64, Vec<Segment>);
+
 /// Keeps segments in memory.
 #[derive(Debug, Default)]
-struct Kept(Mutex<HashMap<String, (ChainOf, u64, Vec<Segment>)>>);
+struct Kept(Mutex<HashMap<String, Own>>);
 
 impl Ledger for Kept {
     fn finished(&self, what: &ChainOf) -> Option<Chain> {
