@@ -196,7 +196,7 @@ fn refused(names: &[String], name: &str, refusal: &Refusal) -> Error {
 
 fn nearest<'a>(names: &'a [String], name: &str) -> Option<&'a str> {
     const CLOSE_ENOUGH: f64 = 0.8;
-    let scored = names.iter().map(|known| (strsim::jaro_winkler(name, known), known.as_str()));
+    let scored = names.iter().map(|known| (strsim::normalized_damerau_levenshtein(name, known), known.as_str()));
     scored.filter(|(score, _)| *score > CLOSE_ENOUGH).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
 }
 
