@@ -113,7 +113,8 @@ fn is_login(said: &Said) -> bool {
 
 fn is_tls(said: &Said) -> bool {
     // Where the other side does not speak TLS, it only ends the connection.
-    said.code == codes::SSL || said.text.starts_with("SSL handshake failed")
+    // And a certificate may be refused only after the handshake, when the first answer is read.
+    said.code == codes::SSL || said.text.starts_with("SSL handshake failed") || said.text.contains("SSL alert number")
 }
 
 /// The library tells these kinds only in words.
