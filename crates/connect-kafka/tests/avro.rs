@@ -100,7 +100,7 @@ async fn what_is_no_value_of_the_schema_is_named_with_its_place(
     let fill = fills().remove(0);
     let logs = topic([with_id(7, &fill), broken(&fill)]);
     let error = read(&rows(&logs, "fills", &format!("format=avro&schema={}", avsc()))).await.unwrap_err();
-    assert_eq!((error.code(), error.kind()), ("data.unparsable", FailureKind::Damaged));
+    assert_eq!((error.code(), error.kind()), ("data.unparsable", FailureKind::Permanent));
     assert!(error.to_string().contains("fills/0 offset 1") && error.to_string().contains(why), "{error}");
 }
 

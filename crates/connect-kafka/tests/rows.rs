@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Kept, MemoryLogs, canon, read, read_with, rows, schema, shown, text, try_rows};
+use common::{Kept, MemoryLogs, Topics, canon, read, read_with, rows, schema, shown, text, try_rows};
 use paritas_connect::conformance::{self, Fixture};
 use paritas_connect::logs::Logs;
 use paritas_connect::{Context, Datasets as _, FailureKind, ScanRequest};
@@ -72,7 +72,8 @@ async fn a_member_that_the_first_records_did_not_have_is_an_error_and_never_left
         logs.put("orders", 0, None, Some(&format!("{{\"id\":{id}{more}}}")));
     }
     let error = read(&rows(&logs, "orders", "format=json")).await.unwrap_err();
-    assert_eq!((error.code(), error.kind()), ("data.unparsable", FailureKind::Damaged));
+    // Nothing is wrong with the record, so nothing is proven.
+    assert_eq!((error.code(), error.kind()), ("data.unparsable", FailureKind::Permanent));
     assert!(error.to_string().contains("orders/0 offset 500") && error.to_string().contains("surprise"), "{error}");
     assert_eq!(read(&rows(&logs, "orders", "format=json&fields=id:int64")).await.unwrap().len(), 1_000);
 }
@@ -101,6 +102,7 @@ async fn a_record_without_a_value_is_a_row_only_where_records_are_raw() {
     let logs = logs();
     logs.put("orders", 0, Some("k"), None);
     let error = read(&rows(&logs, "orders", "format=json&fields=id")).await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::Permanent);
     assert!(error.hint_text().unwrap().contains("latest=key"), "{error}");
     assert_eq!(
         read(&rows(&logs, "orders", "")).await.unwrap(),
@@ -246,6 +248,31 @@ async fn a_topic_that_is_compacted_between_two_looks_is_read_again() {
     scan.read(&cx, &scan.splits()[0], &mut Ignore).await.unwrap();
     logs.topics.lock().unwrap().get_mut("orders").unwrap()[1].records.clear();
     let error = scan.read(&cx, &scan.splits()[1], &mut Ignore).await.unwrap_err();
+    assert_eq!((error.code(), error.kind()), ("data.changed", FailureKind::Transient));
+}
+
+/// A newer record comes for a key, and the cleaner takes the older one away.
+fn superseded(topics: &mut Topics) {
+    let shelf = &mut topics.get_mut("orders").unwrap()[0];
+    let old = shelf.records.iter().position(|kept| kept.key.as_deref() == Some(b"a")).unwrap();
+    let mut record = shelf.records.remove(old);
+    record.offset = shelf.end;
+    shelf.records.push(record);
+    (shelf.end, shelf.stable) = (shelf.end + 1, shelf.end + 1);
+}
+
+#[tokio::test]
+async fn a_value_that_is_replaced_while_keys_are_read_is_found_again() {
+    let logs = logs();
+    logs.put("orders", 0, Some("a"), Some(r#"{"n":1}"#));
+    logs.put("orders", 0, Some("b"), Some(r#"{"n":2}"#));
+    logs.before.lock().unwrap().push_back(superseded);
+    let store = rows(&logs, "orders", "format=json&latest=key&fields=n");
+    assert_eq!(read(&store).await.unwrap(), ["2 @ orders/0 offset 1", "1 @ orders/0 offset 2"]);
+
+    // Again and again, so that no view is ever whole.
+    logs.before.lock().unwrap().extend([superseded as fn(&mut Topics); 20]);
+    let error = read(&store).await.unwrap_err();
     assert_eq!((error.code(), error.kind()), ("data.changed", FailureKind::Transient));
 }
 

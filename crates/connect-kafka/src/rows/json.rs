@@ -1,5 +1,6 @@
 //! Records whose value or key is a JSON object: its members as they are written, so that numbers stay exact.
 
+use super::misfit::Misfit;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -58,10 +59,15 @@ impl Members {
     ///
     /// # Errors
     /// Why it is no object of these members.
-    pub(super) fn read<'t>(&self, text: &'t str, found: &mut Vec<Option<&'t RawValue>>) -> Result<(), String> {
+    pub(super) fn read<'t>(&self, text: &'t str, found: &mut Vec<Option<&'t RawValue>>) -> Result<(), Misfit> {
         found.clear();
         found.resize(self.index.len(), None);
-        with_rest(text, Object { members: self, found })
+        let mut unknown = None;
+        let read = with_rest(text, Object { members: self, found, unknown: &mut unknown });
+        match (read, unknown) {
+            (Err(_), Some(name)) => Err(Misfit::layout(format!("member {name:?} is not among the columns"))),
+            (read, _) => read.map_err(Misfit::Broken),
+        }
     }
 }
 
@@ -69,14 +75,14 @@ impl Members {
 ///
 /// # Errors
 /// Why there is no such path.
-pub(super) fn descend<'t>(text: &'t str, path: &[String]) -> Result<Option<&'t str>, String> {
+pub(super) fn descend<'t>(text: &'t str, path: &[String]) -> Result<Option<&'t str>, Misfit> {
     let mut text = text;
     for name in path {
         let members = Members::new([name.as_str()], true);
         let mut found = Vec::new();
         members.read(text, &mut found)?;
         let inner = found.first().copied().flatten();
-        text = inner.ok_or_else(|| format!("there is no member {name:?}"))?.get();
+        text = inner.ok_or_else(|| Misfit::layout(format!("there is no member {name:?}")))?.get();
         if kind(text) == Kind::Null {
             return Ok(None);
         }
@@ -103,6 +109,8 @@ fn with_rest<'t>(text: &'t str, seed: impl DeserializeSeed<'t, Value = ()>) -> R
 struct Object<'m, 'v, 't> {
     members: &'m Members,
     found: &'v mut Vec<Option<&'t RawValue>>,
+    /// The member that is no column, where that is what is wrong.
+    unknown: &'v mut Option<String>,
 }
 
 impl<'t> DeserializeSeed<'t> for Object<'_, '_, 't> {
@@ -127,7 +135,8 @@ impl<'t> Visitor<'t> for Object<'_, '_, 't> {
                 if self.members.open {
                     continue;
                 }
-                return Err(A::Error::custom(format_args!("member {name:?} is not among the columns")));
+                *self.unknown = Some(name.into_owned());
+                return Err(A::Error::custom("another member"));
             };
             if place.replace(value).is_some() {
                 return Err(A::Error::custom(format_args!("member {name:?} is there twice")));
@@ -174,7 +183,7 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    fn read<'t>(members: &Members, text: &'t str) -> Result<Vec<Option<&'t str>>, String> {
+    fn read<'t>(members: &Members, text: &'t str) -> Result<Vec<Option<&'t str>>, Misfit> {
         let mut found = Vec::new();
         members.read(text, &mut found)?;
         Ok(found.into_iter().map(|value| value.map(RawValue::get)).collect())
@@ -201,7 +210,9 @@ mod tests {
     #[case::constant(r#"{"a":NaN}"#, "line 1")]
     fn what_is_no_object_of_the_columns_is_refused(#[case] text: &str, #[case] why: &str) {
         let error = read(&Members::new(["a", "b"], false), text).unwrap_err();
-        assert!(error.contains(why), "{error}");
+        let by_layout = matches!(error, Misfit::Layout(_));
+        let shown = format!("{error:?}").replace('\\', "");
+        assert_eq!((by_layout, shown.contains(why)), (why.contains("columns"), true), "{error:?}");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! The record keys decide, byte by byte, as they do when a topic is compacted. A key whose latest record has no value
 //! is gone.
 
+use super::misfit::Misfit;
 use super::part::{Prefix, deletes};
-use super::record::{misfit, size};
+use super::record::size;
 use super::scan::apart;
 use super::shape::Part;
 use paritas_connect::logs::{Isolation, Logs, Partition, Range, RecordSink, Records, Want};
@@ -35,38 +36,6 @@ pub(super) struct Terms<'a> {
 }
 
 impl Latest {
-    /// Looks at all records of these ranges, one for each partition.
-    ///
-    /// # Errors
-    /// Those of reading; `rows.too_many_keys` beyond the limit; `data.ambiguous` where a key is in two partitions, so
-    /// that nobody can say which of its records is the later one; `data.unparsable` for a record without a key.
-    pub(super) async fn find(
-        cx: &Context,
-        logs: &dyn Logs,
-        ranges: &[(Partition, std::ops::Range<u64>)],
-        terms: &Terms<'_>,
-    ) -> Result<Self> {
-        let log = ranges.first().map_or("", |(partition, _)| partition.log.as_str());
-        if ranges.len() > PARTITIONS_MAX || ranges.iter().any(|(_, range)| range.end > OFFSET_END) {
-            let message = format!("{log} has more partitions or records than latest=key can tell apart");
-            return Err(Error::new(FailureKind::Permanent, "rows.too_many_keys", message)
-                .hint("compare its records as they are, without latest=key"));
-        }
-        let wanted: Vec<Range> = ranges
-            .iter()
-            .map(|(partition, range)| Range {
-                partition: partition.clone(),
-                from: range.start,
-                to: range.end,
-                isolation: terms.isolation,
-            })
-            .collect();
-        let progress = Arc::clone(cx.progress());
-        let mut keys = Keys { ranges, terms, progress, latest: HashMap::new(), spread: HashMap::new() };
-        logs.read(&apart(cx), &wanted, &mut keys).await?;
-        keys.finish()
-    }
-
     /// Whether a record is the latest of its key.
     pub(super) fn contains(&self, partition: usize, offset: u64) -> bool {
         self.0.get(partition).is_some_and(|offsets| offsets.binary_search(&offset).is_ok())
@@ -108,9 +77,10 @@ impl Place {
     }
 }
 
-struct Keys<'a> {
-    ranges: &'a [(Partition, std::ops::Range<u64>)],
-    terms: &'a Terms<'a>,
+/// Looks at the keys of records.
+pub(super) struct Keys<'a> {
+    partitions: Vec<Partition>,
+    terms: Terms<'a>,
     progress: Arc<Progress>,
     latest: HashMap<KeyHash, Place>,
     /// Keys that are in several partitions, with their latest place in each.
@@ -126,24 +96,24 @@ fn hash(key: &[u8]) -> KeyHash {
 
 impl RecordSink for Keys<'_> {
     fn accept(&mut self, range: usize, records: &dyn Records) -> Result<Want> {
-        let Some((partition, _)) = self.ranges.get(range) else {
+        let Some(partition) = self.partitions.get(range).cloned() else {
             return Err(Error::new(FailureKind::Permanent, "internal.range", format!("there is no range {range}")));
         };
         for record in (0..records.len()).filter_map(|index| records.get(index)) {
             self.progress.add(0, size(&record) as u64);
             let Some(key) = record.key else {
-                return Err(misfit(partition, record.offset, "it has no key").hint(
+                return Err(Misfit::layout("it has no key").of(&partition, record.offset).hint(
                     "a topic whose latest values are compared has a key in every record; leave out latest=key to \
                      compare the records as they are",
                 ));
             };
-            let gone = deletes(self.terms.part, self.terms.prefix, record.value).map_err(|why| {
-                misfit(partition, record.offset, why).hint("look at the record with any consumer at that offset")
+            let gone = deletes(self.terms.part, self.terms.prefix, record.value).map_err(|misfit| {
+                misfit.of(&partition, record.offset).hint("look at the record with any consumer at that offset")
             })?;
             if record.offset >= OFFSET_END {
-                return Err(misfit(partition, record.offset, "no offset is so large"));
+                return Err(Misfit::layout("no offset is so large").of(&partition, record.offset));
             }
-            self.put(hash(key), Place::new(range, record.offset, gone), partition)?;
+            self.put(hash(key), Place::new(range, record.offset, gone), &partition)?;
         }
         Ok(Want::More)
     }
@@ -159,7 +129,46 @@ fn ambiguous(message: String) -> Error {
         )
 }
 
-impl Keys<'_> {
+impl<'a> Keys<'a> {
+    /// Nothing yet of these partitions.
+    ///
+    /// # Errors
+    /// `rows.too_many_keys` where they are more than can be told apart.
+    pub(super) fn new(cx: &Context, partitions: Vec<Partition>, terms: Terms<'a>) -> Result<Self> {
+        if partitions.len() > PARTITIONS_MAX {
+            let log = partitions.first().map_or("", |partition| partition.log.as_str());
+            let message = format!("{log} has more than {PARTITIONS_MAX} partitions");
+            return Err(Error::new(FailureKind::Permanent, "rows.too_many_keys", message)
+                .hint("compare its records as they are, without latest=key"));
+        }
+        let progress = Arc::clone(cx.progress());
+        Ok(Self { partitions, terms, progress, latest: HashMap::new(), spread: HashMap::new() })
+    }
+
+    /// Looks at more records: the next offsets of each partition, in the order of the partitions. True when there was
+    /// a record at every offset, so that nothing can have been taken away.
+    ///
+    /// # Errors
+    /// Those of reading; `rows.too_many_keys` beyond the limit; `data.unparsable` for a record without a key.
+    pub(super) async fn read(
+        &mut self,
+        cx: &Context,
+        logs: &dyn Logs,
+        offsets: &[std::ops::Range<u64>],
+    ) -> Result<bool> {
+        let range = |(partition, offsets): (&Partition, &std::ops::Range<u64>)| Range {
+            partition: partition.clone(),
+            from: offsets.start,
+            to: offsets.end,
+            isolation: self.terms.isolation,
+        };
+        // Ranges without an offset are asked for as well, so that their numbers are those of the partitions.
+        let wanted: Vec<Range> = self.partitions.iter().zip(offsets).map(range).collect();
+        let read = logs.read(&apart(cx), &wanted, self).await?;
+        let records: u64 = read.iter().map(|read| read.records).sum();
+        Ok(records == offsets.iter().map(|offsets| offsets.end.saturating_sub(offsets.start)).sum::<u64>())
+    }
+
     fn put(&mut self, key: KeyHash, place: Place, partition: &Partition) -> Result<()> {
         let (known, max) = (self.latest.len(), self.terms.keys_max);
         match self.latest.entry(key) {
@@ -191,7 +200,11 @@ impl Keys<'_> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Latest> {
+    /// The latest records.
+    ///
+    /// # Errors
+    /// `data.ambiguous` where a key is in two partitions, so that nobody can say which of its records is the later one.
+    pub(super) fn finish(self) -> Result<Latest> {
         for places in self.spread.values() {
             if let Some(live) = places.values().find(|place| !place.gone()) {
                 let other = places.values().find(|place| place.partition() != live.partition()).unwrap_or(live);
@@ -200,7 +213,7 @@ impl Keys<'_> {
                 return Err(ambiguous(message));
             }
         }
-        let mut offsets = vec![Vec::new(); self.ranges.len()];
+        let mut offsets = vec![Vec::new(); self.partitions.len()];
         for place in self.latest.into_values().filter(|place| *place != Place::SPREAD && !place.gone()) {
             if let Some(offsets) = offsets.get_mut(place.partition()) {
                 offsets.push(place.offset());
@@ -211,7 +224,7 @@ impl Keys<'_> {
     }
 
     fn shown(&self, place: Place) -> String {
-        let partition = self.ranges.get(place.partition()).map(|(partition, _)| partition.to_string());
+        let partition = self.partitions.get(place.partition()).map(ToString::to_string);
         format!("{} offset {}", partition.unwrap_or_default(), place.offset())
     }
 }

@@ -9,6 +9,7 @@ mod batch;
 mod field;
 mod json;
 mod latest;
+mod misfit;
 mod options;
 mod part;
 mod record;
@@ -21,14 +22,18 @@ pub use options::{Format, LATEST_KEYS_MAX, RowOptions};
 
 use crate::mm2::topic_kind;
 use async_trait::async_trait;
+use latest::{Keys, Latest, Terms};
 use paritas_connect::logs::{Ends, Isolation, Log, Logs, Partition, Survey};
 use paritas_connect::{Beside, Context, Datasets, Description, Error, FailureKind, Result, Scan, ScanRequest};
 use paritas_model::{Dataset, Known, Lineage, Position, Stream};
-use scan::{Shown, TopicScan};
+use record::Prefixes;
+use scan::{Shown, TopicScan, View};
 use shape::{Declared, Shape};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How often the end of a topic is followed while its latest records are looked for.
+const ROUNDS_MAX: usize = 10;
 /// Partitions whose ends are shown in a position, at most.
 const ENDS_SHOWN_MAX: usize = 32;
 
@@ -86,6 +91,39 @@ impl Rows {
             shown.push((partition, start..end.max(start)));
         }
         Ok(shown)
+    }
+
+    /// Finds the latest record of each key, and moves the ends of the view on to where that is true: while the keys
+    /// are read, newer records may come for them, and a cleaner may take the older ones away. Whatever was gone when it
+    /// was looked for has a newer record before the end that the partition has then.
+    async fn latest(&self, cx: &Context, log: &Log, view: (&Shape, &Prefixes), shown: &mut [Shown]) -> Result<Latest> {
+        let (shape, prefixes) = view;
+        let terms = Terms {
+            part: &shape.value,
+            prefix: prefixes.value.as_ref(),
+            keys_max: self.options.latest_max,
+            isolation: self.options.isolation,
+        };
+        let mut keys = Keys::new(cx, shown.iter().map(|(partition, _)| partition.clone()).collect(), terms)?;
+        let mut next: Vec<std::ops::Range<u64>> = shown.iter().map(|(_, range)| range.clone()).collect();
+        for _ in 0..ROUNDS_MAX {
+            let whole = keys.read(cx, self.logs.as_ref(), &next).await?;
+            if whole {
+                return keys.finish();
+            }
+            let now = self.shown(cx, log).await?;
+            for (((_, range), (_, now)), next) in shown.iter_mut().zip(now).zip(&mut next) {
+                *next = range.end..now.end.max(range.end);
+                range.end = next.end;
+            }
+            if next.iter().all(std::ops::Range::is_empty) {
+                return keys.finish();
+            }
+        }
+        let message = format!("{} is written and compacted at the same time", log.name);
+        Err(Error::new(FailureKind::Transient, "data.changed", message)
+            .detail("Records were gone wherever they were looked for, and newer ones came.")
+            .hint("verify when fewer keys change, or raise min.compaction.lag.ms of the topic"))
     }
 
     async fn find(&self, cx: &Context, shown: &[Shown]) -> Result<Shape> {
@@ -166,14 +204,20 @@ impl Datasets for Rows {
 
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {
         let (survey, log) = self.log(cx, &request.dataset).await?;
-        let shown = self.shown(cx, &log).await?;
+        let mut shown = self.shown(cx, &log).await?;
         let known = self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&log.name).cloned();
         let shape = match known {
             Some(shape) => shape,
             None => self.find(cx, &shown).await?,
         };
+        let prefixes = Prefixes::new(&self.options);
+        scan::check(request, &shape, &prefixes)?;
+        let latest = match self.options.latest {
+            true => Some(self.latest(cx, &log, (&shape, &prefixes), &mut shown).await?),
+            false => None,
+        };
         let position = position(&survey, &log, &shown);
-        let parts = (Arc::clone(&self.options), shape);
-        Ok(Box::new(TopicScan::new(cx, Arc::clone(&self.logs), parts, request, (shown, position))?))
+        let view = View { shown, position, prefixes, latest };
+        Ok(Box::new(TopicScan::new(cx, Arc::clone(&self.logs), Arc::clone(&self.options), shape, request, view)))
     }
 }

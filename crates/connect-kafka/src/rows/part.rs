@@ -3,6 +3,7 @@
 use super::avro::{Builder, Rows, Schema};
 use super::field::Field;
 use super::json::{self, Kind, Members};
+use super::misfit::Misfit;
 use super::shape::Part;
 use super::typed::TypedColumn;
 use arrow_array::ArrayRef;
@@ -35,17 +36,21 @@ impl Prefix {
     ///
     /// # Errors
     /// Why there is none, or that it is of another schema.
-    pub(super) fn strip<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], String> {
-        let (prefix, rest) = bytes.split_first_chunk::<5>().ok_or("it is too short for the id of a schema")?;
+    pub(super) fn strip<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], Misfit> {
+        let Some((prefix, rest)) = bytes.split_first_chunk::<5>() else {
+            return Err(Misfit::layout("it is too short for the id of a schema"));
+        };
         let [0, id @ ..] = *prefix else {
-            return Err(format!("it begins with {}, and not with a zero byte and the id of a schema", prefix[0]));
+            let why = format!("it begins with {}, and not with a zero byte and the id of a schema", prefix[0]);
+            return Err(Misfit::Layout(why));
         };
         let id = u64::from(u32::from_be_bytes(id));
         let before = self.id.compare_exchange(NO_ID, id, Ordering::Relaxed, Ordering::Relaxed).unwrap_or_else(|id| id);
         if before == NO_ID || before == id {
             return Ok(rest);
         }
-        Err(format!("it is of schema {id}, and others are of schema {before}: one schema is read at a time"))
+        let why = format!("it is of schema {id}, and others are of schema {before}: one schema is read at a time");
+        Err(Misfit::Layout(why))
     }
 }
 
@@ -102,7 +107,7 @@ impl PartReader {
     ///
     /// # Errors
     /// Why it does not fit.
-    pub(super) fn push(&mut self, row: usize, bytes: Option<&[u8]>) -> Result<(), String> {
+    pub(super) fn push(&mut self, row: usize, bytes: Option<&[u8]>) -> Result<(), Misfit> {
         let Some(bytes) = bytes else {
             self.null();
             return Ok(());
@@ -120,9 +125,10 @@ impl PartReader {
             Kinds::Json { members, inside, scalar, columns } => {
                 push_object(row, text(bytes)?, members, inside, *scalar, columns)
             }
-            Kinds::Text(column) => column.push(row, text(bytes)?),
-            Kinds::Integer(column) => column.push(row, &integer(bytes)?.to_string()),
-            Kinds::Avro { rows, columns } => rows.read(bytes, columns),
+            Kinds::Text(column) => Ok(column.push(row, text(bytes)?)?),
+            Kinds::Integer(column) => Ok(column.push(row, &integer(bytes)?.to_string())?),
+            // Bytes do not say whether they are broken or of another schema.
+            Kinds::Avro { rows, columns } => rows.read(bytes, columns).map_err(Misfit::Layout),
         }
     }
 
@@ -154,7 +160,7 @@ impl PartReader {
 ///
 /// # Errors
 /// Why nobody can tell.
-pub(super) fn deletes(part: &Part, prefix: Option<&Prefix>, value: Option<&[u8]>) -> Result<bool, String> {
+pub(super) fn deletes(part: &Part, prefix: Option<&Prefix>, value: Option<&[u8]>) -> Result<bool, Misfit> {
     let (Some(bytes), Part::Json { inside, .. }) = (value, part) else { return Ok(value.is_none()) };
     let bytes = match prefix {
         Some(prefix) => prefix.strip(bytes)?,
@@ -206,10 +212,10 @@ fn push_object(
     inside: &[String],
     scalar: bool,
     columns: &mut [(usize, String, TypedColumn)],
-) -> Result<(), String> {
+) -> Result<(), Misfit> {
     let text = match inside {
         [] => text,
-        path => json::descend(text, path)?.ok_or_else(|| "it is null where the row should be".to_owned())?,
+        path => json::descend(text, path)?.ok_or_else(|| Misfit::layout("it is null where the row should be"))?,
     };
     let text = text.trim_matches(WHITE);
     let mut found: Vec<Option<&RawValue>> = Vec::new();

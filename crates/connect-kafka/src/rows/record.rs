@@ -1,6 +1,7 @@
 //! Records of one partition as rows in the order of the canon's columns.
 
 use super::batch::{Columns, Offsets, batches};
+use super::misfit::Misfit;
 use super::options::{Extra, Format, RowOptions};
 use super::part::{Collected, PartReader, Prefix};
 use super::shape::{Origin, Part, Shape};
@@ -116,15 +117,15 @@ impl RowReader {
     /// `data.unparsable`.
     pub(super) fn push(&mut self, record: &Record<'_>) -> Result<()> {
         if record.value.is_none() && !self.bare {
-            return Err(misfit(&self.partition, record.offset, "it has no value").hint(
+            return Err(Misfit::layout("it has no value").of(&self.partition, record.offset).hint(
                 "in a topic of updates that means that the key is gone: set latest=key to compare the latest value of \
                  each key, or format=raw for the records as they are",
             ));
         }
         let row = self.rows;
-        let key = self.key.push(row, record.key).map_err(|why| format!("its key does not fit: {why}"));
-        key.and_then(|()| self.value.push(row, record.value)).map_err(|why| {
-            misfit(&self.partition, record.offset, why).hint(
+        let key = self.key.push(row, record.key).map_err(|misfit| misfit.within("its key"));
+        key.and_then(|()| self.value.push(row, record.value)).map_err(|misfit| {
+            misfit.of(&self.partition, record.offset).hint(
                 "look at the record with any consumer at that offset; if it is right, declare its columns accordingly \
                  (`fields`, `schema`, `key_fields`). Records are never left out",
             )
@@ -176,11 +177,6 @@ impl RowReader {
     }
 }
 
-/// Says which record does not fit.
-pub(super) fn misfit(partition: &Partition, offset: u64, why: impl Into<String>) -> Error {
-    Error::new(FailureKind::Damaged, "data.unparsable", format!("{partition} offset {offset} does not fit")).detail(why)
-}
-
 /// Bytes of a record: key, value, headers.
 pub(super) fn size(record: &Record<'_>) -> usize {
     let headers = record.headers.iter().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
@@ -216,7 +212,8 @@ impl ExtraColumn {
             Self::Partition(b) => b.append_value(partition.index),
             Self::Offset(b) => {
                 let offset = i64::try_from(record.offset);
-                b.append_value(offset.map_err(|_| misfit(partition, record.offset, "no offset is so large"))?);
+                let large = |_| Misfit::layout("no offset is so large").of(partition, record.offset);
+                b.append_value(offset.map_err(large)?);
             }
         }
         Ok(())

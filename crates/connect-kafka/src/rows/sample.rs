@@ -4,9 +4,9 @@
 //! then: what is not known cannot be left out.
 
 use super::json;
+use super::misfit::Misfit;
 use super::options::{Format, RowOptions};
 use super::part::Prefix;
-use super::record::misfit;
 use super::scan::{Shown, apart};
 use paritas_connect::logs::{Logs, Range, RecordSink, Records, Want};
 use paritas_connect::{Context, Error, FailureKind, Result};
@@ -62,8 +62,8 @@ impl RecordSink for Seen<'_> {
         for record in (0..records.len()).filter_map(|index| records.get(index)) {
             let Some(value) = record.value else { continue };
             let Some(range) = self.ranges.get(range) else { continue };
-            let read = self.look(value).map_err(|why| {
-                misfit(&range.partition, record.offset, why)
+            let read = self.look(value).map_err(|misfit| {
+                misfit.of(&range.partition, record.offset)
                     .hint("look at the record with any consumer at that offset; values that are no JSON are read with format=raw")
             })?;
             for name in read {
@@ -83,7 +83,7 @@ impl RecordSink for Seen<'_> {
 }
 
 impl Seen<'_> {
-    fn look(&self, value: &[u8]) -> Result<Vec<String>, String> {
+    fn look(&self, value: &[u8]) -> Result<Vec<String>, Misfit> {
         let bytes = match &self.prefix {
             Some(prefix) => prefix.strip(value)?,
             None => value,
@@ -93,7 +93,7 @@ impl Seen<'_> {
             return Ok(Vec::new());
         }
         match json::descend(text, &self.options.inside)? {
-            Some(text) => json::names(text),
+            Some(text) => Ok(json::names(text)?),
             None => Ok(Vec::new()),
         }
     }

@@ -1,7 +1,7 @@
 //! One view of a topic: the ends that its partitions had when it was opened.
 
 use super::batch::render;
-use super::latest::{Latest, Terms};
+use super::latest::Latest;
 use super::options::RowOptions;
 use super::record::{Prefixes, RowReader, size};
 use super::shape::Shape;
@@ -13,7 +13,6 @@ use paritas_connect::{
 use paritas_digest::Block;
 use paritas_model::{Known, Position};
 use std::sync::Arc;
-use tokio::sync::OnceCell;
 
 /// Splits have about this many offsets at least, so that each is worth a digest of its own ...
 const SPLIT_OFFSETS_MIN: u64 = 64 << 10;
@@ -24,6 +23,19 @@ const SPLITS_PER_TASK: u64 = 4;
 
 /// The offsets of a partition that a view shows.
 pub(super) type Shown = (Partition, std::ops::Range<u64>);
+
+/// What a view shows.
+#[derive(Debug)]
+pub(super) struct View {
+    /// The offsets of each partition.
+    pub(super) shown: Vec<Shown>,
+    /// The same for people, and for telling views apart.
+    pub(super) position: Known<Position>,
+    /// The prefixes of keys and values, the same in all splits.
+    pub(super) prefixes: Prefixes,
+    /// Which records are rows, where only the latest of each key are.
+    pub(super) latest: Option<Latest>,
+}
 
 /// A view with its splits.
 #[derive(Debug)]
@@ -38,46 +50,35 @@ pub(super) struct TopicScan {
     /// Which partition of the view each split is of, and which offsets.
     parts: Vec<(usize, std::ops::Range<u64>)>,
     splits: Vec<Split>,
-    /// Which records are rows, where only the latest of each key are. Found by whichever split comes first.
-    latest: OnceCell<Latest>,
+    /// Which records are rows, where only the latest of each key are.
+    latest: Option<Latest>,
 }
 
 impl TopicScan {
     pub(super) fn new(
         cx: &Context,
         logs: Arc<dyn Logs>,
-        (options, shape): (Arc<RowOptions>, Shape),
+        options: Arc<RowOptions>,
+        shape: Shape,
         request: &ScanRequest,
-        (shown, position): (Vec<Shown>, Known<Position>),
-    ) -> Result<Self> {
-        if request.filter.is_some() {
-            return Err(Error::unsupported("conditions on topics").hint("leave out `where`"));
-        }
+        view: View,
+    ) -> Self {
         let request = Arc::new(request.clone());
-        let prefixes = Prefixes::new(&options);
-        // Says now what cannot be read, and not in the middle.
-        let nowhere = Partition::new(request.dataset.0.clone(), 0);
-        RowReader::new(nowhere, &shape, &request, &prefixes)?;
+        let View { shown, position, prefixes, latest } = view;
         let (parts, splits) = plan(&shown, cx.parallel());
         let rows: u64 = splits.iter().map(|split| split.rows_estimate).sum();
         cx.progress().expect(rows, 0);
-        let latest = OnceCell::new();
-        Ok(Self { logs, options, shape, request, prefixes, shown, position, parts, splits, latest })
+        Self { logs, options, shape, request, prefixes, shown, position, parts, splits, latest }
     }
+}
 
-    async fn latest(&self, cx: &Context) -> Result<Option<&Latest>> {
-        if !self.options.latest {
-            return Ok(None);
-        }
-        let terms = Terms {
-            part: &self.shape.value,
-            prefix: self.prefixes.value.as_ref(),
-            keys_max: self.options.latest_max,
-            isolation: self.options.isolation,
-        };
-        let find = || Latest::find(cx, self.logs.as_ref(), &self.shown, &terms);
-        self.latest.get_or_try_init(find).await.map(Some)
+/// Says before anything is read what a request asks for in vain.
+pub(super) fn check(request: &ScanRequest, shape: &Shape, prefixes: &Prefixes) -> Result<()> {
+    if request.filter.is_some() {
+        return Err(Error::unsupported("conditions on topics").hint("leave out `where`"));
     }
+    let nowhere = Partition::new(request.dataset.0.clone(), 0);
+    RowReader::new(nowhere, shape, &Arc::new(request.clone()), prefixes).map(drop)
 }
 
 /// Cuts partitions into splits of about equal numbers of offsets.
@@ -114,7 +115,7 @@ impl Scan for TopicScan {
         let (at, (partition, _), offsets) = part.ok_or_else(|| {
             Error::new(FailureKind::Permanent, "internal.split", format!("there is no split {}", split.index))
         })?;
-        let latest = self.latest(cx).await?;
+        let latest = self.latest.as_ref();
         let reader = RowReader::new(partition.clone(), &self.shape, &self.request, &self.prefixes)?;
         let latest_here = latest.map(|latest| (latest, at));
         let mut rows =

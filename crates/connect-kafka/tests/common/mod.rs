@@ -13,7 +13,7 @@ use paritas_connect::{
 use paritas_connect_kafka::rows::{RowOptions, Rows};
 use paritas_digest::{Block, Canon, Policies};
 use paritas_model::{Dataset, Known, Schema, StoreKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -36,10 +36,15 @@ pub struct Shelf {
     pub end: u64,
 }
 
+/// The partitions of each topic.
+pub type Topics = BTreeMap<String, Vec<Shelf>>;
+
 /// Logs in memory.
 #[derive(Debug, Default)]
 pub struct MemoryLogs {
-    pub topics: Mutex<BTreeMap<String, Vec<Shelf>>>,
+    pub topics: Mutex<Topics>,
+    /// What happens before the next reads, one after the other.
+    pub before: Mutex<VecDeque<fn(&mut Topics)>>,
 }
 
 struct Batch<'a>(&'a [Kept]);
@@ -134,6 +139,9 @@ impl Logs for MemoryLogs {
     }
 
     async fn read(&self, cx: &Context, ranges: &[Range], sink: &mut dyn RecordSink) -> Result<Vec<RangeRead>> {
+        if let Some(change) = self.before.lock().unwrap().pop_front() {
+            change(&mut self.topics.lock().unwrap());
+        }
         let mut reads = Vec::new();
         for (index, range) in ranges.iter().enumerate() {
             let shelf = self.topics.lock().unwrap()[&range.partition.log][range.partition.index as usize].clone();
