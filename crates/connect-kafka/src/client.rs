@@ -47,7 +47,7 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(settings: Settings, bootstrap: String) -> Self {
-        let asker = Asker { bootstrap, user: settings.user.clone() };
+        let asker = Asker { bootstrap, user: settings.user.clone(), identified: settings.identified };
         Self { settings, asker, asked: Mutex::default(), idle: Mutex::default() }
     }
 
@@ -202,7 +202,7 @@ impl Line {
         match cx.check() {
             // What was heard says more than that time ran out.
             Err(over) if failures.is_empty() || over.kind() == FailureKind::Cancelled => over,
-            _ => self.asker.unreachable(doing, &failures, fault),
+            _ => self.asker.unreachable(doing, &failures, heard.refusal(), fault),
         }
     }
 }

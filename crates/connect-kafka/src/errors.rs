@@ -24,6 +24,8 @@ pub(crate) struct Asker {
     pub(crate) bootstrap: String,
     /// Who we are, where it is known.
     pub(crate) user: Option<String>,
+    /// Whether we show a certificate.
+    pub(crate) identified: bool,
 }
 
 /// What an operation is needed on.
@@ -66,7 +68,14 @@ impl Asker {
     }
 
     /// A cluster that gave no answer, with what was heard about its connections.
-    pub(crate) fn unreachable(&self, doing: impl Display, failures: &[Said], fault: Option<&Fault>) -> Error {
+    /// `refusal` is why a certificate of a broker was refused.
+    pub(crate) fn unreachable(
+        &self,
+        doing: impl Display,
+        failures: &[Said],
+        refusal: Option<i32>,
+        fault: Option<&Fault>,
+    ) -> Error {
         let first = |wanted: fn(&Said) -> bool| failures.iter().rev().find(|said| wanted(said));
         let telling = first(is_login)
             .or_else(|| first(is_tls))
@@ -88,7 +97,7 @@ impl Asker {
         if is_tls(said) {
             return Error::new(FailureKind::Permanent, "store.tls", format!("{doing} failed"))
                 .detail(detail)
-                .hint(tls_hint(&said.text));
+                .hint(tls_hint(&said.text, refusal, self.identified));
         }
         let reached = !failures.iter().any(|said| !said.advertised);
         if said.advertised && reached {
@@ -114,7 +123,7 @@ fn is_login(said: &Said) -> bool {
 fn is_tls(said: &Said) -> bool {
     // Where the other side does not speak TLS, it only ends the connection.
     // And a certificate may be refused only after the handshake, when the first answer is read.
-    said.code == codes::SSL || said.text.starts_with("SSL handshake failed") || said.text.contains("SSL alert number")
+    said.code == codes::SSL || said.text.starts_with("SSL handshake failed") || said.text.contains("SSL routines")
 }
 
 /// The library tells these kinds only in words.
@@ -135,24 +144,36 @@ fn login_hint(text: &str) -> &'static str {
     }
 }
 
-fn tls_hint(text: &str) -> &'static str {
+/// Numbers of OpenSSL (`x509_vfy.h`) for what is wrong with a certificate.
+mod x509 {
+    pub(super) const NOT_YET_VALID: i32 = 9;
+    pub(super) const EXPIRED: i32 = 10;
+    pub(super) const REVOKED: i32 = 23;
+    pub(super) const OTHER_HOST: i32 = 62;
+    pub(super) const OTHER_ADDRESS: i32 = 64;
+}
+
+/// `refusal` is why our side refused a certificate.
+fn tls_hint(text: &str, refusal: Option<i32>, identified: bool) -> &'static str {
     let lower = text.to_ascii_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let alert = any(&["alert"]) && any(&["certificate", "unknown ca"]);
     match () {
-        () if any(&["expired"]) && !any(&["alert"]) => "renew the certificate of the broker",
-        () if any(&["not yet valid"]) => "the certificate of the broker is not valid yet: check the clocks",
-        () if any(&["hostname mismatch", "ip address mismatch", "does not match"]) => {
-            "name the broker as its certificate does, and let its advertised.listeners do the same"
-        }
-        () if any(&["certificate required", "alert bad certificate", "peer did not return a certificate"]) => {
+        () if alert && !identified => {
             "the broker demands a client certificate: give ssl.certificate.location and ssl.key.location"
         }
-        () if any(&["alert"]) => {
+        () if alert => {
             "the broker refused the client certificate: check ssl.certificate.location and the broker's truststore"
         }
-        () if any(&["certificate verify failed", "self-signed", "self signed", "unable to get", "ssl.ca.location"]) => {
-            "give the authority that signed the certificate of the broker as ssl.ca.location"
-        }
+        () if any(&["certificate verify failed", "could not be verified"]) => match refusal {
+            Some(x509::EXPIRED) => "renew the certificate of the broker",
+            Some(x509::NOT_YET_VALID) => "the certificate of the broker is not valid yet: check the clocks",
+            Some(x509::REVOKED) => "the certificate of the broker was revoked: give the broker a new one",
+            Some(x509::OTHER_HOST | x509::OTHER_ADDRESS) => {
+                "name the broker as its certificate does, and let its advertised.listeners do the same"
+            }
+            _ => "give the authority that signed the certificate of the broker as ssl.ca.location",
+        },
         () if any(&["wrong version number", "packet length too long", "record layer", "plaintext broker listener"]) => {
             "the listener does not speak TLS: check the port and security.protocol"
         }

@@ -58,6 +58,8 @@ fn is_broker(text: &str) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     said: Mutex<VecDeque<Said>>,
+    /// When a certificate was refused last, and why.
+    refused: Mutex<Option<(Instant, i32)>>,
 }
 
 impl Ear for Heard {
@@ -73,9 +75,19 @@ impl Ear for Heard {
         }
         said.push_back(Said::new(&fault, Instant::now()));
     }
+
+    fn refused(&self, reason: i32) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), reason));
+    }
 }
 
 impl Heard {
+    /// Why a certificate was refused lately, by OpenSSL's number.
+    pub(crate) fn refusal(&self) -> Option<i32> {
+        let refused = *self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, reason)| reason)
+    }
+
     /// The newest failure of each address that still counts, oldest first.
     pub(crate) fn failures(&self) -> Vec<Said> {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);

@@ -103,6 +103,8 @@ pub(crate) struct Settings {
     pub(crate) user: Option<String>,
     /// Whether certificates of brokers are believed without looking.
     pub(crate) trusting: bool,
+    /// Whether we show a certificate.
+    pub(crate) identified: bool,
 }
 
 impl Settings {
@@ -134,7 +136,10 @@ impl Settings {
         let user = get("sasl.username").filter(|_| security.sasl);
         let trusting = get("enable.ssl.certificate.verification").is_some_and(|value| value == "false");
         all.insert("bootstrap.servers".to_owned(), location.bootstrap().into());
-        let settings = Self { list: all.into_iter().collect(), user, trusting: trusting && security.tls };
+        let shown = ["ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"];
+        let identified = shown.iter().any(|name| all.contains_key(*name));
+        let trusting = trusting && security.tls;
+        let settings = Self { list: all.into_iter().collect(), user, trusting, identified };
         settings.conf(Isolation::Committed)?;
         Ok(settings)
     }

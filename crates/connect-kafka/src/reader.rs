@@ -165,7 +165,7 @@ impl Reader<'_> {
                 self.wait_on()?;
                 continue;
             }
-            self.feed.take(&mut taken, self.batch_size(), Duration::ZERO);
+            self.feed.take(&mut taken, self.batch_size() - taken.len(), Duration::ZERO);
             self.quiet_since = Instant::now();
             self.sort(&mut taken)?;
         }

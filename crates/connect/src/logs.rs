@@ -27,8 +27,8 @@ pub trait Logs: fmt::Debug + Send + std::marker::Sync {
     /// The settings of these logs, by name; unknown where they may not be read.
     async fn settings(&self, cx: &Context, logs: &[String]) -> Result<BTreeMap<String, Known<Settings>>>;
 
-    /// Where partitions begin and end now, in the order in which they were asked for. At most two
-    /// requests a broker, however many partitions there are.
+    /// Where partitions begin and end now, in the order in which they were asked for. One request a broker
+    /// for each of start, stable end and end, however many partitions there are.
     async fn ends(&self, cx: &Context, partitions: &[Partition]) -> Result<Vec<Known<Ends>>>;
 
     /// For each partition and time (milliseconds since 1970) the first offset whose record has that

@@ -75,6 +75,8 @@ pub(crate) trait Ear: Send + Sync + 'static {
     fn line(&self, level: i32, facility: &str, line: &str);
     /// A failure that belongs to no request: of a connection, mostly.
     fn fault(&self, fault: Fault);
+    /// A certificate that was refused, by the number that OpenSSL has for the reason.
+    fn refused(&self, reason: i32);
 }
 
 /// A copy of a string of the library.
@@ -211,6 +213,7 @@ impl Client {
             rd::rd_kafka_conf_set_events(conf.0.as_ptr(), rd::RD_KAFKA_EVENT_ERROR);
             rd::rd_kafka_conf_set_background_event_cb(conf.0.as_ptr(), Some(hear));
             rd::rd_kafka_conf_set_log_cb(conf.0.as_ptr(), Some(hear_line));
+            rd::rd_kafka_conf_set_ssl_cert_verify_cb(conf.0.as_ptr(), Some(hear_certificate));
             rd::rd_kafka_new(
                 rd::rd_kafka_type_t::RD_KAFKA_CONSUMER,
                 conf.0.as_ptr(),
@@ -325,6 +328,32 @@ unsafe extern "C" fn hear_line(rk: *const rd::rd_kafka_t, level: c_int, facility
         if let Some(ear) = ear.as_ref() {
             ear.line(level, &text(facility).unwrap_or_default(), &text(line).unwrap_or_default());
         }
+    }
+}
+
+/// Called in threads of the library for every certificate, when it has been judged; only listens. The library tells
+/// nobody else what is wrong with one.
+unsafe extern "C" fn hear_certificate(
+    _: *mut rd::rd_kafka_t,
+    _: *const c_char,
+    _: i32,
+    reason: *mut c_int,
+    _: c_int,
+    _: *const c_char,
+    _: usize,
+    _: *mut c_char,
+    _: usize,
+    ear: *mut c_void,
+) -> c_int {
+    // SAFETY: the number lives during this call; the ear was given to the client before it was made, and lives as long.
+    unsafe {
+        let reason = *reason;
+        let ear: *const Arc<dyn Ear> = ear.cast();
+        if let Some(ear) = ear.as_ref().filter(|_| reason != 0) {
+            ear.refused(reason);
+        }
+        // What was refused stays refused.
+        c_int::from(reason == 0)
     }
 }
 

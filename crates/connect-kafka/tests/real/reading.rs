@@ -213,8 +213,8 @@ async fn a_sink_that_has_enough_gets_no_more(client: &Client, store: &KafkaStore
     for (kept, read) in keeping.ranges.iter().zip(&read) {
         let last = kept.last().unwrap().offset;
         assert_eq!((read.records, read.next), (kept.len() as u64, last + 1));
-        // A batch that has arrived may be handed over as a whole.
-        assert!(!kept.is_empty());
+        // What came with the first of them is handed over, and no other batch.
+        assert!((1..=2_000).contains(&kept.len()), "{}", kept.len());
     }
     let _ = client;
 }
