@@ -165,7 +165,8 @@ impl Reader<'_> {
                 self.wait_on()?;
                 continue;
             }
-            self.feed.take(&mut taken, self.batch_size() - taken.len(), Duration::ZERO);
+            let more = self.batch_size() - 1;
+            self.feed.take(&mut taken, more, Duration::ZERO);
             self.quiet_since = Instant::now();
             self.sort(&mut taken)?;
         }

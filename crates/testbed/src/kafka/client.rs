@@ -19,7 +19,7 @@ pub(super) const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait for one look at the metadata.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// Longest wait for a change to be seen, or for records to arrive.
-pub(super) const CHANGE_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const CHANGE_LIMIT: Duration = Duration::from_secs(120);
 
 /// A client of one cluster. Clones share its connections. What it does runs beside the tasks of the test.
 #[derive(Clone)]

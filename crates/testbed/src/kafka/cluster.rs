@@ -13,7 +13,7 @@ use crate::wait::{Seen, until};
 use crate::{Error, Result, ports};
 
 /// Longest wait for brokers to be there. A killed one first waits for its old session to end.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_secs(240);
 /// Ports tried when somebody else is quicker.
 const PORT_TRIES_MAX: usize = 3;
 

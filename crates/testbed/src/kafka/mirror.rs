@@ -14,7 +14,7 @@ use crate::wait::{Seen, until};
 use crate::{Error, Result};
 
 /// Longest wait for the first heartbeat on the other side; some tens of what it takes.
-const START_LIMIT: Duration = Duration::from_secs(180);
+const START_LIMIT: Duration = Duration::from_secs(240);
 /// Longest wait for its end. Without brokers it takes a minute and a half: kill it then.
 const STOP_LIMIT: Duration = Duration::from_secs(150);
 
