@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use paritas_connect::Context;
-use paritas_connect::logs::{Logs as _, Partition};
+use paritas_connect::logs::Partition;
 use paritas_connect_kafka::{KafkaOptions, KafkaStore};
 use paritas_digest::DigestKey;
 use paritas_logs::content::{Chain, Class, Policy, Timestamps};
