@@ -34,6 +34,7 @@ async fn a_mirror_is_where_content_says(world: &mut World) {
     }
     world.mirror().wait_caught_up("orders").await.unwrap();
     let mut known = new_mirrors();
+    let looked = Instant::now();
     for lag in world.look("orders", 2, &mut known).await {
         let placed = lag.placed.unwrap();
         assert_eq!((placed.method, placed.next), (Method::Content, Count::exactly(100)));
@@ -42,21 +43,25 @@ async fn a_mirror_is_where_content_says(world: &mut World) {
     world.mirror().pause().unwrap();
     let paused = Instant::now();
     world.write("orders", 1, 100, 50).await;
+    let written = Instant::now();
     let first = world.look("orders", 2, &mut known).await;
     assert_eq!((first[0].state, first[0].offsets), (LagState::CaughtUp, Some(Count::exactly(0))));
     let both = Some(Count::exactly(50));
     assert_eq!((first[1].offsets, first[1].records), (both, both));
     assert_ne!(first[1].state, LagState::CaughtUp);
-    let stalled = loop {
+    let (stalled, at_least) = loop {
+        let at_least = written.elapsed();
         let lag = world.look("orders", 2, &mut known).await.remove(1);
         if lag.state != LagState::Behind {
-            break lag;
+            break (lag, at_least);
         }
         assert!(paused.elapsed() < LIMIT, "{lag:?}");
     };
     let seconds = stalled.seconds.unwrap();
     assert_eq!(stalled.state, LagState::Stalled);
-    assert!(seconds.low >= Duration::from_secs(1) && seconds.high.unwrap() <= paused.elapsed(), "{seconds:?}");
+    let high = seconds.high.unwrap();
+    assert!(seconds.low >= Duration::from_secs(1) && seconds.low <= paused.elapsed(), "{seconds:?}");
+    assert!(high >= at_least && high <= looked.elapsed(), "{seconds:?}, at least {at_least:?}");
     world.mirror().resume().unwrap();
     world.mirror().wait_caught_up("orders").await.unwrap();
     assert_eq!(world.look("orders", 2, &mut known).await[1].state, LagState::CaughtUp);

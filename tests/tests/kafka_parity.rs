@@ -11,7 +11,7 @@ use paritas_model::{Proof, Verdict};
 use paritas_testbed::kafka::{Client, Isolation, Mirror, MirrorOptions, Record, Topic, Twins};
 use paritas_verify::logs::{Facing, LogSide, Outcome, Request, Topic as Compared, parity, snapshot};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Time for one comparison. The machine may be busy.
 const TIME_MAX: Duration = Duration::from_secs(120);
@@ -60,6 +60,22 @@ impl World {
             LogSide::new(name, Arc::new(store), Context::default().with_timeout(TIME_MAX))
         };
         (side("source", self.twins.source.bootstrap()), side("replica", self.twins.target.bootstrap()))
+    }
+
+    /// The pairs of offsets that a mirror noted about a topic, once one of them is as far as `upstream`.
+    async fn syncs_beyond(&self, name: &str, upstream: u64) -> Vec<(u64, u64)> {
+        let (source, _) = self.sides();
+        let began = Instant::now();
+        loop {
+            let traces = source.logs.traces(&source.cx).await.unwrap();
+            let own = traces.syncs.iter().filter(|sync| sync.partition.log == name);
+            let pairs: Vec<_> = own.map(|sync| (sync.upstream as u64, sync.downstream as u64)).collect();
+            if pairs.iter().any(|pair| pair.0 >= upstream) {
+                return pairs;
+            }
+            assert!(began.elapsed() < TIME_MAX, "{pairs:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     async fn compare(&self, topic: &Compared, settle: Duration) -> Outcome {
@@ -281,10 +297,7 @@ async fn a_hole_that_deleted_records_left_is_suspected_by_syncs_and_proven_by_a_
     let Some(world) = World::start().await else { return };
     let (name, mirror, chain) = hole(&world).await;
     let mut topic = compared(&name, &mirror.remote(&name), 1);
-    let (source, _) = world.sides();
-    let traces = source.logs.traces(&source.cx).await.unwrap();
-    let own = traces.syncs.iter().filter(|sync| sync.partition.log == name);
-    topic.facing[0].syncs = own.map(|sync| (sync.upstream as u64, sync.downstream as u64)).collect();
+    topic.facing[0].syncs = world.syncs_beyond(&name, 150).await;
     let outcome = world.compare(&topic, SETTLE).await;
     assert_eq!(outcome.verdict(), Verdict::Unknown, "{outcome:#?}");
     assert_eq!(outcome.findings.iter().map(|one| one.proof).next(), Some(Proof::Unproven));

@@ -157,6 +157,30 @@ pub fn split_brain(world: &World) {
     mirrored.demand(1, &["foreign p0 replica 20", "not_yet_mirrored in_flight p0 source 20"], "both sides take writes");
 }
 
+/// Records that the source deletes before they were copied leave no gap; what was kept of the source tells of them.
+pub fn history_gone(world: &World) {
+    for (what, copied, code, demanded) in [
+        ("all was copied before", 30, 0, &[][..]),
+        ("ten records were not copied", 20, 1, &["missing p0 source 0..29 x10"][..]),
+    ] {
+        let mirrored = Mirrored::new(world, 1, &[]);
+        let all = records(35, 1);
+        mirrored.fill(&all[..30], &all[..copied]);
+        let state = world.folder("state");
+        let with_state = ["--state", state.to_str().unwrap()];
+        let (source, replica) = mirrored.urls("");
+        let snapshot = paritas(&[&["snapshot", "--json"], &with_state[..], &[&source, &replica]].concat());
+        assert_eq!(snapshot.code, 0, "{snapshot:#?}");
+        world.run(mirrored.east().delete_records(&mirrored.topic, 0, 30)).unwrap();
+        mirrored.fill(&all[30..], &all[30..]);
+        let left_out = format!("not checked records of {}", mirrored.topic);
+        let demanded: Vec<&str> = demanded.iter().copied().chain([left_out.as_str()]).collect();
+        mirrored.demand_with("", &with_state, code, &demanded, what);
+        // Without what was kept, nothing tells of them, and nothing is claimed about them.
+        mirrored.demand(0, &[&left_out], &format!("{what}, and nothing was kept"));
+    }
+}
+
 /// Times of records say nothing about lag.
 pub fn clocks(world: &World) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

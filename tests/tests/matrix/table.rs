@@ -297,6 +297,7 @@ pub const FAULTS: [Fault; 28] = [
         &[
             ("PGp", following::log_gone),
             ("PGl", subscribed::slot_gone),
+            ("K", mirror_state::history_gone),
             ("F", lake::expired),
             ("X", cross_state::expired),
         ],
