@@ -62,13 +62,15 @@ impl World {
         (side("source", self.twins.source.bootstrap()), side("replica", self.twins.target.bootstrap()))
     }
 
-    /// The pairs of offsets that a mirror noted about a topic, once one of them is as far as `upstream`.
-    async fn syncs_beyond(&self, name: &str, upstream: u64) -> Vec<(u64, u64)> {
+    /// The pairs of offsets that a mirror noted about a topic, once one of them is as far as `upstream`. The mirror that
+    /// all tests share copies it too, and notes pairs of its own.
+    async fn syncs_beyond(&self, name: &str, mirror: &Mirror, upstream: u64) -> Vec<(u64, u64)> {
         let (source, _) = self.sides();
         let began = Instant::now();
         loop {
             let traces = source.logs.traces(&source.cx).await.unwrap();
-            let own = traces.syncs.iter().filter(|sync| sync.partition.log == name);
+            let of_mirror = traces.syncs.iter().filter(|sync| sync.alias.as_deref() == Some(mirror.target()));
+            let own = of_mirror.filter(|sync| sync.partition.log == name);
             let pairs: Vec<_> = own.map(|sync| (sync.upstream as u64, sync.downstream as u64)).collect();
             if pairs.iter().any(|pair| pair.0 >= upstream) {
                 return pairs;
@@ -297,7 +299,7 @@ async fn a_hole_that_deleted_records_left_is_suspected_by_syncs_and_proven_by_a_
     let Some(world) = World::start().await else { return };
     let (name, mirror, chain) = hole(&world).await;
     let mut topic = compared(&name, &mirror.remote(&name), 1);
-    topic.facing[0].syncs = world.syncs_beyond(&name, 150).await;
+    topic.facing[0].syncs = world.syncs_beyond(&name, &mirror, 150).await;
     let outcome = world.compare(&topic, SETTLE).await;
     assert_eq!(outcome.verdict(), Verdict::Unknown, "{outcome:#?}");
     assert_eq!(outcome.findings.iter().map(|one| one.proof).next(), Some(Proof::Unproven));

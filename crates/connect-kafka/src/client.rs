@@ -198,11 +198,10 @@ impl Line {
 
     /// Why nobody answered.
     pub(crate) fn unreached(&self, cx: &Context, doing: &str, heard: &Heard, fault: Option<&Fault>) -> Error {
-        let failures = heard.failures();
         match cx.check() {
             // What was heard says more than that time ran out.
-            Err(over) if failures.is_empty() || over.kind() == FailureKind::Cancelled => over,
-            _ => self.asker.unreachable(doing, &failures, heard.refusal(), fault),
+            Err(over) if !heard.any() || over.kind() == FailureKind::Cancelled => over,
+            _ => self.asker.unreachable(doing, heard, fault),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::bindings::Fault;
 use crate::codes;
-use crate::heard::Said;
+use crate::heard::{Heard, Said};
 use paritas_connect::{Error, FailureKind};
 use std::fmt::Display;
 
@@ -68,14 +68,8 @@ impl Asker {
     }
 
     /// A cluster that gave no answer, with what was heard about its connections.
-    /// `refusal` is why a certificate of a broker was refused.
-    pub(crate) fn unreachable(
-        &self,
-        doing: impl Display,
-        failures: &[Said],
-        refusal: Option<i32>,
-        fault: Option<&Fault>,
-    ) -> Error {
+    pub(crate) fn unreachable(&self, doing: impl Display, heard: &Heard, fault: Option<&Fault>) -> Error {
+        let failures = heard.failures();
         let first = |wanted: fn(&Said) -> bool| failures.iter().rev().find(|said| wanted(said));
         let telling = first(is_login)
             .or_else(|| first(is_tls))
@@ -83,6 +77,12 @@ impl Asker {
             .or_else(|| failures.last());
         let Some(said) = telling else {
             let error = Error::new(FailureKind::Transient, "store.unreachable", format!("{doing} failed"));
+            if heard.all_down() {
+                // Of a connection that ends before anything was answered the library says nothing else.
+                return error
+                    .detail("connections are accepted, and ended before anything is answered")
+                    .hint("check the port and security.protocol: the listener may speak TLS or want a login");
+            }
             let waited = "no broker answered in time, and no connection failed".to_owned();
             return error
                 .detail(fault.map_or(waited, |fault| fault.said.clone()))
@@ -97,7 +97,7 @@ impl Asker {
         if is_tls(said) {
             return Error::new(FailureKind::Permanent, "store.tls", format!("{doing} failed"))
                 .detail(detail)
-                .hint(tls_hint(&said.text, refusal, self.identified));
+                .hint(tls_hint(&said.text, heard.refusal(), self.identified));
         }
         let reached = !failures.iter().any(|said| !said.advertised);
         if said.advertised && reached {

@@ -99,6 +99,17 @@ impl Heard {
         newest
     }
 
+    /// Whether a failure was heard of that still counts.
+    pub(crate) fn any(&self) -> bool {
+        !self.failures().is_empty() || self.all_down()
+    }
+
+    /// Whether it was said lately that no broker at all could be reached.
+    pub(crate) fn all_down(&self) -> bool {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.iter().any(|one| one.at.elapsed() < FRESH && one.code == codes::ALL_BROKERS_DOWN)
+    }
+
     /// Whether no broker at all could be reached, by what was said since then.
     pub(crate) fn all_down_since(&self, since: Instant) -> bool {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);

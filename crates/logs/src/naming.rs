@@ -114,7 +114,7 @@ pub fn detect(source: &Survey, replica: &Survey, traces: (&Traces, &Traces)) -> 
     let (here, there) = traces;
     let names = Names { source: data(source, here), replica: data(replica, there), noted: BTreeSet::new() };
     let aliases = aliases(here, there);
-    let target = own_alias(there).or_else(|| here.syncs.iter().rev().find_map(|sync| sync.alias.clone()));
+    let target = target(here, there);
     let mut scored = Vec::new();
     for policy in candidates(&names, &aliases) {
         let noted = policy.alias().map(|alias| noted(alias, here, there)).unwrap_or_default();
@@ -144,6 +144,12 @@ pub fn detect(source: &Survey, replica: &Survey, traces: (&Traces, &Traces)) -> 
     };
     if let Some(target) = &target {
         evidence.push(format!("the mirror calls the replica {target}"));
+    } else if targets(here).len() > 1 {
+        let all = targets(here).into_iter().collect::<Vec<_>>().join(", ");
+        evidence.push(format!(
+            "mirrors to several clusters ({all}) noted pairs of offsets on the source, and which one the replica is \
+             is not known: none of them is used"
+        ));
     }
     Naming { policy, target, evidence }
 }
@@ -169,6 +175,19 @@ fn own_alias(traces: &Traces) -> Option<String> {
         [target] => Some((**target).to_owned()),
         _ => None,
     }
+}
+
+/// The clusters to which mirrors noted pairs of offsets on their source.
+fn targets(here: &Traces) -> BTreeSet<&str> {
+    here.syncs.iter().filter_map(|sync| sync.alias.as_deref()).collect()
+}
+
+/// What the mirror calls the replica. A source may have mirrors to several clusters, so one name that was found there is
+/// that of the replica only if it is alone.
+fn target(here: &Traces, there: &Traces) -> Option<String> {
+    let noted = targets(here);
+    let alone = || noted.first().filter(|_| noted.len() == 1).map(|alone| (*alone).to_owned());
+    own_alias(there).or_else(alone)
 }
 
 /// Names that the source may have in the mirror's configuration, likely ones first.
@@ -251,7 +270,7 @@ fn explained(policy: &Policy, names: &Names<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use paritas_connect::logs::{Copied, Heartbeat, Log, Partition};
+    use paritas_connect::logs::{Copied, Heartbeat, Log, Partition, Sync};
     use proptest::prelude::*;
     use rstest::rstest;
 
@@ -346,6 +365,29 @@ mod tests {
         let naming = detect(&survey(&["a"]), &survey(&["A.a", "C.a"]), (&here, &there));
         assert_eq!(naming.target.as_deref(), Some("B"));
         assert_eq!(naming.policy.value(), Some(&Policy::prefix("A")), "{naming:?}");
+    }
+
+    #[rstest]
+    #[case::the_replica_says_it(&["B", "C"], beats("heartbeats", "A", "C"), Some("C"))]
+    #[case::another_one_than_all_that_are_noted(&["B"], beats("heartbeats", "A", "C"), Some("C"))]
+    #[case::there_is_but_one(&["B", "B"], Traces::default(), Some("B"))]
+    #[case::nobody_says_which(&["B", "C"], Traces::default(), None)]
+    fn a_source_that_is_mirrored_to_several_clusters_does_not_say_which_one_the_replica_is(
+        #[case] noted: &[&str],
+        #[case] there: Traces,
+        #[case] expected: Option<&str>,
+    ) {
+        let sync = |alias: &&str| Sync {
+            held_in: format!("mm2-offset-syncs.{alias}.internal"),
+            alias: Some((*alias).to_owned()),
+            partition: Partition::new("a", 0),
+            upstream: 1,
+            downstream: 1,
+        };
+        let here = Traces { syncs: noted.iter().map(sync).collect(), ..Traces::default() };
+        let naming = detect(&survey(&["a"]), &survey(&["A.a"]), (&here, &there));
+        assert_eq!(naming.target.as_deref(), expected);
+        assert_eq!(naming.evidence.iter().any(|said| said.contains("several clusters (B, C)")), expected.is_none());
     }
 
     proptest! {

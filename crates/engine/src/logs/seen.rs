@@ -120,6 +120,8 @@ pub(crate) struct Seen {
     pub(crate) source: Shows,
     pub(crate) replica: Shows,
     pub(crate) policy: Policy,
+    /// What the mirror calls the replica, where that is known.
+    pub(crate) target: Option<String>,
     pub(crate) coverage: Coverage,
     pub(crate) notes: Vec<String>,
 }
@@ -172,7 +174,7 @@ pub(crate) async fn look(both: &Both, options: &LogOptions, wanted: &Wanted<'_>)
     );
     let sides = [("source", &source), ("replica", &replica)];
     notes.extend(sides.iter().flat_map(|(name, side)| side.limits().map(move |limit| format!("{name}: {limit}"))));
-    Ok(Seen { source, replica, policy, coverage: judged, notes })
+    Ok(Seen { source, replica, policy, target: naming.target, coverage: judged, notes })
 }
 
 /// The rule that somebody wrote down.
@@ -246,7 +248,10 @@ impl Seen {
     /// Pairs of offsets that the mirror says belong together, in the order of the source's.
     pub(crate) fn syncs(&self, partition: &Partition) -> Vec<(u64, u64)> {
         let alias = self.policy.alias();
+        let target = self.target.as_deref();
+        // The source may be mirrored to other clusters as well.
         let here = self.source.traces.syncs.iter();
+        let here = here.filter(|sync| sync.alias.is_none() || sync.alias.as_deref() == target);
         // On the replica syncs of several sources may lie side by side.
         let there = self.replica.traces.syncs.iter();
         let there = there.filter(|sync| alias.is_none() || sync.alias.is_none() || sync.alias.as_deref() == alias);

@@ -89,6 +89,12 @@ impl Mirror {
         Ok(ends.first().map_or(0, |ends| ends.end))
     }
 
+    /// What the mirror calls its target.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.options.target()
+    }
+
     /// What a topic of the source is called on the target.
     #[must_use]
     pub fn remote(&self, topic: &str) -> String {

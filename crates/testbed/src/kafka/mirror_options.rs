@@ -150,6 +150,11 @@ impl MirrorOptions {
         &self.source
     }
 
+    /// What it calls the target.
+    pub(super) fn target(&self) -> &str {
+        &self.target
+    }
+
     pub(super) fn heap(&self) -> u32 {
         self.heap_mib
     }
