@@ -32,7 +32,7 @@ pub const FAULTS: [(&str, Cell); 12] = [
     ("half-open TCP", half_open),
 ];
 
-const GONE: &[&str] = &["store.unreachable", "data.truncated", "run.deadline"];
+pub const GONE: &[&str] = &["store.unreachable", "data.truncated", "run.deadline"];
 
 /// On either side; for a moment, and for good.
 fn cut(world: &World) {
@@ -250,7 +250,7 @@ fn certificate(world: &World) {
 }
 
 /// The comparison with a limit of its shell, in a state of its own.
-fn limited(world: &World, urls: &(String, String), limit: &str, stdout: Stdio) -> paritas_tests::Run {
+pub fn limited(world: &World, urls: &(String, String), limit: &str, stdout: Stdio) -> paritas_tests::Run {
     let state = world.folder("state");
     let mut call = Command::new("sh");
     call.args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")]).arg(binary());

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod around;
+mod around_logs;
 mod cross;
 mod cross_state;
 mod data;
 mod environment;
+mod environment_logs;
 mod files;
 mod finding;
 mod following;
@@ -48,9 +50,11 @@ fn every_filled_cell_finds_its_fault_and_nothing_else() {
             .filter(move |(_, (name, _))| name == column)
             .map(|(fault, (name, cell))| (format!("{name}{}", fault.number), *cell))
     });
-    // E1 and on: what is around the servers.
+    // E1 and on: what is around the servers of PostgreSQL; KE1 and on: the brokers of Kafka.
     let around = environment::FAULTS.iter().enumerate().map(|(at, (_, cell))| (format!("E{}", at + 1), *cell));
-    let cells: VecDeque<(String, Cell)> = cells.chain(around).filter(|(name, _)| wanted(name)).collect();
+    let of_logs = environment_logs::CELLS.iter().enumerate();
+    let of_logs = of_logs.filter_map(|(at, cell)| Some((format!("KE{}", at + 1), (*cell)?)));
+    let cells: VecDeque<(String, Cell)> = cells.chain(around).chain(of_logs).filter(|(name, _)| wanted(name)).collect();
     let total = cells.len();
     let (world, queue, bad) = (World::new(), Mutex::new(cells), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {

@@ -1,6 +1,7 @@
 //! The table: which fault can occur in which kind of store, and which cells are filled.
 
 use crate::environment::FAULTS as FAULTS_AROUND;
+use crate::environment_logs;
 use crate::following;
 use crate::lake;
 use crate::lake_meta;
@@ -359,7 +360,8 @@ fn around() -> String {
     text += &line(&["---"; 7]);
     for (at, (name, _)) in FAULTS_AROUND.iter().enumerate() {
         let number = format!("E{}", at + 1);
-        text += &line(&[&number, name, "x", "planned", "planned", "planned", "planned"]);
+        let kafka = environment_logs::CELLS.get(at).is_some_and(Option::is_some);
+        text += &line(&[&number, name, "x", if kafka { "x" } else { "planned" }, "planned", "planned", "planned"]);
     }
     text
 }

@@ -26,9 +26,10 @@ struct BrokerTls {
     clients: Option<PathBuf>,
 }
 
-/// A second listener in plain text of one broker, which sends its clients to another address.
+/// A listener of one broker that sends its clients to another address.
 #[derive(Debug, Clone)]
 struct Route {
+    listener: Listener,
     port: u16,
     advertised: String,
 }
@@ -146,8 +147,15 @@ impl Options {
     /// the proxy's port; clients start at the proxy's port as well. A listener that nobody can use: advertise an
     /// address where nobody listens, and let clients start at `port`.
     #[must_use]
-    pub fn route(mut self, port: u16, advertised: &str) -> Self {
-        self.routes.push(Route { port, advertised: advertised.to_owned() });
+    pub fn route(self, port: u16, advertised: &str) -> Self {
+        self.route_as(Listener::Routed, port, advertised)
+    }
+
+    /// As [`Options::route`], for a listener that the options offer otherwise as well: it gets this port, and advertises
+    /// that address.
+    #[must_use]
+    pub fn route_as(mut self, listener: Listener, port: u16, advertised: &str) -> Self {
+        self.routes.push(Route { listener, port, advertised: advertised.to_owned() });
         self
     }
 
@@ -167,24 +175,25 @@ impl Options {
     pub(super) fn has(&self, listener: Listener, node: u32) -> bool {
         match listener {
             Listener::Plain => true,
-            Listener::Routed => self.routed(node).is_some(),
+            Listener::Routed => self.routed(listener, node).is_some(),
             Listener::Tls => self.tls.is_some(),
             Listener::Sasl => self.sasl,
             Listener::SaslTls => self.sasl && self.tls.is_some(),
         }
     }
 
-    fn routed(&self, node: u32) -> Option<&Route> {
-        self.routes.get(usize::try_from(node.checked_sub(1)?).ok()?)
+    fn routed(&self, listener: Listener, node: u32) -> Option<&Route> {
+        let route = self.routes.get(usize::try_from(node.checked_sub(1)?).ok()?);
+        route.filter(|route| route.listener == listener)
     }
 
     /// The port that the options say, for listeners that have a fixed one.
     pub(super) fn fixed_port(&self, listener: Listener, node: u32) -> Option<u16> {
-        self.routed(node).filter(|_| listener == Listener::Routed).map(|route| route.port)
+        self.routed(listener, node).map(|route| route.port)
     }
 
     pub(super) fn advertised(&self, listener: Listener, node: u32, port: u16) -> String {
-        match self.routed(node).filter(|_| listener == Listener::Routed) {
+        match self.routed(listener, node) {
             Some(route) => route.advertised.clone(),
             None => format!("127.0.0.1:{port}"),
         }
