@@ -85,6 +85,16 @@ impl Shows {
         self.settings.get(log)?.value()?.get(name)
     }
 
+    /// The partitions of a log, and whether something may be in them.
+    fn filled(&self, log: &str) -> Option<BTreeMap<i32, bool>> {
+        let may_hold = |index: i32| {
+            let ends = self.ends.get(&Partition::new(log, index)).and_then(Known::value);
+            ends.is_none_or(|ends| ends.start < ends.end)
+        };
+        let states = self.survey.log(log)?.partitions.iter();
+        Some(states.map(|state| (state.index, may_hold(state.index))).collect())
+    }
+
     /// Logs in which nothing is.
     fn empty(&self) -> BTreeSet<String> {
         let mut filled = BTreeSet::new();
@@ -110,7 +120,7 @@ fn partitions(logs: &[&Log]) -> Vec<Partition> {
 pub(crate) struct Mirrored {
     pub(crate) source: String,
     pub(crate) replica: String,
-    /// Partitions that both have.
+    /// Partitions that both have, and those of one side alone that are not empty: what is in them has no copy.
     pub(crate) partitions: Vec<i32>,
 }
 
@@ -221,10 +231,15 @@ impl Seen {
     }
 
     fn both_have(&self, source: &str, replica: &str) -> Option<Mirrored> {
-        let (ours, theirs) = (self.source.survey.log(source)?, self.replica.survey.log(replica)?);
-        let there: BTreeSet<i32> = theirs.partitions.iter().map(|state| state.index).collect();
-        let common = ours.partitions.iter().map(|state| state.index).filter(|index| there.contains(index));
-        Some(Mirrored { source: source.to_owned(), replica: replica.to_owned(), partitions: common.collect() })
+        let (ours, theirs) = (self.source.filled(source)?, self.replica.filled(replica)?);
+        let all: BTreeSet<i32> = ours.keys().chain(theirs.keys()).copied().collect();
+        // One that only one side has, and that is empty, says nothing.
+        let either = |index: &i32| match (ours.get(index), theirs.get(index)) {
+            (Some(_), Some(_)) => true,
+            (here, there) => here.or(there).is_some_and(|filled| *filled),
+        };
+        let partitions = all.into_iter().filter(either).collect();
+        Some(Mirrored { source: source.to_owned(), replica: replica.to_owned(), partitions })
     }
 
     /// Their partitions and those of their copies, with how their records are named.

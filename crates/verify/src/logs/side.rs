@@ -43,7 +43,8 @@ impl LogSide {
             Known::Known(ends) => Ok(ends),
             Known::Unknown { why } => {
                 let what = format!("where {at} begins and ends is unknown");
-                Err(Error::new(FailureKind::Permanent, "log.unknown", what).detail(why))
+                let hint = "see that the partition is there, that a broker leads it, and that it may be described";
+                Err(Error::new(FailureKind::Permanent, "log.unknown", what).detail(why).hint(hint))
             }
         };
         Ok(ends.into_iter().zip(partitions).map(known).collect())
