@@ -25,7 +25,7 @@ async fn certified(world: &World) -> BTreeMap<String, GroupCertificate> {
     let checkpoints = world.traces().await.1.checkpoints;
     let pairs = world.pairs("orders", 1);
     let ask = OffsetsAsk {
-        source: &world.source,
+        source: Past::Living(&world.source),
         replica: &world.replica,
         pairs: &pairs,
         checkpoints: &checkpoints,

@@ -15,7 +15,7 @@ struct World {
     there: Client,
     a: Cluster,
     b: Cluster,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl World {
@@ -32,7 +32,7 @@ impl World {
         let (a, b) = (a.unwrap(), b.unwrap());
         let mirror = Mirror::start(&a, &b, MirrorOptions::default().identity()).await.unwrap();
         let (here, there) = (a.client().unwrap(), b.client().unwrap());
-        Some(Self { mirror, here, there, a, b, _scratch: scratch })
+        Some(Self { mirror, here, there, a, b, scratch })
     }
 
     async fn topic(&self, name: &str, settings: &[(&str, &str)]) {
@@ -73,6 +73,7 @@ async fn the_lives_of_mirrored_topics_are_told_as_they_were() {
     a_group_that_was_set_back_would_lose_records(&world).await;
     times_that_the_replica_stamps_itself_are_not_compared(&world).await;
     a_topic_that_was_made_anew_is_not_the_one_that_was_copied(&world).await;
+    a_snapshot_tells_what_is_lost_and_where_groups_go_on_when_the_source_is_gone(&mut world).await;
 }
 
 /// The exit code, the verdict of the comparison of a topic, and its differences that are not 0.
@@ -149,6 +150,30 @@ async fn a_topic_that_was_made_anew_is_not_the_one_that_was_copied(world: &World
     world.mirror.wait_mirrored("orders", 0, 105).await.unwrap();
     let run = world.run("verify", "orders", &["--settle", "1s"]).await;
     assert_eq!(told(&run, "orders"), (1, "fail".to_owned(), vec![("extra".to_owned(), 100)]), "{run:#?}");
+}
+
+async fn a_snapshot_tells_what_is_lost_and_where_groups_go_on_when_the_source_is_gone(world: &mut World) {
+    world.topic("ledger", &[]).await;
+    world.fill("ledger", 0, 100).await;
+    world.here.commit("clerk", "ledger", &[(0, 60)]).await.unwrap();
+    world.mirror.wait_caught_up("ledger").await.unwrap();
+    world.there.wait_committed("clerk", "ledger", |offsets| offsets.contains_key(&0)).await.unwrap();
+    world.mirror.kill().await.unwrap();
+    world.fill("ledger", 100, 10).await;
+    let state = world.scratch.path().join("state").display().to_string();
+    let with_state = ["--state", state.as_str()];
+    let kept = world.run("snapshot", "ledger", &with_state).await;
+    assert_eq!(kept.code, 0, "{kept:#?}");
+    world.a.kill().await.unwrap();
+    let run = world.run("failover", "ledger", &with_state).await;
+    let json = run.json();
+    let recovery = &json["links"][0]["recovery"];
+    assert_eq!((run.code, &recovery["decision"]), (1, &"no-go".into()), "{run:#?}");
+    assert_eq!((&recovery["rpo"]["records_at_least"], &recovery["rpo"]["method"]), (&10.into(), &"snapshot".into()));
+    let lost = &checks(&run, "parity")[0]["log"]["findings"][0];
+    assert_eq!((&lost["class"], &lost["source"]), (&"missing".into(), &serde_json::json!([100, 109])), "{run:#?}");
+    let group = &checks(&run, "offsets")[0]["groups"][0];
+    assert_eq!((&group["group"], &group["may_resume"]), (&"clerk".into(), &true.into()), "{run:#?}");
 }
 
 /// Brokers 2 and 3 hold a topic; 2 has records that 3 never had, and 3 takes over without them.

@@ -10,13 +10,15 @@ use paritas_connect::{Context, Result};
 use paritas_digest::DigestKey;
 use paritas_logs::ages::Count;
 use paritas_logs::certify::{GroupCertificate, Standing, Translation};
-use paritas_logs::content::{Namer, Timestamps};
+use paritas_logs::content::{Chain, Namer, Policy, Timestamps};
 use paritas_model::{Known, Verdict};
-use paritas_verify::logs::{CertifyLimits, LogSide, NamedPair, OffsetsAsk, offsets};
+use paritas_verify::logs::{
+    CertifyLimits, Facing, Kept, LogSide, NamedPair, OffsetsAsk, Past, Request, Topic, offsets, snapshot,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A group: its name, what it has committed, whether it is active.
 type Grouped = (String, Known<BTreeMap<Partition, u64>>, bool);
@@ -127,13 +129,64 @@ impl Staged {
         let namer = Arc::new(Namer::new(&DigestKey::unkeyed(), "orders", timestamps));
         let pairs = [NamedPair { source: at("orders"), replica: at("A.orders"), source_id: None, namer, times_kept }];
         let ask = OffsetsAsk {
-            source: &source,
+            source: Past::Living(&source),
             replica: &replica,
             pairs: &pairs,
             checkpoints: &self.checkpoints,
             wanted: &|_| true,
             isolation: Isolation::Uncommitted,
             limits,
+        };
+        offsets(&ask).await.unwrap()
+    }
+
+    /// What a snapshot of the source keeps, with so many records one by one.
+    async fn chain(&self, trail: usize) -> Chain {
+        let side = LogSide::new("a", Arc::new(self.here.clone()), Context::default());
+        let facing = Facing {
+            source: at("orders"),
+            replica: at("orders"),
+            syncs: Vec::new(),
+            stored: None,
+            source_id: None,
+            replica_id: None,
+        };
+        let topics = [Topic { name: "orders".into(), policy: Policy::default(), facing: vec![facing] }];
+        let request = Request {
+            source: &side,
+            replica: &side,
+            topics: &topics,
+            key: &DigestKey::unkeyed(),
+            settle: Duration::ZERO,
+            items_max: 10,
+            partitions_at_once: 1,
+            ledger: None,
+            watch: &|_| {},
+        };
+        snapshot(&request, trail).await.remove(0).1.remove(0).unwrap()
+    }
+
+    /// Certifies when the source is gone and a snapshot of it is left, in which the group stood at an offset.
+    async fn certify_kept(&self, committed: Option<u64>, trail: usize) -> Vec<GroupCertificate> {
+        let chain = self.chain(trail).await;
+        let end = chain.next;
+        let offsets_of = committed.map(|offset| (at("orders"), offset)).into_iter().collect();
+        let kept = Kept {
+            partitions: [(at("orders"), (&chain, end))].into(),
+            groups: [("desk".to_owned(), offsets_of)].into(),
+        };
+        let replica = LogSide::new("b", Arc::new(self.there.clone()), Context::default());
+        let namer = Arc::new(Namer::new(&DigestKey::unkeyed(), "orders", Timestamps::Compare));
+        let pairs =
+            [NamedPair { source: at("orders"), replica: at("A.orders"), source_id: None, namer, times_kept: true }];
+        let ask = OffsetsAsk {
+            source: Past::Kept(&kept),
+            replica: &replica,
+            pairs: &pairs,
+            checkpoints: &self.checkpoints,
+            wanted: &|_| true,
+            isolation: Isolation::Uncommitted,
+            limits: CertifyLimits::default(),
         };
         offsets(&ask).await.unwrap()
     }
@@ -259,8 +312,60 @@ async fn a_far_offset_gives_bounds_of_what_is_read_twice() {
     assert!(redelivery.low <= 3_990 && redelivery.high == 3_990, "{redelivery:?}");
 }
 
+#[tokio::test]
+async fn a_snapshot_of_a_source_that_is_gone_places_groups() {
+    let staged = |on_replica| Staged::new(&plain(200), 150).commit(Some(0), on_replica);
+    // Nothing is lost to it, wherever it went on to since.
+    let group = staged(Some(90)).certify_kept(Some(100), 1_000).await.remove(0);
+    let part = &group.partitions[0];
+    assert_eq!((part.standing, &part.exact), (Standing::Redelivery, &Known::Known(100)), "{part:?}");
+    assert_eq!((part.loss.value(), group.may_resume()), (Some(&Count::exactly(0)), Some(true)));
+    // It may have read what lies between, or not.
+    let group = staged(Some(120)).certify_kept(Some(100), 1_000).await.remove(0);
+    let part = &group.partitions[0];
+    let between = Count { low: 0, high: 20 };
+    assert_eq!((part.standing, part.loss.value()), (Standing::Unproven, Some(&between)), "{part:?}");
+    // Before the records that are kept one by one nothing is known.
+    let group = staged(Some(90)).certify_kept(Some(100), 50).await.remove(0);
+    assert_eq!((group.partitions[0].standing, group.may_resume()), (Standing::Unproven, None), "{group:?}");
+    // Nor of a group that is not in the snapshot.
+    let group = staged(Some(90)).checkpoint(90, 90).certify_kept(None, 1_000).await.remove(0);
+    assert_eq!((group.partitions[0].standing, group.may_resume()), (Standing::Unproven, None), "{group:?}");
+    let group = staged(None).certify_kept(Some(100), 1_000).await.remove(0);
+    assert_eq!(group.partitions[0].standing, Standing::Untranslated, "{group:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_snapshot_promises_no_group_more_than_is_true(
+        writes in prop::collection::vec((prop::bool::weighted(0.85), 0_u8..4, 0_i64..3), 1..120),
+        copied in 0_usize..120, committed in 0_u64..120, moved in 0_u64..40, translated in 0_u64..120, trail in 1_usize..150,
+    ) {
+        let mut writes = writes;
+        writes.iter_mut().enumerate().for_each(|(number, (_, payload, _))| *payload = number as u8);
+        let staged = Staged::new(&writes, copied);
+        let all = staged.here.logs.records(&at("orders"));
+        let copied = copied.min(all.len());
+        let (committed, translated) = (committed.min(writes.len() as u64), translated.min(copied as u64));
+        let now = (committed + moved).min(writes.len() as u64);
+        let staged = staged.commit(Some(0), Some(translated));
+        let group = block_on(staged.certify_kept(Some(committed), trail)).remove(0);
+        let before = |position: u64| all.iter().take(copied).filter(|(offset, ..)| *offset < position).count() as u64;
+        let part = &group.partitions[0];
+        if let Known::Known(exact) = part.exact {
+            prop_assert_eq!(exact, before(committed), "{:?}", part);
+        }
+        if group.may_resume() == Some(true) {
+            prop_assert!(translated <= before(now), "{part:?}");
+        }
+        prop_assert!(group.may_resume() != Some(false), "what came after the snapshot is not known: {part:?}");
+        if let Known::Known(loss) = part.loss {
+            let truth = translated.saturating_sub(before(now));
+            prop_assert!((loss.low..=loss.high).contains(&truth), "{part:?} {truth}");
+        }
+    }
 
     #[test]
     fn what_is_said_of_a_group_contains_the_truth(

@@ -10,7 +10,8 @@ use paritas_logs::ages::Count;
 use paritas_logs::certify::{Certificate, GroupCertificate, Translation};
 use paritas_model::{Known, Verdict};
 use paritas_report::{Check, GroupOffsets, OffsetsCheck, PartitionOffsets};
-use paritas_verify::logs::{CertifyLimits, OffsetsAsk, offsets};
+use paritas_verify::logs::{CertifyLimits, Kept, LogSide, NamedPair, OffsetsAsk, Past, offsets};
+use paritas_verify::rows::Origin;
 use std::time::Instant;
 
 /// Certifies the groups of the link; nothing where no group has anything to do with its logs.
@@ -30,7 +31,7 @@ pub(crate) async fn check(
         checkpoints.filter(|checkpoint| alias.is_none_or(|alias| alias == checkpoint.alias)).cloned().collect();
     let takes = |name: &str| log_options.takes_group(name);
     let ask = OffsetsAsk {
-        source: &both.source,
+        source: Past::Living(&both.source),
         replica: &both.replica,
         pairs: &pairs,
         checkpoints: &checkpoints,
@@ -39,6 +40,32 @@ pub(crate) async fn check(
         isolation: Isolation::Uncommitted,
         limits: CertifyLimits::default(),
     };
+    report(offsets(&ask).await, began)
+}
+
+/// Certifies the groups of a snapshot of a source that is gone.
+pub(super) async fn check_kept(
+    replica: &LogSide,
+    kept: &Kept<'_>,
+    pairs: &[NamedPair],
+    checkpoints: &[Checkpoint],
+    log_options: &LogOptions,
+) -> Option<Check> {
+    let began = Instant::now();
+    let takes = |name: &str| log_options.takes_group(name);
+    let ask = OffsetsAsk {
+        source: Past::Kept(kept),
+        replica,
+        pairs,
+        checkpoints,
+        wanted: &takes,
+        isolation: Isolation::Committed,
+        limits: CertifyLimits::default(),
+    };
+    report(offsets(&ask).await, began)
+}
+
+fn report(certified: Result<Vec<GroupCertificate>, (Origin, paritas_connect::Error)>, began: Instant) -> Option<Check> {
     let check = |groups: Vec<GroupOffsets>, problem| OffsetsCheck {
         verdict: Verdict::Unknown,
         groups,
@@ -46,7 +73,7 @@ pub(crate) async fn check(
         notes: Vec::new(),
         problem,
     };
-    match offsets(&ask).await {
+    match certified {
         Ok(certificates) if certificates.is_empty() => None,
         Ok(certificates) => {
             let groups: Vec<GroupOffsets> = certificates.iter().map(group).collect();

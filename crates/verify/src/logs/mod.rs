@@ -36,7 +36,7 @@ pub use continuity::{ContinuityAsk, Counted, continuity};
 pub use groups::{Beside, groups};
 pub use ledger::{ChainOf, Ledger};
 pub use mirrors::{MirrorAsk, SeekLimits, mirrors};
-pub use offsets::{CertifyLimits, OffsetsAsk, offsets};
+pub use offsets::{CertifyLimits, Kept, OffsetsAsk, Past, offsets};
 pub use outcome::{Outcome, Read, Window};
 pub use recovery::{Loss, LossAsk, loss};
 pub use request::{Facing, Phase, Request, Topic};

@@ -4,7 +4,10 @@
 //! What is translated is asked for first and what groups have committed on the source after it. So a group
 //! that moves meanwhile can only seem to be sent further back than it is.
 
+mod kept;
 mod spot;
+
+pub use kept::Kept;
 
 use super::mirrors::ends;
 use super::side::LogSide;
@@ -37,11 +40,20 @@ impl Default for CertifyLimits {
     }
 }
 
+/// Where what is said about the source comes from.
+#[derive(Clone, Copy)]
+pub enum Past<'a> {
+    /// From the source itself.
+    Living(&'a LogSide),
+    /// From a snapshot: the source is gone.
+    Kept(&'a Kept<'a>),
+}
+
 /// Everything that certification needs.
 #[derive(Clone, Copy)]
 pub struct OffsetsAsk<'a> {
     /// The source.
-    pub source: &'a LogSide,
+    pub source: Past<'a>,
     /// The replica.
     pub replica: &'a LogSide,
     /// Partitions and their mirrors.
@@ -65,23 +77,37 @@ const ROUNDS_MAX: usize = 8;
 /// Where a side cannot be asked at all. What concerns a single group is part of its certificate.
 pub async fn offsets(ask: &OffsetsAsk<'_>) -> Result<Vec<GroupCertificate>, Failure> {
     let there = groups(ask.replica, Origin::Replica).await?;
-    let here = groups(ask.source, Origin::Source).await?;
+    let here = match ask.source {
+        Past::Living(side) => groups(side, Origin::Source).await?,
+        Past::Kept(kept) => kept.groups(),
+    };
     let replicas: Vec<Partition> = ask.pairs.iter().map(|pair| pair.replica.clone()).collect();
     let sources: Vec<Partition> = ask.pairs.iter().map(|pair| pair.source.clone()).collect();
     let replica_ends = ends(ask.replica, &replicas, Origin::Replica).await?;
-    let source_ends = ends(ask.source, &sources, Origin::Source).await?;
+    let source_ends = match ask.source {
+        Past::Living(side) => ends(side, &sources, Origin::Source).await?,
+        Past::Kept(kept) => kept.ends(&sources),
+    };
     let origin = Instant::now();
     let extents: Vec<Option<(Extent, Extent)>> = (source_ends.iter().zip(&replica_ends))
         .map(|(here, there)| Some((Extent::of(here.value()?, origin), Extent::of(there.value()?, origin))))
         .collect();
     let claims = claims(ask, &here, &there);
+    let isolation = match ask.source {
+        Past::Living(_) => ask.isolation,
+        Past::Kept(_) => Isolation::Committed,
+    };
     let mut spots: BTreeMap<(usize, u64, Option<u64>), Spot> = BTreeMap::new();
     for claim in &claims {
         let (Some(committed), Some(Some(extents))) = (claim.committed, extents.get(claim.pair)) else { continue };
         let Some(pair) = ask.pairs.get(claim.pair) else { continue };
         let translated = claim.translated();
-        if spots.len() < ask.limits.places_max && committed <= extents.0.end {
-            let spot = || Spot::new(pair, committed, translated, *extents, ask.isolation, ask.limits);
+        let readable = match ask.source {
+            Past::Living(_) => true,
+            Past::Kept(kept) => kept.reaches(&pair.source, committed),
+        };
+        if readable && spots.len() < ask.limits.places_max && committed <= extents.0.end {
+            let spot = || Spot::new(pair, committed, translated, *extents, isolation, ask.limits);
             spots.entry((claim.pair, committed, translated)).or_insert_with(spot);
         }
     }
@@ -89,7 +115,11 @@ pub async fn offsets(ask: &OffsetsAsk<'_>) -> Result<Vec<GroupCertificate>, Fail
     for part in all.chunks_mut(ask.limits.at_once.max(1)) {
         seek(ask, part).await?;
     }
-    Ok(certificates(ask, &claims, &extents, &spots, (&here, &there)))
+    let mut certified = certificates(ask, &claims, &extents, &spots, (&here, &there));
+    if let Past::Kept(_) = ask.source {
+        kept::weaken(&mut certified);
+    }
+    Ok(certified)
 }
 
 async fn groups(side: &LogSide, origin: Origin) -> Result<BTreeMap<String, Group>, Failure> {
@@ -149,7 +179,16 @@ fn claims(ask: &OffsetsAsk<'_>, here: &BTreeMap<String, Group>, there: &BTreeMap
 async fn seek(ask: &OffsetsAsk<'_>, spots: &mut [&mut Spot]) -> Result<(), Failure> {
     for _ in 0..ROUNDS_MAX {
         let here = jobs(spots, Spot::source_job);
-        take(ask.source, Origin::Source, spots, &here, Spot::take_source).await?;
+        match ask.source {
+            Past::Living(side) => take(side, Origin::Source, spots, &here, Spot::take_source).await?,
+            Past::Kept(kept) => {
+                for (at, job) in &here {
+                    if let Some(spot) = spots.get_mut(*at) {
+                        spot.take_source(kept.window(&job.range));
+                    }
+                }
+            }
+        }
         times(ask, spots).await?;
         let there = jobs(spots, Spot::replica_job);
         take(ask.replica, Origin::Replica, spots, &there, Spot::take_replica).await?;

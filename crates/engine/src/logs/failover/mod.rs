@@ -1,6 +1,8 @@
 //! After a failover between clusters of logs: which records are lost, whether the replica can take writes, and
 //! whether groups would go on at the right record. GO only where everything that was asked is proven.
 
+mod gone;
+
 use super::parity::{self, Terms};
 use super::seen::{Both, Mirrored, Seen, Shows, Wanted, look};
 use super::stored::Snapshot;
@@ -11,14 +13,13 @@ use crate::error::problem_of;
 use crate::keep::Keeper;
 use crate::registry::Opened;
 use paritas_connect::Context;
-use paritas_connect::logs::Partition;
 use paritas_logs::content::{Class, Finding};
 use paritas_logs::health as judged;
 use paritas_model::{Objective, Store, Tier, Verdict};
 use paritas_report::{
     Bounds, Check, LinkReport, NotChecked, OffsetsCheck, Problem, Reason, Recovery, Rpo, Rto, counted,
 };
-use paritas_verify::logs::{self, Facing, Outcome, Topic};
+use paritas_verify::logs::{self, Outcome, Topic};
 use std::time::{Duration, Instant};
 
 /// A source that does not answer within that time counts as gone.
@@ -45,6 +46,8 @@ struct Loss {
     alive: bool,
     /// When the snapshot was taken.
     taken_at: Option<String>,
+    /// Records of partitions that the replica has not at all.
+    absent: u64,
 }
 
 /// What is put together into the report.
@@ -140,7 +143,7 @@ async fn gather(cx: &Context, link: &Examined<'_>, options: &Options, keeper: &K
         (Err(_), Some((id, snapshot))) => {
             let text = format!("the source does not answer: snapshot {id} of {} stands in for it", snapshot.taken_at);
             found.reason(Verdict::Warn, text, None);
-            gone(&both, &replica, &snapshot, &wanted, &log_options, &terms, found).await
+            gone::examine(&both, &replica, &snapshot, &wanted, &log_options, &terms, found).await
         }
         (Err((origin, problem)), None) => {
             found.problem(&crate::record::sided(origin, problem));
@@ -218,7 +221,7 @@ async fn living(
     let names = mirrored.into_iter().map(|one: Mirrored| one.replica);
     let outcomes = topics.into_iter().zip(names).zip(outcomes);
     let outcomes = outcomes.map(|((topic, replica), outcome)| (topic, replica, outcome)).collect();
-    Loss { outcomes, alive: true, taken_at: None }
+    Loss { outcomes, alive: true, taken_at: None, absent: 0 }
 }
 
 fn groups(check: &OffsetsCheck, found: &mut Findings) {
@@ -240,60 +243,10 @@ fn groups(check: &OffsetsCheck, found: &mut Findings) {
     }
 }
 
-/// The source is gone: what its last snapshot holds is looked for on the replica.
-async fn gone(
-    both: &Both,
-    replica: &Shows,
-    snapshot: &Snapshot,
-    wanted: &Wanted<'_>,
-    log_options: &LogOptions,
-    terms: &Terms<'_>,
-    found: &mut Findings,
-) -> Loss {
-    let mut topics = Vec::new();
-    let mut names = Vec::new();
-    for log in snapshot.logs.iter().filter(|log| (wanted.takes)(&log.name)) {
-        let given = wanted.renamed.iter().find(|(source, _)| *source == log.name).map(|(_, replica)| replica.clone());
-        let named = || snapshot.naming.as_ref().and_then(|naming| naming.on_replica(&log.name));
-        let copy = given.or_else(named).and_then(|name| replica.survey.log(&name));
-        let Some(copy) = copy else {
-            let what = format!("topic {}", log.name);
-            let why = "the replica has no copy of it, or it is not known how the mirror names it".to_owned();
-            found.not_checked.push(NotChecked { what, why });
-            continue;
-        };
-        let facing = log.partitions.iter().filter(|kept| copy.partitions.iter().any(|state| state.index == kept.index));
-        let facing = facing.map(|kept| Facing {
-            source: Partition::new(log.name.clone(), kept.index),
-            replica: Partition::new(copy.name.clone(), kept.index),
-            syncs: Vec::new(),
-            stored: kept.chain.clone(),
-            source_id: log.id.clone(),
-            replica_id: replica.id(&copy.name),
-        });
-        let facing: Vec<Facing> = facing.collect();
-        let policy = facing.iter().find_map(|facing| facing.stored.as_ref()).map(|chain| {
-            let own = parity::policy_of(replica, &copy.name, log_options);
-            paritas_logs::content::Policy { timestamps: chain.terms.timestamps, ..own }
-        });
-        let Some(policy) = policy else {
-            let why = "the snapshot holds its positions only".to_owned();
-            found.not_checked.push(NotChecked { what: format!("content of {}", log.name), why });
-            continue;
-        };
-        names.push(copy.name.clone());
-        topics.push(Topic { name: log.name.clone(), policy, facing });
-    }
-    let outcomes = logs::against(&terms.request(both, &topics)).await;
-    let outcomes = topics.into_iter().zip(names).zip(outcomes);
-    let outcomes = outcomes.map(|((topic, replica), outcome)| (topic, replica, outcome)).collect();
-    Loss { outcomes, alive: false, taken_at: Some(snapshot.taken_at.clone()) }
-}
-
 /// What the comparison of all topics comes to.
 fn judge(loss: Loss, objective: Option<f64>, found: &mut Findings) -> Rpo {
     let began = Instant::now();
-    let (mut lost, mut complete, mut other) = (0_u64, !loss.outcomes.is_empty(), 0_u64);
+    let (mut lost, mut complete, mut other) = (loss.absent, !loss.outcomes.is_empty(), 0_u64);
     let mut times = Times::default();
     for (topic, replica, outcome) in loss.outcomes {
         lost = lost.saturating_add(outcome.counts.missing).saturating_add(outcome.counts.not_yet_mirrored);
