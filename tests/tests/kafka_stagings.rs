@@ -158,8 +158,14 @@ async fn a_snapshot_tells_what_is_lost_and_where_groups_go_on_when_the_source_is
     world.here.commit("clerk", "ledger", &[(0, 60)]).await.unwrap();
     world.mirror.wait_caught_up("ledger").await.unwrap();
     world.there.wait_committed("clerk", "ledger", |offsets| offsets.contains_key(&0)).await.unwrap();
+    let trade = |id: &str| Record::new("k", id.to_owned()).header("tx", Some(id.as_bytes()));
+    world.topic("trades", &[]).await;
+    world.here.produce("trades", ["t0", "t0", "t1", "t1"].map(trade)).await.unwrap();
+    world.mirror.wait_caught_up("trades").await.unwrap();
     world.mirror.kill().await.unwrap();
     world.fill("ledger", 100, 10).await;
+    world.here.produce("trades", ["t1", "t2", "t2"].map(trade)).await.unwrap();
+    torn_transactions_are_named(world).await;
     let state = world.scratch.path().join("state").display().to_string();
     let with_state = ["--state", state.as_str()];
     let kept = world.run("snapshot", "ledger", &with_state).await;
@@ -174,6 +180,19 @@ async fn a_snapshot_tells_what_is_lost_and_where_groups_go_on_when_the_source_is
     assert_eq!((&lost["class"], &lost["source"]), (&"missing".into(), &serde_json::json!([100, 109])), "{run:#?}");
     let group = &checks(&run, "offsets")[0]["groups"][0];
     assert_eq!((&group["group"], &group["may_resume"]), (&"clerk".into(), &true.into()), "{run:#?}");
+}
+
+/// The source answers still, and the mirror is dead.
+async fn torn_transactions_are_named(world: &World) {
+    let run = world.run("failover", "trades?transaction=header:tx", &[]).await;
+    let json = run.json();
+    let recovery = &json["links"][0]["recovery"];
+    let rpo = &recovery["rpo"];
+    assert_eq!((run.code, &rpo["transactions"], &rpo["records"]), (1, &2.into(), &3.into()), "{run:#?}");
+    let told = "1 transaction torn: \"t1\" has 2 on the replica (trades/0), 1 not (trades/0)";
+    assert!(recovery["reasons"].as_array().unwrap().iter().any(|reason| reason["text"] == told), "{recovery:#}");
+    let run = world.run("failover", "trades", &[]).await;
+    assert!(run.stdout.contains("nobody said where records name their transaction"), "{run:#?}");
 }
 
 /// Brokers 2 and 3 hold a topic; 2 has records that 3 never had, and 3 takes over without them.

@@ -75,7 +75,7 @@ fn group(lag: &readers::GroupLag, levels: Option<&Levels>) -> GroupLag {
         group: lag.group.clone(),
         verdict: Verdict::combine(verdicts.chain([Verdict::Pass])),
         state: lag.activity.value().cloned(),
-        members: None,
+        members: lag.members.value().copied(),
         states: lag.totals.states.iter().map(|(state, count)| (word(*state).to_owned(), *count)).collect(),
         offsets: (!unknown).then_some(lag.totals.behind),
         seconds: seconds(lag.totals.seconds),

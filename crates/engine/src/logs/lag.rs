@@ -221,7 +221,7 @@ impl LogLink {
 }
 
 /// The newest pair of offsets that the mirror noted of each partition.
-fn newest_syncs(seen: &Seen, pairs: &[NamedPair]) -> BTreeMap<Partition, (i64, i64)> {
+pub(super) fn newest_syncs(seen: &Seen, pairs: &[NamedPair]) -> BTreeMap<Partition, (i64, i64)> {
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let newest = |pair: &NamedPair| {
         let (upstream, downstream) = seen.syncs(&pair.source).last().copied()?;
@@ -231,7 +231,7 @@ fn newest_syncs(seen: &Seen, pairs: &[NamedPair]) -> BTreeMap<Partition, (i64, i
 }
 
 /// How far the mirror says it has copied each partition.
-fn copied(seen: &Seen, pairs: &[NamedPair]) -> BTreeMap<Partition, u64> {
+pub(super) fn copied(seen: &Seen, pairs: &[NamedPair]) -> BTreeMap<Partition, u64> {
     let alias = seen.policy.alias();
     let noted = seen.replica.traces.copied.iter();
     let noted = noted.filter(|copied| alias.is_none_or(|alias| alias == copied.alias));

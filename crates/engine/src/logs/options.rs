@@ -2,7 +2,7 @@
 
 use crate::datasets::matches;
 use crate::{Error, Result, Target};
-use paritas_logs::sequence::Counting;
+use paritas_logs::sequence::{Counting, FieldAt};
 use paritas_model::parse_duration;
 use std::time::Duration;
 
@@ -25,11 +25,23 @@ pub(crate) struct LogOptions {
     pub(crate) clock: Option<Duration>,
     /// Where a record has a number that follows the one before, and whose number it is.
     pub(crate) counting: Option<Counting>,
+    /// Where a record names the transaction that it belongs to.
+    pub(crate) transaction: Option<FieldAt>,
 }
 
 /// Options of a store of logs that its connector does not know.
-pub(crate) const NAMES: [&str; 9] =
-    ["alias", "policy", "separator", "timestamps", "aborted", "groups", "clock", "sequence", "sequence_of"];
+pub(crate) const NAMES: [&str; 10] = [
+    "alias",
+    "policy",
+    "separator",
+    "timestamps",
+    "aborted",
+    "groups",
+    "clock",
+    "sequence",
+    "sequence_of",
+    "transaction",
+];
 
 impl LogOptions {
     /// What both sides of a link say. What only one of them says holds for both; both must not contradict
@@ -92,6 +104,11 @@ impl LogOptions {
                 let clock = parse_duration(value);
                 self.clock = Some(clock.map_err(|error| Error::usage("usage.url", error.to_string(), hint))?);
             }
+            "transaction" => {
+                let hint = "write key, value, header:NAME or json:MEMBER.MEMBER, such as transaction=header:tx";
+                let field = value.parse::<FieldAt>().map_err(|why| Error::usage("usage.url", why, hint))?;
+                self.transaction = Some(field);
+            }
             // Both parts of it are read together.
             _ => {}
         }
@@ -129,6 +146,7 @@ mod tests {
     #[case("", "timestamps=maybe")]
     #[case("clock=soon", "")]
     #[case("", "sequence_of=json:venue")]
+    #[case("transaction=nothing", "")]
     fn what_means_nothing_or_contradicts_itself_is_a_usage_error(#[case] source: &str, #[case] replica: &str) {
         let error = LogOptions::of(&target(source), &target(replica)).unwrap_err();
         assert_eq!((error.exit_code(), error.hint_text().is_some()), (2, true));

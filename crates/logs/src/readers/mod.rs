@@ -91,6 +91,8 @@ pub struct GroupLag {
     pub group: String,
     /// What it is doing, in the store's words.
     pub activity: Known<String>,
+    /// How many members it has.
+    pub members: Known<u64>,
     /// When its commits were asked for, on the clock of whoever asks.
     #[serde(skip)]
     pub committed_at: Span,

@@ -152,7 +152,9 @@ impl Readers {
             partitions.push(self.partition(group, at, partition, round, before));
         }
         let totals = GroupTotals::of(&partitions);
-        GroupLag { group: group.name.clone(), activity: group.state.clone(), committed_at: at, totals, partitions }
+        let members = group.members.clone().map(|members| members.len() as u64);
+        let (name, activity) = (group.name.clone(), group.state.clone());
+        GroupLag { group: name, activity, members, committed_at: at, totals, partitions }
     }
 
     fn partition(

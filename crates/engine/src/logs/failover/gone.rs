@@ -46,7 +46,7 @@ pub(super) async fn examine(
     let names: Vec<String> = copied.iter().map(|one| one.copy.name.clone()).collect();
     let outcomes = topics.into_iter().zip(names).zip(outcomes);
     let outcomes = outcomes.map(|((topic, replica), outcome)| (topic, replica, outcome)).collect();
-    Loss { outcomes, alive: false, taken_at: Some(snapshot.taken_at.clone()), absent }
+    Loss { outcomes, alive: false, taken_at: Some(snapshot.taken_at.clone()), absent, torn: None }
 }
 
 fn copy_of<'a>(kept: &LogKept, snapshot: &Snapshot, replica: &'a Shows, wanted: &Wanted<'_>) -> Option<&'a Log> {

@@ -2,6 +2,7 @@
 //! whether groups would go on at the right record. GO only where everything that was asked is proven.
 
 mod gone;
+mod torn;
 
 use super::parity::{self, Terms};
 use super::seen::{Both, Mirrored, Seen, Shows, Wanted, look};
@@ -15,6 +16,7 @@ use crate::registry::Opened;
 use paritas_connect::Context;
 use paritas_logs::content::{Class, Finding};
 use paritas_logs::health as judged;
+use paritas_logs::recovery::TornReport;
 use paritas_model::{Objective, Store, Tier, Verdict};
 use paritas_report::{
     Bounds, Check, LinkReport, NotChecked, OffsetsCheck, Problem, Reason, Recovery, Rpo, Rto, counted,
@@ -48,6 +50,8 @@ struct Loss {
     taken_at: Option<String>,
     /// Records of partitions that the replica has not at all.
     absent: u64,
+    /// Transactions that are lost or torn, where records say to which they belong.
+    torn: Option<TornReport>,
 }
 
 /// What is put together into the report.
@@ -218,10 +222,11 @@ async fn living(
         groups(&check, found);
         found.checks.push(Check::Offsets(check));
     }
+    let torn = torn::look_for(both, seen, &mirrored, log_options, options, found).await;
     let names = mirrored.into_iter().map(|one: Mirrored| one.replica);
     let outcomes = topics.into_iter().zip(names).zip(outcomes);
     let outcomes = outcomes.map(|((topic, replica), outcome)| (topic, replica, outcome)).collect();
-    Loss { outcomes, alive: true, taken_at: None, absent: 0 }
+    Loss { outcomes, alive: true, taken_at: None, absent: 0, torn }
 }
 
 fn groups(check: &OffsetsCheck, found: &mut Findings) {
@@ -263,6 +268,8 @@ fn judge(loss: Loss, objective: Option<f64>, found: &mut Findings) -> Rpo {
     }
     let exact = complete && loss.alive;
     let seconds = times.bounds(lost);
+    let transactions = loss.torn.as_ref().map(|torn| torn.lost.saturating_add(torn.torn_all));
+    let told = loss.torn.as_ref().is_some_and(|torn| torn.unknown == 0);
     let why = match (&loss.taken_at, exact) {
         (_, true) => None,
         (Some(taken_at), false) => Some(format!("what the source wrote after its snapshot of {taken_at} is not known")),
@@ -273,8 +280,8 @@ fn judge(loss: Loss, objective: Option<f64>, found: &mut Findings) -> Rpo {
         verdict,
         objective,
         seconds,
-        transactions: None,
-        transactions_at_least: 0,
+        transactions: transactions.filter(|_| exact && told),
+        transactions_at_least: transactions.unwrap_or(0),
         records: exact.then_some(lost),
         records_at_least: lost,
         bytes: None,
