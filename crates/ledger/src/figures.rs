@@ -124,7 +124,7 @@ impl Figures {
     /// # Errors
     /// Bytes that are no such figures.
     pub fn decode(columns: usize, bytes: &mut &[u8]) -> Result<Self, Malformed> {
-        let mut count = |bytes: &mut &[u8]| take_array(bytes).map(u64::from_le_bytes);
+        let count = |bytes: &mut &[u8]| take_array(bytes).map(u64::from_le_bytes);
         let mut figures = Self { rows: count(bytes)?, columns: Vec::new() };
         for _ in 0..columns {
             let mut column = ColumnFigures {
