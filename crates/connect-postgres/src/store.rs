@@ -8,8 +8,8 @@ use crate::who::Who;
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, GroupRequest, GroupsNow, Lineages, Pages, Places, Positions, QuickPart, QuickSum, Result, Scan,
-    ScanRequest, Store, StoreIdentity, Surrounding,
+    Beside, Context, Datasets, Description, GroupRequest, GroupsNow, Lineages, Pages, Places, Positions, QuickPart,
+    QuickSum, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
