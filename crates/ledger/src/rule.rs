@@ -59,6 +59,9 @@ pub enum Deviation {
     SourceUnbalanced(usize),
     /// The sum of this column is not 0, on the replica.
     ReplicaUnbalanced(usize),
+    /// Rows of the group differ. The group itself was written all the time, so its figures were never seen to stand
+    /// still.
+    Behind,
 }
 
 impl Deviation {
@@ -78,6 +81,7 @@ impl Deviation {
             Self::Sum(at) => format!("sum of {}", name(at)),
             Self::Min(at) => format!("min of {}", name(at)),
             Self::Max(at) => format!("max of {}", name(at)),
+            Self::Behind => "its rows differ".to_owned(),
             Self::SourceUnbalanced(at) => format!("source: sum of {} is not zero", name(at)),
             Self::ReplicaUnbalanced(at) => format!("replica: sum of {} is not zero", name(at)),
         }

@@ -363,21 +363,31 @@ fn sides_of<'a>(work: &'a Work<'_>) -> (&'a Side, &'a Side) {
     (&work.sides.source, &work.sides.replica)
 }
 
-/// How rows behind the figures are compared by their key: the columns of the ledger and those of the key. `None` where
-/// they have no key on both sides.
+/// How rows behind the figures are compared by their key: the columns of the ledger and those of the key. The columns of
+/// groups are taken for a part of the key, so that a row says which group it belongs to. `None` where rows have no key on
+/// both sides.
 fn rows_plan(
     (source, replica): (&Side, &Side),
     (ours, theirs): (&Description, &Description),
     asked: &Asked,
 ) -> Option<Plan> {
-    let mut columns = ours.schema.key.clone();
-    let ledger = asked.group_by.iter().chain(asked.rule.columns.iter().map(|column| &column.name));
-    for name in ledger {
-        if !columns.contains(name) {
-            columns.push(name.clone());
+    let with = |mut names: Vec<String>, more: &mut dyn Iterator<Item = &String>| {
+        for name in more {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
         }
+        names
+    };
+    let own = |name: &String| asked.rename.get(name).unwrap_or(name).clone();
+    let declared = &ours.schema.key;
+    if declared.is_empty() || declared.iter().any(|name| theirs.schema.column(&own(name)).is_none()) {
+        return None;
     }
+    let key = with(declared.clone(), &mut asked.group_by.iter());
+    let columns = with(key.clone(), &mut asked.rule.columns.iter().map(|column| &column.name));
     let choice = Choice {
+        key,
         columns,
         rename: asked.rename.clone(),
         source_filter: asked.source_filter.clone(),

@@ -17,7 +17,9 @@ const GROUP_PERCENT_MAX: usize = 45;
 pub(super) fn write(page: &mut Page<'_>, check: &LedgerCheck) -> io::Result<()> {
     let replica = check.replica_dataset.as_ref().map(|name| format!(" (on the replica {name})")).unwrap_or_default();
     let by = if check.group_by.is_empty() { String::new() } else { format!(" by {}", check.group_by.join(", ")) };
-    page.wrapped(2, &format!("ledger of {}{replica}{by}", check.dataset))?;
+    if !check.dataset.is_empty() {
+        page.wrapped(2, &format!("ledger of {}{replica}{by}", check.dataset))?;
+    }
     let broken = check.mismatched.saturating_add(check.unproven);
     if broken > 0 {
         let verb = if check.mismatched == 1 { "breaks" } else { "break" };
@@ -81,6 +83,7 @@ fn group(item: &LedgerItem) -> String {
 
 fn item(page: &mut Page<'_>, item: &LedgerItem, names: usize) -> io::Result<()> {
     let (sigil, paint) = match (&item.source, &item.replica) {
+        (None, None) => ("~", Paint::Warn),
         (Some(_), None) => ("-", Paint::Source),
         (None, Some(_)) => ("+", Paint::Replica),
         _ => ("~", Paint::Warn),
@@ -105,6 +108,9 @@ fn line(page: &Page<'_>, item: &LedgerItem, deviation: &str, names: usize) -> St
     };
     let (source, replica) = (shown(&item.source), shown(&item.replica));
     let name = escape(deviation);
+    if deviation == "its rows differ" {
+        return name;
+    }
     if let Some((side, _)) = deviation.split_once(": ") {
         let own = if side == "source" { source } else { replica };
         return format!("{name}: {own}");
@@ -148,7 +154,8 @@ fn totals(page: &mut Page<'_>, check: &LedgerCheck) -> io::Result<()> {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    if check.source == check.replica && !page.verbose() {
+    let unread = check.source.total.is_none() && check.replica.total.is_none();
+    if unread || (check.source == check.replica && !page.verbose()) {
         return Ok(());
     }
     page.wrapped(2, &format!("source:  {}", text(&check.source)))?;

@@ -23,9 +23,10 @@ use crate::fence::{Fence, fence};
 use crate::rows::{self, Failure, Origin, Phase};
 use confirm::{Confirmed, Pair, Suspects, confirm};
 use paritas_connect::Error;
-use paritas_ledger::Figures;
-use paritas_model::{Position, Proof, Verdict};
+use paritas_ledger::{Deviation, Figures};
+use paritas_model::{Difference, Position, Proof, Value};
 use reading::{Read, Reader};
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -100,18 +101,44 @@ async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure
     outcome.arrived = confirmed.arrived;
     let mut failure = confirmed.failure.take();
     let unsettled = !confirmed.open.is_empty() || left > 0;
+    let mut behind = Vec::new();
     if unsettled && failure.is_none() && fenced && !breaks_balance(request, &confirmed.open) {
         match by_rows(request, outcome).await {
-            Some(Ok(true)) => {
-                outcome.arrived += confirmed.open.len() as u64 + left;
-                (left, confirmed.open) = (0, Suspects::new());
+            Some(Ok(found)) => {
+                behind = explained(request, &mut confirmed.open, found.groups);
+                if found.all_named {
+                    outcome.arrived += confirmed.open.len() as u64 + left;
+                    (left, confirmed.open) = (0, Suspects::new());
+                }
             }
             Some(Err(error)) => failure = Some(error),
-            Some(Ok(false)) | None => {}
+            None => {}
         }
     }
     report(request, confirmed, left, outcome);
+    outcome.mismatched += behind.len() as u64;
+    let room = request.items_max.saturating_sub(outcome.items.len());
+    outcome.items_truncated |= behind.len() > room;
+    behind.truncate(room);
+    outcome.items.splice(0..0, behind);
     failure.map_or(Ok(()), Err)
+}
+
+/// A group by the values of its columns.
+type Named = Vec<(String, Value)>;
+
+/// Takes groups with rows that are proven to differ out of those that are open.
+fn explained(request: &Request<'_>, open: &mut Suspects, groups: Vec<Named>) -> Vec<Item> {
+    let text = |group: &Named| group.iter().map(|(name, value)| format!("{name}={value}\u{0}")).collect::<String>();
+    let mut keys: HashMap<String, Vec<u8>> =
+        open.keys().map(|key| (text(&shown::group(&request.plan.groups, key)), key.clone())).collect();
+    let item = |group: Named| {
+        // A value that is written differently there is not found; the row names it all the same.
+        let figures = keys.remove(&text(&group)).and_then(|key| open.remove(&key));
+        let (source, replica) = figures.unwrap_or_default();
+        Item { group, proof: Proof::Proven, deviations: vec![Deviation::Behind], source, replica }
+    };
+    groups.into_iter().map(item).collect()
 }
 
 /// Puts what was confirmed into the outcome.
@@ -248,27 +275,43 @@ fn tally(request: &Request<'_>, source: Read, replica: Read, outcome: &mut Outco
     Ok(broken)
 }
 
+/// What the rows behind the figures say.
+struct Found {
+    /// Groups of rows that are proven to differ.
+    groups: Vec<Named>,
+    /// Whether every other row is equal, so that nothing is wrong with any other group.
+    all_named: bool,
+}
+
 /// Compares the rows behind the figures, each by its key and around fences: a group that is written all the time
-/// never stands still, but its rows do. True where all are equal; `None` where they have no key.
-async fn by_rows(request: &Request<'_>, outcome: &mut Outcome) -> Option<Result<bool, Failure>> {
+/// never stands still, but its rows do. `None` where they have no key.
+async fn by_rows(request: &Request<'_>, outcome: &mut Outcome) -> Option<Result<Found, Failure>> {
     let compared = rows::verify(request.rows?).await;
-    match compared.verdict() {
-        Verdict::Pass => {
-            outcome
-                .notes
-                .push("groups that kept changing were settled by their rows, all of which are equal".to_owned());
-            Some(Ok(true))
+    let settled = compared.complete && compared.counts.unsettled() == 0 && compared.problem.is_none();
+    let proven: Vec<Difference> = compared.items.into_iter().filter(|item| item.proof == Proof::Proven).collect();
+    let count = compared.counts.proven();
+    if count == 0 && settled {
+        outcome.notes.push("groups that kept changing were settled by their rows, all of which are equal".to_owned());
+    } else if count > 0 {
+        outcome.rows_differ = true;
+        outcome.notes.push(format!("{count} rows behind groups that kept changing are proven to differ"));
+    } else {
+        outcome.notes.extend(compared.notes);
+    }
+    let columns = || request.plan.groups.columns.iter().map(|column| &column.name);
+    let mut groups: Vec<Named> = Vec::new();
+    for row in &proven {
+        let value = |name: &String| row.key.iter().find(|(own, _)| own == name).cloned();
+        if let Some(group) = columns().map(value).collect::<Option<Named>>()
+            && !groups.contains(&group)
+        {
+            groups.push(group);
         }
-        Verdict::Fail => {
-            outcome.rows_differ = true;
-            let count = compared.counts.proven();
-            outcome.notes.push(format!("{count} rows behind groups that kept changing are proven to differ"));
-            outcome.rows.extend(compared.items.into_iter().filter(|item| item.proof == Proof::Proven));
-            Some(Ok(false))
-        }
-        Verdict::Warn | Verdict::Unknown => {
-            outcome.notes.extend(compared.notes);
-            compared.problem.map_or(Some(Ok(false)), |failure| Some(Err(failure)))
-        }
+    }
+    outcome.rows.extend(proven);
+    let all_named = settled && !compared.items_truncated;
+    match compared.problem {
+        Some(failure) if count == 0 => Some(Err(failure)),
+        _ => Some(Ok(Found { groups, all_named })),
     }
 }
