@@ -65,8 +65,8 @@ async fn groups_that_do_not_fit_into_memory_come_to_the_same() {
 
 #[rstest]
 #[case::one_cent("UPDATE t SET a = a + 0.01 WHERE id = 3", &["g=x: sum of a, max of a"])]
-#[case::moved_between_groups("UPDATE t SET g = 'y' WHERE id = 3", &["g=x: rows, sum of a, max of a", "g=y: rows, sum of a, max of a"])]
-#[case::same_sum_other_values("UPDATE t SET a = a + CASE id WHEN 1 THEN -1 ELSE 1 END WHERE id IN (1, 2)", &["g=x: min of a"])]
+#[case::moved_between_groups("UPDATE t SET g = 'y' WHERE id = 3", &["g=x: rows, sum of a, max of a", "g=y: rows, sum of a"])]
+#[case::same_sum_other_values("UPDATE t SET a = a + CASE id WHEN 1 THEN -1 ELSE 1 END WHERE id IN (1, 2)", &["g=x: min of a, max of a"])]
 #[case::null_for_zero("UPDATE t SET a = NULL WHERE id = 4", &["g=y: nulls of a, min of a"])]
 #[case::not_a_number("UPDATE t SET a = 'NaN' WHERE id = 3", &["g=x: NaN and infinities of a, sum of a, max of a"])]
 #[case::infinity("UPDATE t SET a = '-Infinity' WHERE id = 6", &["g=null: NaN and infinities of a"])]

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const ROUNDS_MAX: u32 = 12;
 /// Rounds that are made even when the time to settle is over: one proves nothing.
 const ROUNDS_MIN: u32 = 3;
+/// Rounds without a group less after which those that are left are given to their rows, where they have a key.
+const ROUNDS_IDLE_MAX: u32 = 3;
 /// Pause before the second round; doubled each time up to the longest.
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -44,6 +46,8 @@ pub(super) struct Pair<'a> {
     pub(super) replica: &'a Side,
     pub(super) plan: &'a LedgerPlan,
     pub(super) settle: Duration,
+    /// Whether nothing else can settle a group that is written all the time.
+    pub(super) patient: bool,
 }
 
 /// Confirms suspects. Never fails as a whole.
@@ -61,6 +65,7 @@ async fn rounds(pair: Pair<'_>, confirmed: &mut Confirmed) -> Result<(), Failure
     let mut pause = PAUSE;
     let mut last: HashMap<Vec<u8>, Reading> = HashMap::new();
     let mut held_back = None;
+    let mut idle = 0;
     for round in 1..=ROUNDS_MAX {
         if confirmed.open.is_empty() {
             return Ok(());
@@ -75,10 +80,12 @@ async fn rounds(pair: Pair<'_>, confirmed: &mut Confirmed) -> Result<(), Failure
             }
         };
         held_back = readings.held.clone();
+        let before = confirmed.open.len();
         settle(&pair.plan.rule, readings, &mut last, confirmed);
         tracing::debug!(round, open = confirmed.open.len(), "groups still open");
-        if confirmed.open.is_empty() || round == ROUNDS_MAX || (started.elapsed() >= pair.settle && round >= ROUNDS_MIN)
-        {
+        idle = if confirmed.open.len() < before { 0 } else { idle + 1 };
+        let late = started.elapsed() >= pair.settle && round >= ROUNDS_MIN;
+        if confirmed.open.is_empty() || round == ROUNDS_MAX || late || (idle >= ROUNDS_IDLE_MAX && !pair.patient) {
             break;
         }
         pair.source.pause(pause).await.map_err(|error| (Origin::Comparison, error))?;
@@ -126,7 +133,7 @@ struct Readings {
 
 /// The readings of a round, or why the replica did not reach the fence.
 async fn read_round(pair: Pair<'_>, keys: &[Vec<u8>]) -> Result<Result<Readings, String>, Failure> {
-    let Pair { source, replica, plan, settle } = pair;
+    let Pair { source, replica, plan, settle, .. } = pair;
     let at_source = |error| (Origin::Source, error);
     let before = now(source, plan, &plan.source.grouped, keys).await.map_err(at_source)?;
     if let Fence::Missed(why) = fence(source, replica, settle).await? {

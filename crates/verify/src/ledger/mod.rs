@@ -26,7 +26,7 @@ use paritas_connect::Error;
 use paritas_ledger::{Deviation, Figures};
 use paritas_model::{Difference, Position, Proof, Value};
 use reading::{Read, Reader};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -93,7 +93,8 @@ async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure
     }
     let mut confirmed = if by_store && fenced {
         let Request { source, replica, plan, settle, .. } = *request;
-        confirm(Pair { source, replica, plan, settle }, broken.kept).await
+        let patient = request.rows.is_none();
+        confirm(Pair { source, replica, plan, settle, patient }, broken.kept).await
     } else {
         let why = "these groups cannot be read again by their columns".to_owned();
         Confirmed { open: std::mem::take(&mut broken.kept), why: Some(why), ..Confirmed::default() }
@@ -105,7 +106,7 @@ async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure
     if unsettled && failure.is_none() && fenced && !breaks_balance(request, &confirmed.open) {
         match by_rows(request, outcome).await {
             Some(Ok(found)) => {
-                behind = explained(request, &mut confirmed.open, found.groups);
+                behind = explained(request, &mut confirmed, found.groups);
                 if found.all_named {
                     outcome.arrived += confirmed.open.len() as u64 + left;
                     (left, confirmed.open) = (0, Suspects::new());
@@ -128,17 +129,19 @@ async fn run(request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Failure
 type Named = Vec<(String, Value)>;
 
 /// Takes groups with rows that are proven to differ out of those that are open.
-fn explained(request: &Request<'_>, open: &mut Suspects, groups: Vec<Named>) -> Vec<Item> {
+fn explained(request: &Request<'_>, confirmed: &mut Confirmed, groups: Vec<Named>) -> Vec<Item> {
+    let Confirmed { open, proven, .. } = confirmed;
     let text = |group: &Named| group.iter().map(|(name, value)| format!("{name}={value}\u{0}")).collect::<String>();
     let mut keys: HashMap<String, Vec<u8>> =
         open.keys().map(|key| (text(&shown::group(&request.plan.groups, key)), key.clone())).collect();
+    let known: HashSet<String> = proven.keys().map(|key| text(&shown::group(&request.plan.groups, key))).collect();
     let item = |group: Named| {
         // A value that is written differently there is not found; the row names it all the same.
         let figures = keys.remove(&text(&group)).and_then(|key| open.remove(&key));
         let (source, replica) = figures.unwrap_or_default();
         Item { group, proof: Proof::Proven, deviations: vec![Deviation::Behind], source, replica }
     };
-    groups.into_iter().map(item).collect()
+    groups.into_iter().filter(|group| !known.contains(&text(group))).map(item).collect()
 }
 
 /// Puts what was confirmed into the outcome.
@@ -294,7 +297,7 @@ async fn by_rows(request: &Request<'_>, outcome: &mut Outcome) -> Option<Result<
         outcome.notes.push("groups that kept changing were settled by their rows, all of which are equal".to_owned());
     } else if count > 0 {
         outcome.rows_differ = true;
-        outcome.notes.push(format!("{count} rows behind groups that kept changing are proven to differ"));
+        outcome.notes.push(format!("rows were compared because groups kept changing; proven to differ: {count}"));
     } else {
         outcome.notes.extend(compared.notes);
     }
