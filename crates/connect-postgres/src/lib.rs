@@ -22,6 +22,7 @@ mod facts;
 mod following;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod grouped;
 mod keys;
 mod lineage;
 mod lookup;

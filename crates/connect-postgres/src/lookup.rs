@@ -30,15 +30,15 @@ const PARAMETERS_MAX: usize = 60_000;
 
 /// A transaction number that is still running when the row is read: the row is being written.
 /// Its `xmin` then says nothing, because the change may be in the log already and not yet visible.
-const VERSION: &str = "CASE WHEN t.xmax::text <> '0' AND (t.xmax::text::int8 = ANY(snap.running) \
+pub(crate) const VERSION: &str = "CASE WHEN t.xmax::text <> '0' AND (t.xmax::text::int8 = ANY(snap.running) \
       OR (t.xmax::text::int8 - snap.upper + 4294967296) % 4294967296 < 2147483648) \
     THEN NULL ELSE t.xmin::text::int8 END";
-const SNAPSHOT: &str = "(SELECT ARRAY(SELECT (x::text::numeric % 4294967296)::int8 \
+pub(crate) const SNAPSHOT: &str = "(SELECT ARRAY(SELECT (x::text::numeric % 4294967296)::int8 \
       FROM pg_snapshot_xip(pg_current_snapshot()) AS x) AS running, \
       (pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296)::int8 AS upper) AS snap";
 
 const LOOK_UP: &str = "look rows up by key";
-const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+pub(crate) const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Until the transaction ends.
 const NO_INDEX: &str =
     "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off";
@@ -202,7 +202,7 @@ impl Lookup for PgLookup {
 }
 
 /// `(a, b) IN (VALUES ...)` with the operators of the columns' own types.
-fn matches(columns: &[&PlanColumn], keys: usize) -> String {
+pub(crate) fn matches(columns: &[&PlanColumn], keys: usize) -> String {
     let mut parameter = 0;
     let mut value = |column: &PlanColumn| {
         parameter += 1;

@@ -7,6 +7,7 @@
 
 use crate::divert::Diversion;
 use crate::errors::{classify, malformed, missing};
+use crate::grouped::Grouping;
 use crate::lookup::{self, PgLookup};
 use crate::plan::{ALIAS, Plan};
 use crate::positions;
@@ -54,6 +55,7 @@ pub(crate) struct PgScan {
     ready: Mutex<Vec<Session>>,
     position: Known<Position>,
     splits: Vec<Split>,
+    /// Of each split, where its rows come from.
     statements: Vec<String>,
     lookup: PgLookup,
 }
@@ -72,6 +74,18 @@ impl PgScan {
     /// Opens a view and cuts it into splits.
     pub(crate) async fn open(store: Arc<Inner>, cx: &Context, request: &ScanRequest) -> Result<Self> {
         let session = store.connect(cx).await?;
+        let plan = Plan::new(&session, cx, request).await?;
+        Self::of(store, session, cx, plan, request).await
+    }
+
+    /// The view of a plan, on a session of its own.
+    pub(crate) async fn of(
+        store: Arc<Inner>,
+        session: Session,
+        cx: &Context,
+        plan: Plan,
+        request: &ScanRequest,
+    ) -> Result<Self> {
         let history = positions::history(&session, cx).await?;
         let before = positions::lsn(&session, cx).await?;
         session.batch(cx, "begin the view", BEGIN).await?;
@@ -79,7 +93,7 @@ impl PgScan {
         let (snapshot, horizon): (String, i64) = (crate::session::get(&row, 0)?, crate::session::get(&row, 1)?);
         let in_recovery = session.facts.in_recovery;
         let lsn = if in_recovery { before } else { positions::lsn(&session, cx).await? };
-        let plan = Arc::new(Plan::new(&session, cx, request).await?);
+        let plan = Arc::new(plan);
         let cuts = if request.ranges.is_empty() {
             let pieces = relation::parts(&session, cx, &plan.relation).await?;
             let ranges = key_ranges(&session, cx, &plan, &pieces, store.split_by_key).await?;
@@ -143,10 +157,11 @@ impl PgScan {
         }
     }
 
-    async fn stream(&self, cx: &Context, session: &Session, sql: &str, sink: &mut dyn BlockSink) -> Result<SplitDone> {
+    async fn stream(&self, cx: &Context, session: &Session, from: &str, sink: &mut dyn BlockSink) -> Result<SplitDone> {
         let doing = "read rows";
+        let exact = self.plan.grouping.as_ref().is_some_and(Grouping::is_exact);
         let mut data = Diversion::new(&*session.source);
-        let copy = session.client.copy_out(sql).await.map_err(|error| {
+        let copy = session.client.copy_out(&self.plan.copy(from, exact)).await.map_err(|error| {
             // Rights on some columns are not rights on those that are asked for.
             let plain = self.plan.relation.is_stored() && self.plan.condition().is_none();
             let lacking = plain && error.as_db_error().is_some_and(|said| said.routine() == Some("aclcheck_error"));
@@ -154,8 +169,8 @@ impl PgScan {
             if lacking { error.hint(relation::grant(session, &self.plan.relation)) } else { error }
         })?;
         let mut copy = std::pin::pin!(copy);
-        let mut reader = CopyReader::new(self.plan.columns.len())?;
-        let mut rows = Rows::new(&self.plan)?;
+        let mut reader = CopyReader::new(self.plan.fields(exact))?;
+        let mut rows = Rows::new(&self.plan, exact)?;
         let mut done = SplitDone::default();
         let mut unreported = 0;
         let mut take = |data: &[u8]| {
@@ -214,16 +229,19 @@ impl Scan for PgScan {
     }
 
     async fn read(&self, cx: &Context, split: &Split, sink: &mut dyn BlockSink) -> Result<SplitDone> {
-        let sql = self.statements.get(split.index).ok_or_else(|| missing("a split of another view"))?;
+        let from = self.statements.get(split.index).ok_or_else(|| missing("a split of another view"))?;
         let mut session = self.reader(cx).await?;
         session.mark_busy();
-        let result = cx.bound(self.stream(cx, &session, sql, sink)).await;
+        let result = cx.bound(self.stream(cx, &session, from, sink)).await;
         if result.is_ok() {
             session.mark_idle();
             self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         }
         // After a failure the session goes with its half-read stream.
-        result
+        result.map_err(|error| match &self.plan.grouping {
+            Some(grouping) => grouping.failed(error),
+            None => error,
+        })
     }
 
     fn is_newer(&self, version: u64) -> bool {
@@ -355,7 +373,7 @@ fn cut_piece(plan: &Plan, piece: &Piece, ranges: &[Range], share: u64, single: b
 fn statement(plan: &Plan, from: &str, range: Option<&str>) -> String {
     let conditions: Vec<String> = range.map(ToOwned::to_owned).into_iter().chain(plan.condition()).collect();
     let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    format!("COPY ({} FROM {from} AS {ALIAS}{condition}) TO STDOUT (FORMAT BINARY)", plan.select())
+    format!("FROM {from} AS {ALIAS}{condition}")
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use crate::who::Who;
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, Lineages, Pages, Places, Positions, QuickPart, QuickSum, Result, Scan,
-    ScanRequest, Store, StoreIdentity, Surrounding,
+    Beside, Context, Datasets, Description, GroupRequest, GroupsNow, Lineages, Pages, Places, Positions, QuickPart,
+    QuickSum, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
@@ -260,6 +260,17 @@ impl Datasets for PostgresStore {
         policies: Policies,
     ) -> Result<Canon, Vec<Incompatible>> {
         wire::canon(source, replica, pairs, key, policies)
+    }
+
+    async fn open_grouped(&self, cx: &Context, request: &GroupRequest) -> Result<Known<Box<dyn Scan>>> {
+        crate::grouped::open(Arc::clone(&self.inner), cx, request).await
+    }
+
+    async fn groups_now(&self, cx: &Context, request: &GroupRequest, keys: &[Vec<u8>]) -> Result<GroupsNow> {
+        let session = self.inner.session(cx).await?;
+        let now = crate::grouped::now(&session, cx, request, keys).await?;
+        self.inner.give_back(session);
+        Ok(now)
     }
 
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {

@@ -10,6 +10,7 @@ pub mod conformance;
 mod context;
 mod error;
 mod faulty;
+mod grouped;
 mod heartbeat;
 pub mod logs;
 mod memory;
@@ -32,6 +33,7 @@ pub use arrow_value::show_arrow;
 pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
+pub use grouped::{GroupRequest, GroupsNow, figures_field, figures_of};
 pub use heartbeat::{Heartbeat, HeartbeatRow, Heartbeats, Look, Pen, Written};
 pub use memory::{MemoryStore, MemoryTable};
 pub use observe::{

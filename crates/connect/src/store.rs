@@ -1,6 +1,6 @@
 //! The traits that a connector implements, and the values they exchange.
 
-use crate::{Context, Coverage, Error, Observation, Result};
+use crate::{Context, Coverage, Error, GroupRequest, GroupsNow, Observation, Result};
 use async_trait::async_trait;
 use paritas_digest::{Block, Canon, FoundKey, Incompatible, Policies};
 use paritas_model::{Dataset, Known, Position, Schema, StoreKind, Value};
@@ -204,6 +204,21 @@ pub trait Datasets: Debug + Send + Sync {
     /// that others need. Equality is decided in a first, cheaper reading then.
     fn rereads_cheaply(&self) -> bool {
         false
+    }
+
+    /// Pins one consistent view of the dataset whose splits hand out groups instead of rows: Arrow batches
+    /// with the columns to group by and the figures ([`crate::figures_field`]), each group as often as the
+    /// splits make it. Says why the store cannot make figures that are exact, where it cannot.
+    async fn open_grouped(&self, cx: &Context, request: &GroupRequest) -> Result<Known<Box<dyn Scan>>> {
+        let _ = (cx, request);
+        Ok(Known::unknown("this kind of store makes no figures of groups"))
+    }
+
+    /// The groups with these canonical keys as they are now, in a view of its own; those without a row are
+    /// absent. Only where [`Datasets::open_grouped`] gives a view.
+    async fn groups_now(&self, cx: &Context, request: &GroupRequest, keys: &[Vec<u8>]) -> Result<GroupsNow> {
+        let _ = (cx, request, keys);
+        Err(Error::unsupported("figures of groups"))
     }
 
     /// Pins one consistent view of the dataset and cuts it into splits.

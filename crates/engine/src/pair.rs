@@ -54,6 +54,8 @@ pub async fn verify_pair(
         include: Vec::new(),
         exclude: Vec::new(),
         overrides: Vec::new(),
+        ledgers: Vec::new(),
+        figures_only: false,
         not_checked: Vec::new(),
     };
     let job = Job { name: format!("{} -> {}", job.source.store.name(), job.replica.store.name()), ..job };

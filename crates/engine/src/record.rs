@@ -145,7 +145,7 @@ fn pages(counts: &PageCounts) -> PageCheck {
     }
 }
 
-fn positions(source: Option<&Known<Position>>, replica: Option<&Known<Position>>) -> Positions {
+pub(crate) fn positions(source: Option<&Known<Position>>, replica: Option<&Known<Position>>) -> Positions {
     let text = |side: Option<&Known<Position>>| side.and_then(Known::value).map(|position| position.text.clone());
     let why = [source, replica].into_iter().flatten().find_map(|side| side.why().map(str::to_owned));
     Positions { source: text(source), replica: text(replica), why }

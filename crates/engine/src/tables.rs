@@ -76,7 +76,7 @@ pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
 }
 
 /// One name that means two tables: each server looks along a search path of its own.
-fn ambiguous(facing: &Facing, ours: &Description, theirs: &Description) -> Option<Problem> {
+pub(crate) fn ambiguous(facing: &Facing, ours: &Description, theirs: &Description) -> Option<Problem> {
     let one_name = facing.source == facing.replica && !facing.source.0.contains('.');
     // Stores without schemas keep the name they are given.
     let resolved = ours.dataset != facing.source && theirs.dataset != facing.replica;
@@ -102,7 +102,7 @@ fn one_file(datasets: usize) -> Problem {
 }
 
 /// What faces what. A table that only the primary or only its standby has may be on its way.
-async fn faced(work: &Work<'_>) -> Result<Facings, Failure> {
+pub(crate) async fn faced(work: &Work<'_>) -> Result<Facings, Failure> {
     let Work { job, sides, .. } = work;
     let (ours, theirs) = listed(sides).await?;
     let first = face(job, &ours, &theirs);

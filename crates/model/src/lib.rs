@@ -14,7 +14,7 @@ mod value;
 mod verdict;
 
 pub use ancestry::{Ancestry, Kinship, ParseHistoryError, Switch};
-pub use difference::{Class, Difference, DifferenceCounts, Proof};
+pub use difference::{Class, Difference, DifferenceCounts, Proof, pairs};
 pub use known::Known;
 pub use link::{Link, Objective, Region, Store, StoreKind, Tier};
 pub use position::{Lag, LagState, Lineage, Lsn, ParseLsnError, Position, SecondsInterval, Stream};

@@ -105,6 +105,8 @@ pub enum Check {
     Continuity(crate::ContinuityCheck),
     /// What of the source is kept for the time when it is gone?
     Snapshot(crate::SnapshotCheck),
+    /// Do groups of rows add up to the same?
+    Ledger(Box<crate::LedgerCheck>),
 }
 
 impl Check {
@@ -123,6 +125,7 @@ impl Check {
             Self::Offsets(check) => check.problem.as_ref(),
             Self::Continuity(check) => check.problem.as_ref(),
             Self::Snapshot(check) => check.problem.as_ref(),
+            Self::Ledger(check) => check.problem.as_ref(),
         }
     }
 
@@ -141,6 +144,7 @@ impl Check {
             Self::Offsets(check) => &mut check.problem,
             Self::Continuity(check) => &mut check.problem,
             Self::Snapshot(check) => &mut check.problem,
+            Self::Ledger(check) => &mut check.problem,
         }
     }
 
@@ -159,6 +163,7 @@ impl Check {
             Self::Offsets(check) => check.verdict,
             Self::Continuity(check) => check.verdict,
             Self::Snapshot(check) => check.verdict,
+            Self::Ledger(check) => check.verdict,
         }
     }
 }

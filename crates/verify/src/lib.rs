@@ -5,6 +5,7 @@
 //! ends as [`paritas_model::Verdict::Unknown`], with the reason.
 
 pub mod files;
+pub mod ledger;
 pub mod logs;
 pub mod pages;
 pub mod rows;

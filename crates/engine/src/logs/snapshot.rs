@@ -80,6 +80,8 @@ pub async fn snapshot_pair(
         include: Vec::new(),
         exclude: Vec::new(),
         overrides: Vec::new(),
+        ledgers: Vec::new(),
+        figures_only: false,
         not_checked: Vec::new(),
     };
     let keeper = Keeper::begin(options, None).of("snapshot");

@@ -1,7 +1,7 @@
 //! One dataset: its schema, its rows or files, its failures.
 
 use super::page::{Page, Paint};
-use super::{files, lag, logs, rows};
+use super::{files, lag, ledger, logs, rows};
 use crate::summary::DatasetView;
 use crate::text::{counted, escape, fit, grouped, pad};
 use crate::{Check, ParityCheck, Problem, SchemaCheck};
@@ -27,6 +27,7 @@ pub(super) fn write(page: &mut Page<'_>, view: &DatasetView<'_>) -> io::Result<(
             Check::Offsets(check) => logs::offsets(page, check)?,
             Check::Continuity(check) => logs::continuity(page, check)?,
             Check::Snapshot(check) => logs::snapshot(page, check)?,
+            Check::Ledger(check) => ledger::write(page, check)?,
         }
     }
     Ok(())
@@ -46,6 +47,11 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
                 facts.push("each may go on".to_owned());
             }
             Check::Snapshot(check) => facts.extend(check.snapshot.iter().map(|id| escape(id))),
+            Check::Ledger(check) => {
+                facts.push(counted(check.groups.unwrap_or(0), "group"));
+                facts.push(counted(check.rows(), "row"));
+                facts.push(seconds(check.seconds));
+            }
             Check::Continuity(check) => facts.push(format!("{} unbroken", counted(check.sequences, "sequence"))),
             Check::Parity(check) => {
                 facts.push(match &check.pages {
@@ -69,8 +75,10 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
     let name = pad(&fit(&escape(view.name), name_width), name_width);
     page.line(2, &format!("{} {name}  {}", page.paint(Paint::Pass, "="), facts.join("  ")))?;
     for check in &view.checks {
-        if let Check::Parity(check) = check {
-            notes(page, check)?;
+        match check {
+            Check::Parity(check) => notes(page, check)?,
+            Check::Ledger(check) => ledger::notes(page, check)?,
+            _ => {}
         }
     }
     Ok(())
