@@ -8,6 +8,7 @@ mod document;
 mod format;
 mod human;
 mod json;
+mod kept;
 mod lag;
 mod logs;
 mod lost_rows;
@@ -25,6 +26,7 @@ pub use document::{
 pub use format::{Format, RenderOptions};
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
+pub use kept::{Against, KeptDataset, KeptDatasets};
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
 pub use logs::{
     ContinuityCheck, ContinuityItem, GroupLag, GroupOffsets, GroupPartition, GroupsCheck, HealthCheck, HealthItem,
