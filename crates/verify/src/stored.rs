@@ -359,7 +359,7 @@ fn item(spec: &Spec, found: &Found, row: Option<&FetchedRow>, (proof, why): (Pro
         (Class::Changed, _) => "the source's values are not in the digest",
         (Class::Extra, _) => "not on the source when the digest was taken",
     };
-    let note = why.map_or_else(|| note.to_owned(), |why| format!("{note}; {why}"));
+    let note = why.unwrap_or(note).to_owned();
     match row {
         Some(row) => {
             let mismatch =

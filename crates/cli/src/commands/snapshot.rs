@@ -9,6 +9,7 @@ use crate::failure::{Failure, INTERRUPTED};
 use crate::progress::Display;
 use crate::runs::{self, Manners, Monitor, Options, SnapshotOptions};
 use crate::session::Session;
+use paritas_digest::Capacity;
 
 /// Takes snapshots and reports; the exit code is that of the contract, or of the style asked for.
 pub fn run(session: &Session, arguments: &SnapshotArgs) -> Result<u8, Failure> {
@@ -18,7 +19,7 @@ pub fn run(session: &Session, arguments: &SnapshotArgs) -> Result<u8, Failure> {
         state: session.state.clone().or_else(|| chosen.state()),
         deny_warnings: arguments.deny == Some(Deny::Warnings),
         budget: arguments.budget.map(runs::Budget::Time),
-        capacity: arguments.capacity.unwrap_or(defaults.capacity),
+        capacity: arguments.capacity.unwrap_or_else(|| Capacity::default().differences()),
         parallel: arguments.parallel.map_or(defaults.parallel, |n| usize::try_from(n).unwrap_or(usize::MAX)),
         policies: arguments::policies(&arguments.policy),
         manners: Manners {

@@ -7,7 +7,6 @@ use crate::job::{Job, sides};
 use crate::keep::Keeper;
 use crate::links::{chosen_links, hide, job, with_secrets};
 use crate::record;
-use crate::registry::{self, Secrets};
 use crate::{Error, Monitor, Options, Result, Target};
 use paritas_config::Config;
 use paritas_connect::Context;
@@ -67,18 +66,7 @@ pub async fn verify_pair_against(
 ) -> Result<Report> {
     let (ours, theirs) = (Target::parse(source)?, Target::parse(replica)?);
     hide(options);
-    let source = registry::open(&ours, Secrets::default(), None)?;
-    let replica = registry::open(&theirs, Secrets::default(), None)?;
-    let job = Job {
-        name: format!("{} -> {}", source.store.name(), replica.store.name()),
-        tier: None,
-        source,
-        replica,
-        include: Vec::new(),
-        exclude: Vec::new(),
-        overrides: Vec::new(),
-        not_checked: Vec::new(),
-    };
+    let job = crate::pair::job(&ours, &theirs)?;
     fits(&job)?;
     let loaded = load(stored, options.state.as_deref(), (&job.name, false), &options.digest_key)?;
     faces(&job, &loaded)?;

@@ -11,4 +11,7 @@ mod take;
 pub use against::{verify_links_against, verify_pair_against};
 pub use load::Stored;
 
+pub(crate) use against::verify as verify_loaded;
+pub(crate) use load::{Loaded, load};
+
 pub(crate) use take::{can_be_kept, one};
