@@ -169,7 +169,8 @@ async fn run(request: &Request<'_>, spec: &Arc<Spec>, compared: &mut Compared) -
     let mut found = comparison.found;
     found.sort_by(|a, b| a.key.cmp(&b.key));
     (request.watch)(Phase::Locating);
-    let rows = replica_rows(request, &read.scan, spec, &found).await;
+    let behind = matches!(compared.window.relation, Relation::Behind { .. });
+    let rows = replica_rows(request, &read.scan, spec, (&found, behind)).await;
     let (rows, failed) = match rows {
         Ok(rows) => (rows, None),
         Err(error) => (Rows::default(), Some((Origin::Replica, error))),
@@ -262,8 +263,14 @@ impl Rows {
     }
 }
 
-/// The rows behind the found keys. Where nobody asks who wrote them, only those that are shown.
-async fn replica_rows(request: &Request<'_>, scan: &Arc<dyn Scan>, spec: &Arc<Spec>, found: &[Found]) -> Result<Rows> {
+/// The rows behind the found keys, and when they were committed if that is asked for. Where nobody asks who wrote them,
+/// only those that are shown.
+async fn replica_rows(
+    request: &Request<'_>,
+    scan: &Arc<dyn Scan>,
+    spec: &Arc<Spec>,
+    (found, commit_times): (&[Found], bool),
+) -> Result<Rows> {
     let listed = found.get(..request.items_max).unwrap_or(found);
     let judged = if request.since.is_some() { found } else { listed };
     let keys: Vec<FoundKey> = judged.iter().filter(|one| one.class != Class::Lost).map(|one| one.key.clone()).collect();
@@ -277,7 +284,7 @@ async fn replica_rows(request: &Request<'_>, scan: &Arc<dyn Scan>, spec: &Arc<Sp
     versions.sort_unstable();
     versions.dedup();
     let mut all = Rows::default();
-    if let (Some(writers), true) = (side.store.writers(), request.since.is_some() && !versions.is_empty()) {
+    if let (Some(writers), true) = (side.store.writers(), commit_times && !versions.is_empty()) {
         let times = side.again("read commit times", || writers.commit_times(&side.cx, &versions)).await?;
         all.committed = versions.iter().zip(times).filter_map(|(version, time)| Some((*version, time?))).collect();
     }

@@ -85,7 +85,7 @@ fn finish(cx: &Context, keeper: &Keeper, config: Option<String>, links: Vec<Link
 
 /// Whether such stores are verified against snapshots.
 fn fits(job: &Job) -> Result<()> {
-    if job.source.store.logs().is_none() {
+    if job.source.store.logs().is_none() || job.replica.store.logs().is_none() {
         return Ok(());
     }
     let hint = "after a failover, `paritas failover` takes the newest snapshot of topics by itself";
