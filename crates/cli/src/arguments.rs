@@ -1,6 +1,6 @@
 //! The table of commands and options. Help, completions and manual pages are made from it.
 
-use crate::runs::{Budget, Method, RateLimit, Which};
+use crate::runs::{Budget, Method, RateLimit, Stored, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
@@ -177,6 +177,9 @@ pub struct VerifyArgs {
     /// not read again (needs a state folder)
     #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, default_missing_value = "last", value_parser = resume)]
     pub resume: Option<Which>,
+    /// Verify the replica against a snapshot of the source, which may be gone: last, the id of one, or a file
+    #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["save_digest", "quick", "resume", "method", "pause_lag"])]
+    pub against: Option<Stored>,
     /// Also write the source's digest into a file (with SOURCE and REPLICA only)
     #[arg(long, value_name = "FILE")]
     pub save_digest: Option<PathBuf>,
@@ -358,13 +361,15 @@ pub struct ProbeArgs {
 }
 
 const SNAPSHOT_HELP: &str = "\
-After the source is gone, `paritas failover` and `paritas verify` use the newest snapshot in its place.
-Only what came since the last snapshot is read.
+After the source is gone, `paritas verify --against last` and `paritas failover` use the newest snapshot in its place.
+Of topics, only what came since the last snapshot is read.
 
 Examples:
   paritas snapshot                              every configured link whose stores can be kept
   paritas snapshot orders --positions-only      ends and offsets of groups, no content
-  paritas snapshot --state /var/lib/paritas kafka://east:9092 kafka://west:9092";
+  paritas snapshot trading --capacity 100000    tables in which that many rows may change until it is needed
+  paritas snapshot --state /var/lib/paritas kafka://east:9092 kafka://west:9092
+  paritas snapshot --state DIR 'postgres://east/db?table=public.orders' postgres://west/db";
 
 /// Options of `snapshot`.
 #[derive(Debug, Clone, Args)]
@@ -373,9 +378,26 @@ pub struct SnapshotArgs {
     /// Names of configured links (none: all of them), or a source and a replica
     #[arg(value_name = "LINK|STORE")]
     pub what: Vec<String>,
-    /// Keep ends of logs and offsets of groups only, and read no content
+    /// Keep ends of logs and offsets of groups only, and read no content (Kafka)
     #[arg(long)]
     pub positions_only: bool,
+    /// How many differing rows per dataset the snapshot is made to name: all that will be written until it is used, and
+    /// all that may be lost [default: 9000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CAPACITY_LIMIT))]
+    pub capacity: Option<u64>,
+    /// Splits, connections and threads at a time [default: number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=PARALLEL_LIMIT))]
+    pub parallel: Option<u64>,
+    /// Read the source no faster (repeatable): 50MiB/s, 100000rows/s
+    #[arg(long, value_name = "RATE")]
+    pub rate: Vec<RateLimit>,
+    /// Hold one view of all tables no longer than about this; otherwise each is read in a view of its own [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = view_max)]
+    pub view_max: Option<Duration>,
+    /// How to compare (repeatable), as with `verify`: decimal=value, float=canonical, json=canonical, zone=assume-utc,
+    /// image=wide
+    #[arg(long, value_name = "KEY=VALUE", value_parser = policy)]
+    pub policy: Vec<Policy>,
     /// Stop after a time: 10m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub budget: Option<Duration>,

@@ -4,7 +4,7 @@ use crate::source::Place;
 use paritas_connect::Manners;
 use paritas_connect::SecretRef;
 use paritas_digest::Policies;
-use paritas_model::{Objective, Region, StoreKind, Tier};
+use paritas_model::{Objective, Region, StoreKind, Tier, Writes};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -129,6 +129,10 @@ pub struct DatasetConfig {
     pub rename: BTreeMap<String, String>,
     /// A condition in the store's own language, for both sides.
     pub filter: Option<String>,
+    /// What may be written to it after a snapshot.
+    pub writes: Option<Writes>,
+    /// The column that says when a row was written last, by its name on the source.
+    pub changed_at: Option<String>,
     /// Policies; those not given are strict.
     pub policies: Policies,
     /// Whether any policy is given.

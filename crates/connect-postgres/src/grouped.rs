@@ -10,6 +10,7 @@ use crate::bytes::{Reader, put_field, put_null};
 use crate::columns;
 use crate::decode::Decoder;
 use crate::errors::{malformed, missing};
+use crate::exported::Exported;
 use crate::keys::{self, KeyValues};
 use crate::lookup::{BEGIN, SNAPSHOT, VERSION, matches};
 use crate::plan::{ALIAS, Plan, PlanColumn};
@@ -168,10 +169,11 @@ fn finite(reader: &mut Reader<'_>) -> Result<Option<Decimal>> {
 
 /// Opens a view of groups, or says why rows have to be read.
 pub(crate) async fn open(store: Arc<Inner>, cx: &Context, request: &GroupRequest) -> Result<Known<Box<dyn Scan>>> {
-    let session = store.connect(cx).await?;
-    match plan(&session, cx, request).await? {
+    let exported = Arc::new(Exported::begin(&store, cx).await?);
+    let plan = plan(&*exported.session().await, cx, request).await?;
+    match plan {
         Known::Known(plan) => {
-            let scan = PgScan::of(store, session, cx, plan, &request.scan).await?;
+            let scan = PgScan::of(store, cx, plan, &request.scan, exported).await?;
             Ok(Known::Known(Box::new(scan)))
         }
         Known::Unknown { why } => Ok(Known::Unknown { why }),

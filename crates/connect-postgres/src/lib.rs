@@ -18,6 +18,7 @@ mod decode;
 mod dial;
 mod divert;
 mod errors;
+mod exported;
 mod facts;
 mod following;
 #[cfg(fuzzing)]
@@ -53,5 +54,6 @@ mod tls;
 mod types;
 mod who;
 mod wire;
+mod writers;
 
 pub use store::{Options, PostgresStore};

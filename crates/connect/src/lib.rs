@@ -26,6 +26,7 @@ mod standing;
 mod store;
 pub mod text;
 mod transactions;
+mod writers;
 
 pub use arrow_rows::render_arrow;
 pub use arrow_types::{logical_type, schema_of};
@@ -53,3 +54,4 @@ pub use store::{
     SplitDone, Store, StoreIdentity, Surrounding,
 };
 pub use transactions::{Hint, Spot, TransactionEnd, Transactions};
+pub use writers::{Authorship, Held, Horizon, Moment, Seen, Writers};

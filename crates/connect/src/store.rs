@@ -51,6 +51,11 @@ pub trait Store: Debug + Send + Sync {
         None
     }
 
+    /// Who wrote which row, where the store can say.
+    fn writers(&self) -> Option<&dyn crate::Writers> {
+        None
+    }
+
     /// Logs of records, where the store has them.
     fn logs(&self) -> Option<&dyn crate::logs::Logs> {
         None
@@ -219,6 +224,12 @@ pub trait Datasets: Debug + Send + Sync {
     async fn groups_now(&self, cx: &Context, request: &GroupRequest, keys: &[Vec<u8>]) -> Result<GroupsNow> {
         let _ = (cx, request, keys);
         Err(Error::unsupported("figures of groups"))
+    }
+
+    /// Pins one view of all datasets. `None` where each dataset has a view of its own.
+    async fn hold(&self, cx: &Context) -> Result<Option<Box<dyn crate::Held>>> {
+        let _ = cx;
+        Ok(None)
     }
 
     /// Pins one consistent view of the dataset and cuts it into splits.
@@ -400,6 +411,11 @@ pub struct SplitDone {
 pub trait Scan: Debug + Send + Sync {
     /// What this view shows: a position, or why there is none.
     fn position(&self) -> Known<Position>;
+
+    /// Which transactions this view shows, where rows name the one that wrote them.
+    fn moment(&self) -> Option<crate::Moment> {
+        None
+    }
 
     /// The splits. Together they cover every row exactly once, in any order.
     fn splits(&self) -> &[Split];

@@ -44,6 +44,7 @@ pub(crate) struct Override {
     pub(crate) source_name: String,
     pub(crate) replica_name: String,
     pub(crate) choice: Choice,
+    pub(crate) declared: crate::target::Declared,
 }
 
 /// Both sides of a job, ready to be read.
@@ -150,7 +151,7 @@ pub(crate) fn limited(cx: &Context, options: &Options) -> (Context, Arc<paritas_
 }
 
 /// Both sides with the limits of the run.
-fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
+pub(crate) fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
     let (cx, budget) = limited(cx, options);
     let side = |opened: &Opened| {
         let pace = Arc::new(Pace::new(options.manners.rate).with_hold_max(options.manners.view_max()));

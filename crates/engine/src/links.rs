@@ -154,6 +154,7 @@ fn choice(dataset: &DatasetConfig, options: &Options) -> Override {
             replica_filter: dataset.filter.clone(),
             policies,
         },
+        declared: crate::target::Declared { writes: dataset.writes, changed_at: dataset.changed_at.clone() },
     }
 }
 

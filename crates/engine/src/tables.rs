@@ -114,7 +114,7 @@ pub(crate) async fn faced(work: &Work<'_>) -> Result<Facings, Failure> {
     face(job, &ours, &theirs)
 }
 
-async fn list(side: Side) -> Result<Vec<Dataset>, Error> {
+pub(crate) async fn list(side: Side) -> Result<Vec<Dataset>, Error> {
     let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
     side.cx.bound(datasets.list(&side.cx)).await
 }
@@ -127,7 +127,7 @@ async fn listed(sides: &Sides) -> Result<(Vec<Dataset>, Vec<Dataset>), Failure> 
 }
 
 /// Pairs the datasets of both sides.
-fn face(job: &Job, ours: &[Dataset], theirs: &[Dataset]) -> Result<Facings, Failure> {
+pub(crate) fn face(job: &Job, ours: &[Dataset], theirs: &[Dataset]) -> Result<Facings, Failure> {
     let (source, replica) = (&job.source.target.datasets, &job.replica.target.datasets);
     if source.is_empty() && replica.is_empty() {
         let databases = [&job.source, &job.replica].iter().all(|side| side.described.kind == StoreKind::Postgres);
@@ -157,7 +157,7 @@ fn face(job: &Job, ours: &[Dataset], theirs: &[Dataset]) -> Result<Facings, Fail
 }
 
 /// The choice for a dataset: its own part of the configuration, or the options of both URLs.
-fn choice_for(job: &Job, facing: &Facing, policies: Policies) -> Choice {
+pub(crate) fn choice_for(job: &Job, facing: &Facing, policies: Policies) -> Choice {
     if let Some(own) = job.overrides.iter().find(|own| own.source_name == facing.source.0) {
         return own.choice.clone();
     }
@@ -372,7 +372,7 @@ async fn verify_rows(
 }
 
 /// Whether the user asked for this very dataset, rather than for all.
-fn is_named(job: &Job, facing: &Facing) -> bool {
+pub(crate) fn is_named(job: &Job, facing: &Facing) -> bool {
     !job.source.target.datasets.is_empty()
         || !job.replica.target.datasets.is_empty()
         || job.include.contains(&facing.source.0)

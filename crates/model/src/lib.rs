@@ -12,6 +12,7 @@ mod quantity;
 mod schema;
 mod value;
 mod verdict;
+mod writes;
 
 pub use ancestry::{Ancestry, Kinship, ParseHistoryError, Switch};
 pub use difference::{Class, Difference, DifferenceCounts, Proof, pairs};
@@ -22,3 +23,4 @@ pub use quantity::{ByteSize, ParseQuantityError, format_duration, format_size, p
 pub use schema::{Column, Dataset, Field, LogicalType, Schema, SchemaFingerprint, TimeUnit};
 pub use value::Value;
 pub use verdict::Verdict;
+pub use writes::Writes;

@@ -242,6 +242,9 @@ pub struct ParityCheck {
     /// Things to know about the result: policies that were applied, estimates.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+    /// The snapshot that stood in for the source.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub against: Option<crate::Against>,
     /// Why the check could not be finished.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<Problem>,
@@ -318,6 +321,9 @@ pub struct FilesCheck {
     pub bytes_read: BothSides,
     /// Duration of the check.
     pub seconds: f64,
+    /// The snapshot that stood in for the source.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub against: Option<crate::Against>,
     /// Why the check could not be finished.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<Problem>,

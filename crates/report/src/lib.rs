@@ -8,6 +8,7 @@ mod document;
 mod format;
 mod human;
 mod json;
+mod kept;
 mod lag;
 mod ledger;
 mod logs;
@@ -26,6 +27,7 @@ pub use document::{
 pub use format::{Format, RenderOptions};
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
+pub use kept::{Against, KeptDataset, KeptDatasets};
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
 pub use ledger::{LedgerCheck, LedgerColumn, LedgerFigures, LedgerItem, LedgerRule, LedgerSide};
 pub use logs::{

@@ -311,6 +311,22 @@ fn snapshot_line(report: &Report) -> String {
     if kept.is_empty() {
         return format!("{subject}: nothing was kept");
     }
+    let of_rows = kept.iter().filter_map(|check| check.kept.as_ref());
+    let (mut datasets, mut rows, mut files) = (0_u64, 0_u64, 0_u64);
+    for one in of_rows {
+        let read = || one.datasets.iter().filter_map(|dataset| dataset.rows);
+        datasets += read().count() as u64;
+        rows = rows.saturating_add(read().fold(0, u64::saturating_add));
+        files = files.saturating_add(one.files.unwrap_or(0));
+    }
+    let mut parts = Vec::new();
+    if datasets > 0 {
+        parts.push(format!("{} of {}", counted(rows, "row"), counted(datasets, "dataset")));
+    }
+    if files > 0 {
+        parts.push(counted(files, "file"));
+    }
+    let logs = partitions > 0 || parts.is_empty();
     let what = format!(
         "{}, {} ({} read), {}",
         counted(partitions, "partition"),
@@ -318,7 +334,10 @@ fn snapshot_line(report: &Report) -> String {
         grouped(read),
         counted(groups, "group")
     );
-    format!("{subject}: kept {what}, {}", format_size(sum(&|check| check.bytes)))
+    if logs {
+        parts.push(what);
+    }
+    format!("{subject}: kept {}, {}", parts.join(", "), format_size(sum(&|check| check.bytes)))
 }
 
 /// Wall-clock seconds of the run; `None` when its times cannot be read.

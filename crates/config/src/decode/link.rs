@@ -8,7 +8,7 @@ use crate::source::Span;
 use crate::tree::Value;
 use crate::types::{DatasetConfig, LedgerConfig, LinkConfig, Mode};
 use paritas_connect::{Manners, Rate, RateLimit};
-use paritas_model::parse_size;
+use paritas_model::{Writes, parse_size};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A link and where its parts stand, before its references are checked.
@@ -127,6 +127,9 @@ fn decode_dataset(decoder: &Decoder<'_>, section: Section<'_>) -> Option<(Datase
     }
     let rename = decode_rename(&section);
     let filter = section.text("where").map(|text| text.value);
+    let words = [Writes::Any, Writes::Upserts, Writes::Inserts, Writes::None].map(|writes| (writes.as_str(), writes));
+    let writes = section.word("writes", &words).map(|word| word.value);
+    let changed_at = section.text("changed_at").map(|text| text.value);
     let own = section.section("policies", format!("policies of {}", section.title));
     let own_policies = own.is_some();
     let policies = own.map(policies::decode).unwrap_or_default();
@@ -144,6 +147,8 @@ fn decode_dataset(decoder: &Decoder<'_>, section: Section<'_>) -> Option<(Datase
         columns: values(columns),
         rename,
         filter,
+        writes,
+        changed_at,
         policies,
         own_policies,
         place: decoder.place(span),

@@ -28,9 +28,14 @@ pub(super) fn command(report: &Report, called: &Called, options: &RenderOptions)
     if let Some(total) = hidden {
         return Some(format!("{again} --max-differences {total}"));
     }
+    // What was written since a snapshot does not settle.
+    let stored = |check: &Check| {
+        matches!(check, Check::Parity(check) if check.against.is_some())
+            || matches!(check, Check::Files(check) if check.against.is_some())
+    };
     let unsettled = |check: &Check| match check {
         Check::Ledger(check) => check.unproven > 0,
-        check => counts(check).is_some_and(|counts| counts.in_flight > 0 || counts.unproven > 0),
+        check => !stored(check) && counts(check).is_some_and(|counts| counts.in_flight > 0 || counts.unproven > 0),
     };
     if report.verdict == Verdict::Unknown && checks().any(unsettled) {
         return Some(format!("{again} --settle 5m"));
