@@ -13,11 +13,12 @@ const FUNCTION_LINES_MAX: usize = 70;
 const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("digest", &["model"]),
-    ("connect", &["model", "digest"]),
-    ("connect-postgres", &["model", "digest", "connect"]),
+    ("ledger", &[]),
+    ("connect", &["model", "digest", "ledger"]),
+    ("connect-postgres", &["model", "digest", "connect", "ledger"]),
     ("connect-lake", &["model", "digest", "connect"]),
     ("connect-kafka", &["model", "digest", "connect"]),
-    ("verify", &["model", "digest", "connect", "lag", "logs"]),
+    ("verify", &["model", "digest", "connect", "lag", "ledger", "logs"]),
     ("config", &["model", "digest", "connect"]),
     ("state", &["model", "digest"]),
     ("report", &["model"]),
@@ -38,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "state",
             "report",
             "lag",
+            "ledger",
             "logs",
             "pgwal",
             "probe",
@@ -52,7 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const UNSAFE: &[&str] = &["crates/digest/src/", "crates/connect-kafka/src/bindings/"];
 
 /// Crates that do no input or output of their own.
-const PURE: &[&str] = &["model", "digest", "lag", "logs", "probe"];
+const PURE: &[&str] = &["model", "digest", "lag", "ledger", "logs", "probe"];
 /// What those crates must not mention outside tests.
 const IMPURE: &[&str] = &["std::fs", "std::net", "tokio::", "std::process"];
 

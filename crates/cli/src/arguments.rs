@@ -1,6 +1,6 @@
 //! The table of commands and options. Help, completions and manual pages are made from it.
 
-use crate::runs::{Budget, Method, RateLimit, Which};
+use crate::runs::{Budget, Method, RateLimit, Stored, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
@@ -76,6 +76,8 @@ pub enum ColorWhen {
 pub enum Command {
     /// Compare source and replica now: configured links, or two stores named by URL or path
     Verify(Box<VerifyArgs>),
+    /// Reconcile figures: counts, exact sums and balances of groups, on both sides
+    Ledger(LedgerArgs),
     /// How far replicas are behind now, and whether everything is replicated
     Lag(LagArgs),
     /// After a promotion: lineage, what was lost, achieved RPO and RTO, GO or NO-GO (PostgreSQL, Kafka)
@@ -175,9 +177,75 @@ pub struct VerifyArgs {
     /// not read again (needs a state folder)
     #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, default_missing_value = "last", value_parser = resume)]
     pub resume: Option<Which>,
+    /// Verify the replica against a snapshot of the source, which may be gone: last, the id of one, or a file
+    #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["save_digest", "quick", "resume", "method", "pause_lag"])]
+    pub against: Option<Stored>,
     /// Also write the source's digest into a file (with SOURCE and REPLICA only)
     #[arg(long, value_name = "FILE")]
     pub save_digest: Option<PathBuf>,
+}
+
+const LEDGER_HELP: &str = "\
+Configured links have their ledgers in [[link.ledger]]; two stores are reconciled by the options.
+
+Examples:
+  paritas ledger                                every ledger of every configured link
+  paritas ledger trading                        those of one link
+  paritas ledger --group-by account,currency --sum amount 'postgres://a/db?table=ledger' 'postgres://b/db?table=ledger'
+  paritas ledger --group-by transfer --zero-sum amount 'postgres://a/db?table=entries' parquet:/lake/entries";
+
+/// Options of `ledger`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = LEDGER_HELP, override_usage = "paritas ledger [OPTIONS] [LINK]...\n       paritas ledger [OPTIONS] SOURCE REPLICA")]
+pub struct LedgerArgs {
+    /// Names of configured links (none: all that have a ledger), or a source and a replica
+    #[arg(value_name = "LINK|STORE")]
+    pub what: Vec<String>,
+    /// Columns that make groups [default: everything is one group] (with SOURCE and REPLICA only, as the next five)
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub group_by: Vec<String>,
+    /// Columns with equal sums in every group
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub sum: Vec<String>,
+    /// Columns with equal smallest values in every group
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub min: Vec<String>,
+    /// Columns with equal largest values in every group
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub max: Vec<String>,
+    /// Columns that add up to zero in every group of either side (double entry)
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub zero_sum: Vec<String>,
+    /// Do not compare numbers of rows and of NULLs
+    #[arg(long)]
+    pub no_count: bool,
+    /// Memory for groups; more of them go into a temporary file [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = ledger_memory)]
+    pub memory: Option<u64>,
+    /// Make a warning count as a violation (exit code 1)
+    #[arg(long, value_name = "WHAT")]
+    pub deny: Option<Deny>,
+    /// Stop after a time, a number of bytes or of rows: 10m, 5GiB, 1e8rows
+    #[arg(long, value_name = "LIMIT", value_parser = budget)]
+    pub budget: Option<Budget>,
+    /// List at most that many groups per ledger [default: 1000, of which 20 as text]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=MAX_DIFFERENCES_LIMIT))]
+    pub max_differences: Option<u64>,
+    /// Whose exit codes and output to use
+    #[arg(long, value_name = "STYLE", conflicts_with = "json")]
+    pub exit_style: Option<ExitStyle>,
+    /// Splits, connections and threads per side at a time [default: number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=PARALLEL_LIMIT))]
+    pub parallel: Option<u64>,
+    /// How long to wait for a replica to catch up, and for groups in flight to settle [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub settle: Option<Duration>,
+    /// Read each side no faster (repeatable): 50MiB/s, 100000rows/s
+    #[arg(long, value_name = "RATE")]
+    pub rate: Vec<RateLimit>,
+    /// Hold reading while the replica is behind by more than this: 64MiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub pause_lag: Option<u64>,
 }
 
 const LAG_HELP: &str = "\
@@ -293,13 +361,15 @@ pub struct ProbeArgs {
 }
 
 const SNAPSHOT_HELP: &str = "\
-After the source is gone, `paritas failover` and `paritas verify` use the newest snapshot in its place.
-Only what came since the last snapshot is read.
+After the source is gone, `paritas verify --against last` and `paritas failover` use the newest snapshot in its place.
+Of topics, only what came since the last snapshot is read.
 
 Examples:
   paritas snapshot                              every configured link whose stores can be kept
   paritas snapshot orders --positions-only      ends and offsets of groups, no content
-  paritas snapshot --state /var/lib/paritas kafka://east:9092 kafka://west:9092";
+  paritas snapshot trading --capacity 100000    tables in which that many rows may change until it is needed
+  paritas snapshot --state /var/lib/paritas kafka://east:9092 kafka://west:9092
+  paritas snapshot --state DIR 'postgres://east/db?table=public.orders' postgres://west/db";
 
 /// Options of `snapshot`.
 #[derive(Debug, Clone, Args)]
@@ -308,9 +378,26 @@ pub struct SnapshotArgs {
     /// Names of configured links (none: all of them), or a source and a replica
     #[arg(value_name = "LINK|STORE")]
     pub what: Vec<String>,
-    /// Keep ends of logs and offsets of groups only, and read no content
+    /// Keep ends of logs and offsets of groups only, and read no content (Kafka)
     #[arg(long)]
     pub positions_only: bool,
+    /// How many differing rows per dataset the snapshot is made to name: all that will be written until it is used, and
+    /// all that may be lost [default: 9000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CAPACITY_LIMIT))]
+    pub capacity: Option<u64>,
+    /// Splits, connections and threads at a time [default: number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=PARALLEL_LIMIT))]
+    pub parallel: Option<u64>,
+    /// Read the source no faster (repeatable): 50MiB/s, 100000rows/s
+    #[arg(long, value_name = "RATE")]
+    pub rate: Vec<RateLimit>,
+    /// Hold one view of all tables no longer than about this; otherwise each is read in a view of its own [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = view_max)]
+    pub view_max: Option<Duration>,
+    /// How to compare (repeatable), as with `verify`: decimal=value, float=canonical, json=canonical, zone=assume-utc,
+    /// image=wide
+    #[arg(long, value_name = "KEY=VALUE", value_parser = policy)]
+    pub policy: Vec<Policy>,
     /// Stop after a time: 10m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub budget: Option<Duration>,
@@ -416,6 +503,18 @@ fn every(text: &str) -> Result<Duration, ParseQuantityError> {
 
 fn attempt_timeout(text: &str) -> Result<Duration, ParseQuantityError> {
     within(text, TIMEOUT_MIN, TIMEOUT_MAX, "write 10ms at least and 10m at most")
+}
+
+/// Bounds of `--memory`: less than the first writes a file for nothing.
+const LEDGER_MEMORY_MIN: u64 = 1 << 20;
+const LEDGER_MEMORY_MAX: u64 = 1 << 40;
+
+fn ledger_memory(text: &str) -> Result<u64, ParseQuantityError> {
+    let size = parse_size(text)?;
+    if (LEDGER_MEMORY_MIN..=LEDGER_MEMORY_MAX).contains(&size) {
+        return Ok(size);
+    }
+    Err(ParseQuantityError { what: "size", text: text.to_owned(), hint: "write 1MiB at least and 1TiB at most" })
 }
 
 fn view_max(text: &str) -> Result<Duration, ParseQuantityError> {

@@ -4,7 +4,7 @@ use crate::source::Place;
 use paritas_connect::Manners;
 use paritas_connect::SecretRef;
 use paritas_digest::Policies;
-use paritas_model::{Objective, Region, StoreKind, Tier};
+use paritas_model::{Objective, Region, StoreKind, Tier, Writes};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub struct LinkConfig {
     pub manners: Manners,
     /// What is different for single datasets.
     pub datasets: Vec<DatasetConfig>,
-    /// Reconciliations; not executed yet.
+    /// Reconciliations of figures.
     pub ledgers: Vec<LedgerConfig>,
     /// Where it is declared.
     pub place: Option<Place>,
@@ -129,6 +129,10 @@ pub struct DatasetConfig {
     pub rename: BTreeMap<String, String>,
     /// A condition in the store's own language, for both sides.
     pub filter: Option<String>,
+    /// What may be written to it after a snapshot.
+    pub writes: Option<Writes>,
+    /// The column that says when a row was written last, by its name on the source.
+    pub changed_at: Option<String>,
     /// Policies; those not given are strict.
     pub policies: Policies,
     /// Whether any policy is given.
@@ -156,12 +160,24 @@ pub struct LedgerConfig {
     pub name: String,
     /// Name of the dataset on the source.
     pub dataset: String,
-    /// Columns to group by.
+    /// Name of the dataset on the replica, where it is given.
+    pub replica_dataset: Option<String>,
+    /// Columns to group by, by source name; none makes one group of everything.
     pub group_by: Vec<String>,
     /// Whether rows are counted.
     pub count: bool,
-    /// Columns that are added up.
+    /// Columns with equal sums on both sides.
     pub sum: Vec<String>,
+    /// Columns with equal smallest values on both sides.
+    pub min: Vec<String>,
+    /// Columns with equal largest values on both sides.
+    pub max: Vec<String>,
+    /// Columns whose sum is 0 in every group of either side.
+    pub zero_sum: Vec<String>,
+    /// Source name to replica name.
+    pub rename: BTreeMap<String, String>,
+    /// A condition in the store's own language, for both sides.
+    pub filter: Option<String>,
     /// Where it is declared.
     pub place: Option<Place>,
 }
@@ -214,7 +230,7 @@ impl ValuePrivacy {
 /// A part of the configuration that this version does not carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotExecuted {
-    /// What: `ledger "balance by account"`.
+    /// What: `[schedule]`.
     pub what: String,
     /// Why, and what to do instead.
     pub why: String,
@@ -283,13 +299,6 @@ impl Config {
     pub fn not_executed(&self, link: Option<&str>) -> Vec<NotExecuted> {
         let mut list = Vec::new();
         for link in self.links.iter().filter(|own| link.is_none_or(|name| own.name == name)) {
-            for ledger in &link.ledgers {
-                list.push(NotExecuted {
-                    what: format!("ledger {:?} of link {:?}", ledger.name, link.name),
-                    why: "this version does not reconcile ledgers; the rows of the dataset are compared".to_owned(),
-                    place: ledger.place.clone(),
-                });
-            }
             if link.objectives != Objectives::default() {
                 list.push(NotExecuted {
                     what: format!("objectives of link {:?}", link.name),

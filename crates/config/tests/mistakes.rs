@@ -133,6 +133,24 @@ fn the_base_of_these_tests_is_valid() {
     "reconciles nothing",
     "count = true"
 )]
+#[case::ledger_that_counts_nothing(
+    "[[link.ledger]]\nname = \"b\"\ndataset = \"d\"\ncount = false",
+    "config.missing",
+    "reconciles nothing",
+    "zero_sum"
+)]
+#[case::ledger_grouped_by_what_it_adds_up(
+    "[[link.ledger]]\nname = \"b\"\ndataset = \"d\"\ngroup_by = [\"a\"]\nsum = [\"a\"]",
+    "config.conflict",
+    "is in group_by and in sum of",
+    "remove it from one of the two"
+)]
+#[case::ledger_column_twice(
+    "[[link.ledger]]\nname = \"b\"\ndataset = \"d\"\nsum = [\"a\", \"a\"]",
+    "config.duplicate",
+    "column of sum \"a\"",
+    ""
+)]
 #[case::ledger_without_dataset("[[link.ledger]]\nname = \"b\"\ncount = true", "config.missing", "has no dataset", "")]
 #[case::ledger_count_text(
     "[[link.ledger]]\nname = \"b\"\ndataset = \"d\"\ncount = \"yes\"",

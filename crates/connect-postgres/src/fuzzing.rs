@@ -128,10 +128,11 @@ fn plan(columns: Vec<(Target, Rewrite)>) -> Plan {
             equals: "=".to_owned(),
             by_text: false,
             ordered: false,
+            grouped_by: None,
             target: Some(target),
         });
     }
     let canon = Canon { kind: CanonKind::Logical, columns: slots, key_columns: 1, policies: Policies::default() };
     let relation = Relation { oid: 0, schema: "public".to_owned(), name: "t".to_owned(), kind: 'r' };
-    Plan { relation, canon: Arc::new(canon), columns: planned, filter: None }
+    Plan { relation, canon: Arc::new(canon), columns: planned, filter: None, grouping: None }
 }

@@ -18,10 +18,12 @@ mod decode;
 mod dial;
 mod divert;
 mod errors;
+mod exported;
 mod facts;
 mod following;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod grouped;
 mod keys;
 mod lineage;
 mod lookup;
@@ -52,5 +54,6 @@ mod tls;
 mod types;
 mod who;
 mod wire;
+mod writers;
 
 pub use store::{Options, PostgresStore};

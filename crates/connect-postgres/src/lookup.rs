@@ -30,15 +30,17 @@ const PARAMETERS_MAX: usize = 60_000;
 
 /// A transaction number that is still running when the row is read: the row is being written.
 /// Its `xmin` then says nothing, because the change may be in the log already and not yet visible.
-const VERSION: &str = "CASE WHEN t.xmax::text <> '0' AND (t.xmax::text::int8 = ANY(snap.running) \
+pub(crate) const VERSION: &str = "CASE WHEN t.xmax::text <> '0' AND (t.xmax::text::int8 = ANY(snap.running) \
       OR (t.xmax::text::int8 - snap.upper + 4294967296) % 4294967296 < 2147483648) \
     THEN NULL ELSE t.xmin::text::int8 END";
-const SNAPSHOT: &str = "(SELECT ARRAY(SELECT (x::text::numeric % 4294967296)::int8 \
+pub(crate) const SNAPSHOT: &str = "(SELECT ARRAY(SELECT (x::text::numeric % 4294967296)::int8 \
       FROM pg_snapshot_xip(pg_current_snapshot()) AS x) AS running, \
       (pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296)::int8 AS upper) AS snap";
 
+/// How the types that the client library knows by itself are written.
+const BUILT_IN: &str = "\"pg_catalog\".";
 const LOOK_UP: &str = "look rows up by key";
-const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+pub(crate) const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Until the transaction ends.
 const NO_INDEX: &str =
     "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off";
@@ -62,6 +64,7 @@ impl PgLookup {
             return Ok(Vec::new());
         }
         let session = self.store.session(cx).await?;
+        self.learn_types(&session, cx).await?;
         let mut seen = HashSet::new();
         let mut found = Vec::new();
         if let [(sql, params)] = statements.as_slice() {
@@ -78,6 +81,17 @@ impl PgLookup {
         }
         self.store.give_back(session);
         Ok(found)
+    }
+
+    /// Has the client library ask for types that it does not know while no rows are on their way: it asks on the same
+    /// connection, and would wait for an answer behind rows that nobody takes.
+    async fn learn_types(&self, session: &Session, cx: &Context) -> Result<()> {
+        let known = |column: &PlanColumn| column.sql_type.starts_with(BUILT_IN) || !column.sql_type.contains('.');
+        if self.plan.columns.iter().all(known) {
+            return Ok(());
+        }
+        let sql = self.select(&self.plan.relation.sql(), &["false".to_owned()]);
+        session.query_raw(cx, LOOK_UP, &sql, &[]).await.map(drop)
     }
 
     /// Statements for all rows whose key is equal to one of these in the server's eyes.
@@ -202,7 +216,7 @@ impl Lookup for PgLookup {
 }
 
 /// `(a, b) IN (VALUES ...)` with the operators of the columns' own types.
-fn matches(columns: &[&PlanColumn], keys: usize) -> String {
+pub(crate) fn matches(columns: &[&PlanColumn], keys: usize) -> String {
     let mut parameter = 0;
     let mut value = |column: &PlanColumn| {
         parameter += 1;

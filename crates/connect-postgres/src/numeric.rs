@@ -7,6 +7,7 @@ use crate::bytes::Reader;
 use crate::errors::malformed;
 use arrow_buffer::i256;
 use paritas_connect::Result;
+use paritas_ledger::{Amount, Decimal};
 use std::fmt::Write as _;
 
 const NEGATIVE: u16 = 0x4000;
@@ -24,7 +25,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn digits(&self) -> impl DoubleEndedIterator<Item = u16> + '_ {
+    fn digits(&self) -> impl DoubleEndedIterator<Item = u16> + ExactSizeIterator + '_ {
         self.digits
             .chunks_exact(2)
             .map(|pair| u16::from_be_bytes([pair.first().copied().unwrap_or(0), pair.last().copied().unwrap_or(0)]))
@@ -86,6 +87,20 @@ pub(crate) fn strip(value: &[u8], out: &mut Vec<u8>) -> Result<()> {
     }
     out.extend_from_slice(parts.digits);
     Ok(())
+}
+
+/// The value as an amount, with as many digits after the point as its display scale says.
+pub(crate) fn amount(value: &[u8]) -> Result<Amount> {
+    let parts = parts(value)?;
+    match parts.sign {
+        NAN => return Ok(Amount::NotANumber),
+        POSITIVE_INFINITY => return Ok(Amount::Infinity),
+        NEGATIVE_INFINITY => return Ok(Amount::NegativeInfinity),
+        _ => {}
+    }
+    let (negative, weight) = (parts.sign == NEGATIVE, i32::from(parts.weight));
+    let decimal = Decimal::from_base_10000(negative, weight, parts.digits(), parts.scale.into());
+    decimal.map(Amount::Finite).map_err(|error| malformed("a numeric out of range").because(error))
 }
 
 /// The value as text, with as many digits after the point as its display scale says; with

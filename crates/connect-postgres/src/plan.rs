@@ -5,6 +5,7 @@ use crate::columns::{self, ColumnInfo};
 use crate::condition::is_one_condition;
 use crate::decode;
 use crate::errors::missing;
+use crate::grouped::{self, Grouping};
 use crate::quote;
 use crate::ranges;
 use crate::relation::{self, Relation};
@@ -54,6 +55,8 @@ pub(crate) struct PlanColumn {
     pub(crate) by_text: bool,
     /// Whether rows can be split by ranges of it.
     pub(crate) ordered: bool,
+    /// What to group by, where the server takes exactly those values for equal that are so in the canon.
+    pub(crate) grouped_by: Option<String>,
     /// The target in the logical canon.
     pub(crate) target: Option<decode::Target>,
 }
@@ -65,6 +68,8 @@ pub(crate) struct Plan {
     pub(crate) canon: Arc<Canon>,
     pub(crate) columns: Vec<PlanColumn>,
     pub(crate) filter: Option<String>,
+    /// What is handed out instead of rows.
+    pub(crate) grouping: Option<Grouping>,
 }
 
 impl PlanColumn {
@@ -103,7 +108,22 @@ impl Plan {
             column(info, &types, &canonical.slot, &request.canon)
         });
         let columns: Result<Vec<PlanColumn>> = columns.collect();
-        Ok(Self { columns: columns?, relation, canon: Arc::clone(&request.canon), filter: request.filter.clone() })
+        let (canon, filter) = (Arc::clone(&request.canon), request.filter.clone());
+        Ok(Self { columns: columns?, relation, canon, filter, grouping: None })
+    }
+
+    /// Fields of every tuple.
+    pub(crate) fn fields(&self, exact: bool) -> usize {
+        self.columns.len() + self.grouping.as_ref().map_or(0, |grouping| grouping.fields(exact))
+    }
+
+    /// The statement that copies what is selected from `from`, a clause of its own.
+    pub(crate) fn copy(&self, from: &str, exact: bool) -> String {
+        let (select, tail) = match &self.grouping {
+            Some(grouping) => (grouping.select(self, exact), grouping.tail(self)),
+            None => (self.select(), String::new()),
+        };
+        format!("COPY ({select} {from}{tail}) TO STDOUT (FORMAT BINARY)")
     }
 
     /// `SELECT` of all columns.
@@ -164,8 +184,9 @@ fn column(info: &ColumnInfo, types: &Types, slot: &Slot, canon: &Canon) -> Resul
         (None, _) => shown(base),
     };
     let ordered = cast.is_none() && ranges::can_order(&base.schema, &base.name);
+    let grouped_by = grouped::expression(&expression, cast, base);
     let name = info.name.clone();
-    Ok(PlanColumn { name, expression, rewrite, shown, sql_type, equals, by_text, ordered, target })
+    Ok(PlanColumn { name, expression, rewrite, shown, sql_type, equals, by_text, ordered, grouped_by, target })
 }
 
 /// The server's output form of a value. The cast of `inet` to text is another one, with the mask of

@@ -3,6 +3,7 @@
 use crate::bytes::{Reader, put_field, put_null};
 use crate::decode::Decoder;
 use crate::errors::malformed;
+use crate::grouped::GroupRows;
 use crate::plan::Plan;
 use crate::rewrite::Rewrite;
 use paritas_connect::Result;
@@ -16,10 +17,14 @@ const BYTES_MAX: usize = 256 << 10;
 pub(crate) enum Rows {
     Wire(WireRows),
     Arrow(Decoder),
+    Groups(GroupRows),
 }
 
 impl Rows {
-    pub(crate) fn new(plan: &Plan) -> Result<Self> {
+    pub(crate) fn new(plan: &Plan, exact: bool) -> Result<Self> {
+        if let Some(grouping) = &plan.grouping {
+            return GroupRows::new(plan, grouping, exact).map(Self::Groups);
+        }
         Ok(match plan.canon.kind {
             CanonKind::Wire { .. } => Self::Wire(WireRows::new(plan)),
             CanonKind::Logical => Self::Arrow(Decoder::new(plan)?),
@@ -32,6 +37,7 @@ impl Rows {
         match self {
             Self::Wire(rows) => rows.push(tuple),
             Self::Arrow(decoder) => decoder.push(tuple),
+            Self::Groups(groups) => groups.push(tuple),
         }
     }
 
@@ -41,6 +47,7 @@ impl Rows {
         let (rows, bytes) = match self {
             Self::Wire(rows) => (rows.block.len(), rows.block.image_bytes()),
             Self::Arrow(decoder) => (decoder.rows(), decoder.bytes()),
+            Self::Groups(groups) => (groups.rows(), groups.bytes()),
         };
         rows >= ROWS_MAX || bytes >= BYTES_MAX
     }
@@ -56,6 +63,8 @@ impl Rows {
             }
             Self::Arrow(decoder) if decoder.rows() == 0 => Ok(None),
             Self::Arrow(decoder) => decoder.finish().map(|batch| Some(Block::Arrow(batch))),
+            Self::Groups(groups) if groups.rows() == 0 => Ok(None),
+            Self::Groups(groups) => groups.finish().map(|batch| Some(Block::Arrow(batch))),
         }
     }
 }

@@ -7,9 +7,10 @@
 
 use crate::divert::Diversion;
 use crate::errors::{classify, malformed, missing};
+use crate::exported::Exported;
+use crate::grouped::Grouping;
 use crate::lookup::{self, PgLookup};
 use crate::plan::{ALIAS, Plan};
-use crate::positions;
 use crate::ranges::{self, Range};
 use crate::relation::{self, Piece};
 use crate::rows::Rows;
@@ -19,7 +20,8 @@ use crate::{copy::CopyReader, quote};
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use paritas_connect::{
-    BlockSink, Context, Error, FailureKind, FetchedRow, KeyRange, Lookup, Result, Scan, ScanRequest, Split, SplitDone,
+    BlockSink, Context, Error, FailureKind, FetchedRow, KeyRange, Lookup, Moment, Result, Scan, ScanRequest, Split,
+    SplitDone,
 };
 use paritas_digest::Block;
 use paritas_model::{Known, Position};
@@ -34,10 +36,7 @@ const SPLIT_BYTES_MIN: u64 = 1 << 20;
 /// More splits than this are not worth their bookkeeping.
 const SPLITS_MAX: u64 = 1 << 20;
 
-const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
-
-const EXPORT: &str =
-    "SELECT pg_export_snapshot(), (pg_snapshot_xmax(pg_current_snapshot())::text::numeric % 4294967296)::int8";
+pub(crate) const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Transactions after a view that are told from very old ones: their numbers go round.
 const RECENT: u64 = 1 << 24;
 
@@ -45,15 +44,11 @@ const RECENT: u64 = 1 << 24;
 pub(crate) struct PgScan {
     store: Arc<Inner>,
     plan: Arc<Plan>,
-    exporter: tokio::sync::Mutex<Session>,
-    snapshot: String,
-    in_recovery: bool,
-    /// The first transaction that the view cannot see, without its epoch.
-    horizon: u64,
+    exported: Arc<Exported>,
     /// Sessions that have imported the snapshot and do nothing at the moment.
     ready: Mutex<Vec<Session>>,
-    position: Known<Position>,
     splits: Vec<Split>,
+    /// Of each split, where its rows come from.
     statements: Vec<String>,
     lookup: PgLookup,
 }
@@ -63,7 +58,7 @@ impl fmt::Debug for PgScan {
         f.debug_struct("PgScan")
             .field("dataset", &self.plan.relation.shown())
             .field("splits", &self.splits.len())
-            .field("position", &self.position)
+            .field("position", self.exported.position())
             .finish_non_exhaustive()
     }
 }
@@ -71,15 +66,31 @@ impl fmt::Debug for PgScan {
 impl PgScan {
     /// Opens a view and cuts it into splits.
     pub(crate) async fn open(store: Arc<Inner>, cx: &Context, request: &ScanRequest) -> Result<Self> {
-        let session = store.connect(cx).await?;
-        let history = positions::history(&session, cx).await?;
-        let before = positions::lsn(&session, cx).await?;
-        session.batch(cx, "begin the view", BEGIN).await?;
-        let row = session.query_one(cx, "export the view", EXPORT, &[]).await?;
-        let (snapshot, horizon): (String, i64) = (crate::session::get(&row, 0)?, crate::session::get(&row, 1)?);
-        let in_recovery = session.facts.in_recovery;
-        let lsn = if in_recovery { before } else { positions::lsn(&session, cx).await? };
-        let plan = Arc::new(Plan::new(&session, cx, request).await?);
+        let exported = Arc::new(Exported::begin(&store, cx).await?);
+        Self::open_in(store, cx, request, exported).await
+    }
+
+    /// The same in a view that is pinned already, and may be shared with others.
+    pub(crate) async fn open_in(
+        store: Arc<Inner>,
+        cx: &Context,
+        request: &ScanRequest,
+        exported: Arc<Exported>,
+    ) -> Result<Self> {
+        let plan = Plan::new(&*exported.session().await, cx, request).await?;
+        Self::of(store, cx, plan, request, exported).await
+    }
+
+    /// The view of a plan.
+    pub(crate) async fn of(
+        store: Arc<Inner>,
+        cx: &Context,
+        plan: Plan,
+        request: &ScanRequest,
+        exported: Arc<Exported>,
+    ) -> Result<Self> {
+        let session = exported.session().await;
+        let plan = Arc::new(plan);
         let cuts = if request.ranges.is_empty() {
             let pieces = relation::parts(&session, cx, &plan.relation).await?;
             let ranges = key_ranges(&session, cx, &plan, &pieces, store.split_by_key).await?;
@@ -87,17 +98,14 @@ impl PgScan {
         } else {
             parts(&plan, &request.ranges)?
         };
+        drop(session);
         cx.progress().expect(cuts.rows, cuts.bytes);
         let lookup = PgLookup::new(Arc::clone(&store), Arc::clone(&plan));
         Ok(Self {
             store,
             plan,
-            exporter: tokio::sync::Mutex::new(session),
-            snapshot,
-            in_recovery,
-            horizon: horizon.unsigned_abs(),
+            exported,
             ready: Mutex::new(Vec::new()),
-            position: positions::known(&history, lsn),
             splits: cuts.splits,
             statements: cuts.statements,
             lookup,
@@ -115,12 +123,12 @@ impl PgScan {
             }
         }
         // Asking the exporter also keeps the server from ending it for idleness.
-        let alive = self.exporter.lock().await.batch(cx, "ask the view's owner", "SELECT").await;
+        let alive = self.exported.session().await.batch(cx, "ask the view's owner", "SELECT").await;
         if let Err(error) = alive {
             return Err(if error.is_transient() { self.lost(error.to_string()) } else { error });
         }
         let session = self.store.connect(cx).await?;
-        let sql = format!("{BEGIN}; SET TRANSACTION SNAPSHOT {}", quote::literal(&self.snapshot));
+        let sql = format!("{BEGIN}; SET TRANSACTION SNAPSHOT {}", quote::literal(self.exported.name()));
         cx.bound(async {
             session.client.batch_execute(&sql).await.map_err(|error| match error.code() {
                 // The file of the snapshot, or the transaction that owns it, is gone.
@@ -134,19 +142,20 @@ impl PgScan {
 
     /// The view cannot be joined any more; only a new one helps.
     fn lost(&self, detail: String) -> Error {
-        let code = if self.in_recovery { "store.conflict" } else { "store.unreachable" };
+        let code = if self.exported.in_recovery() { "store.conflict" } else { "store.unreachable" };
         let error = Error::new(FailureKind::Transient, code, "the view of the table was lost").detail(detail);
-        if self.in_recovery {
+        if self.exported.in_recovery() {
             error.hint(crate::errors::CONFLICT_HINT)
         } else {
             error.hint("the server ended the transaction that held it; the table is read anew")
         }
     }
 
-    async fn stream(&self, cx: &Context, session: &Session, sql: &str, sink: &mut dyn BlockSink) -> Result<SplitDone> {
+    async fn stream(&self, cx: &Context, session: &Session, from: &str, sink: &mut dyn BlockSink) -> Result<SplitDone> {
         let doing = "read rows";
+        let exact = self.plan.grouping.as_ref().is_some_and(Grouping::is_exact);
         let mut data = Diversion::new(&*session.source);
-        let copy = session.client.copy_out(sql).await.map_err(|error| {
+        let copy = session.client.copy_out(&self.plan.copy(from, exact)).await.map_err(|error| {
             // Rights on some columns are not rights on those that are asked for.
             let plain = self.plan.relation.is_stored() && self.plan.condition().is_none();
             let lacking = plain && error.as_db_error().is_some_and(|said| said.routine() == Some("aclcheck_error"));
@@ -154,8 +163,8 @@ impl PgScan {
             if lacking { error.hint(relation::grant(session, &self.plan.relation)) } else { error }
         })?;
         let mut copy = std::pin::pin!(copy);
-        let mut reader = CopyReader::new(self.plan.columns.len())?;
-        let mut rows = Rows::new(&self.plan)?;
+        let mut reader = CopyReader::new(self.plan.fields(exact))?;
+        let mut rows = Rows::new(&self.plan, exact)?;
         let mut done = SplitDone::default();
         let mut unreported = 0;
         let mut take = |data: &[u8]| {
@@ -206,7 +215,11 @@ fn hand_on(
 #[async_trait]
 impl Scan for PgScan {
     fn position(&self) -> Known<Position> {
-        self.position.clone()
+        self.exported.position().clone()
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        Some(self.exported.moment().clone())
     }
 
     fn splits(&self) -> &[Split] {
@@ -214,20 +227,23 @@ impl Scan for PgScan {
     }
 
     async fn read(&self, cx: &Context, split: &Split, sink: &mut dyn BlockSink) -> Result<SplitDone> {
-        let sql = self.statements.get(split.index).ok_or_else(|| missing("a split of another view"))?;
+        let from = self.statements.get(split.index).ok_or_else(|| missing("a split of another view"))?;
         let mut session = self.reader(cx).await?;
         session.mark_busy();
-        let result = cx.bound(self.stream(cx, &session, sql, sink)).await;
+        let result = cx.bound(self.stream(cx, &session, from, sink)).await;
         if result.is_ok() {
             session.mark_idle();
             self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         }
         // After a failure the session goes with its half-read stream.
-        result
+        result.map_err(|error| match &self.plan.grouping {
+            Some(grouping) => grouping.failed(error),
+            None => error,
+        })
     }
 
     fn is_newer(&self, version: u64) -> bool {
-        (version.wrapping_sub(self.horizon) & 0xFFFF_FFFF) < RECENT
+        (version.wrapping_sub(self.exported.moment().horizon.next) & 0xFFFF_FFFF) < RECENT
     }
 
     fn lookup(&self) -> Option<&dyn Lookup> {
@@ -355,7 +371,7 @@ fn cut_piece(plan: &Plan, piece: &Piece, ranges: &[Range], share: u64, single: b
 fn statement(plan: &Plan, from: &str, range: Option<&str>) -> String {
     let conditions: Vec<String> = range.map(ToOwned::to_owned).into_iter().chain(plan.condition()).collect();
     let condition = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    format!("COPY ({} FROM {from} AS {ALIAS}{condition}) TO STDOUT (FORMAT BINARY)", plan.select())
+    format!("FROM {from} AS {ALIAS}{condition}")
 }
 
 #[cfg(test)]

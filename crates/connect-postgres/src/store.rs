@@ -1,6 +1,7 @@
 //! The store: a connection string, and one idle session kept for the next call.
 
 use crate::conninfo::ConnInfo;
+use crate::exported::HeldView;
 use crate::observe::Kept;
 use crate::scan::PgScan;
 use crate::session::{self, Session};
@@ -8,8 +9,8 @@ use crate::who::Who;
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, Lineages, Pages, Places, Positions, QuickPart, QuickSum, Result, Scan,
-    ScanRequest, Store, StoreIdentity, Surrounding,
+    Beside, Context, Datasets, Description, GroupRequest, GroupsNow, Held, Lineages, Pages, Places, Positions,
+    QuickPart, QuickSum, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding, Writers,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
@@ -189,6 +190,10 @@ impl Store for PostgresStore {
     fn places(&self) -> Option<&dyn Places> {
         Some(&*self.inner)
     }
+
+    fn writers(&self) -> Option<&dyn Writers> {
+        Some(&*self.inner)
+    }
 }
 
 #[async_trait]
@@ -260,6 +265,21 @@ impl Datasets for PostgresStore {
         policies: Policies,
     ) -> Result<Canon, Vec<Incompatible>> {
         wire::canon(source, replica, pairs, key, policies)
+    }
+
+    async fn open_grouped(&self, cx: &Context, request: &GroupRequest) -> Result<Known<Box<dyn Scan>>> {
+        crate::grouped::open(Arc::clone(&self.inner), cx, request).await
+    }
+
+    async fn groups_now(&self, cx: &Context, request: &GroupRequest, keys: &[Vec<u8>]) -> Result<GroupsNow> {
+        let session = self.inner.session(cx).await?;
+        let now = crate::grouped::now(&session, cx, request, keys).await?;
+        self.inner.give_back(session);
+        Ok(now)
+    }
+
+    async fn hold(&self, cx: &Context) -> Result<Option<Box<dyn Held>>> {
+        Ok(Some(Box::new(HeldView::begin(Arc::clone(&self.inner), cx).await?)))
     }
 
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {

@@ -175,6 +175,17 @@ async fn an_array_that_once_held_a_null_equals_one_that_never_did() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_rows_with_types_of_ones_own_are_looked_up() {
+    // Asked for on the same connection, behind rows that nobody takes, these types would never be known.
+    let db = Db::new(
+        "CREATE TYPE side AS ENUM ('buy', 'sell'); CREATE TABLE t (id int PRIMARY KEY, side side, note text);
+         INSERT INTO t SELECT n, 'buy', repeat('x', 500) FROM generate_series(1, 900) n",
+    )
+    .await;
+    assert_eq!(read_and_look_up(&db, "t", &["id"]).await.1, 900);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wide_rows_and_empty_tables_are_read() {
     let columns: Vec<String> = (0..1_599).map(|n| format!("c{n} int DEFAULT {n}")).collect();
     let db = Db::new(&format!(

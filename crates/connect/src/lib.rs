@@ -10,6 +10,7 @@ pub mod conformance;
 mod context;
 mod error;
 mod faulty;
+mod grouped;
 mod heartbeat;
 pub mod logs;
 mod memory;
@@ -25,6 +26,7 @@ mod standing;
 mod store;
 pub mod text;
 mod transactions;
+mod writers;
 
 pub use arrow_rows::render_arrow;
 pub use arrow_types::{logical_type, schema_of};
@@ -32,6 +34,7 @@ pub use arrow_value::show_arrow;
 pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
+pub use grouped::{GroupRequest, GroupsNow, figures_field, figures_of};
 pub use heartbeat::{Heartbeat, HeartbeatRow, Heartbeats, Look, Pen, Written};
 pub use memory::{MemoryStore, MemoryTable};
 pub use observe::{
@@ -51,3 +54,4 @@ pub use store::{
     SplitDone, Store, StoreIdentity, Surrounding,
 };
 pub use transactions::{Hint, Spot, TransactionEnd, Transactions};
+pub use writers::{Authorship, Held, Horizon, Moment, Seen, Writers};

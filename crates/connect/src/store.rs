@@ -1,6 +1,6 @@
 //! The traits that a connector implements, and the values they exchange.
 
-use crate::{Context, Coverage, Error, Observation, Result};
+use crate::{Context, Coverage, Error, GroupRequest, GroupsNow, Observation, Result};
 use async_trait::async_trait;
 use paritas_digest::{Block, Canon, FoundKey, Incompatible, Policies};
 use paritas_model::{Dataset, Known, Position, Schema, StoreKind, Value};
@@ -48,6 +48,11 @@ pub trait Store: Debug + Send + Sync {
 
     /// Rows by place, where the store has them.
     fn places(&self) -> Option<&dyn crate::Places> {
+        None
+    }
+
+    /// Who wrote which row, where the store can say.
+    fn writers(&self) -> Option<&dyn crate::Writers> {
         None
     }
 
@@ -204,6 +209,27 @@ pub trait Datasets: Debug + Send + Sync {
     /// that others need. Equality is decided in a first, cheaper reading then.
     fn rereads_cheaply(&self) -> bool {
         false
+    }
+
+    /// Pins one consistent view of the dataset whose splits hand out groups instead of rows: Arrow batches
+    /// with the columns to group by and the figures ([`crate::figures_field`]), each group as often as the
+    /// splits make it. Says why the store cannot make figures that are exact, where it cannot.
+    async fn open_grouped(&self, cx: &Context, request: &GroupRequest) -> Result<Known<Box<dyn Scan>>> {
+        let _ = (cx, request);
+        Ok(Known::unknown("this kind of store makes no figures of groups"))
+    }
+
+    /// The groups with these canonical keys as they are now, in a view of its own; those without a row are
+    /// absent. Only where [`Datasets::open_grouped`] gives a view.
+    async fn groups_now(&self, cx: &Context, request: &GroupRequest, keys: &[Vec<u8>]) -> Result<GroupsNow> {
+        let _ = (cx, request, keys);
+        Err(Error::unsupported("figures of groups"))
+    }
+
+    /// Pins one view of all datasets. `None` where each dataset has a view of its own.
+    async fn hold(&self, cx: &Context) -> Result<Option<Box<dyn crate::Held>>> {
+        let _ = cx;
+        Ok(None)
     }
 
     /// Pins one consistent view of the dataset and cuts it into splits.
@@ -385,6 +411,11 @@ pub struct SplitDone {
 pub trait Scan: Debug + Send + Sync {
     /// What this view shows: a position, or why there is none.
     fn position(&self) -> Known<Position>;
+
+    /// Which transactions this view shows, where rows name the one that wrote them.
+    fn moment(&self) -> Option<crate::Moment> {
+        None
+    }
 
     /// The splits. Together they cover every row exactly once, in any order.
     fn splits(&self) -> &[Split];

@@ -4,6 +4,7 @@ use crate::error::problem_of;
 use crate::follow;
 use crate::guard;
 use crate::keep::Keeper;
+use crate::ledger::{self, Reconciliation};
 use crate::record;
 use crate::registry::Opened;
 use crate::tables;
@@ -29,6 +30,10 @@ pub(crate) struct Job {
     pub(crate) exclude: Vec<String>,
     /// Choices for single datasets, by source name.
     pub(crate) overrides: Vec<Override>,
+    /// Figures to reconcile.
+    pub(crate) ledgers: Vec<Reconciliation>,
+    /// Whether nothing but figures is asked for.
+    pub(crate) figures_only: bool,
     /// Parts of the configuration that this version does not carry out.
     pub(crate) not_checked: Vec<NotChecked>,
 }
@@ -39,6 +44,7 @@ pub(crate) struct Override {
     pub(crate) source_name: String,
     pub(crate) replica_name: String,
     pub(crate) choice: Choice,
+    pub(crate) declared: crate::target::Declared,
 }
 
 /// Both sides of a job, ready to be read.
@@ -89,8 +95,14 @@ pub(crate) async fn verify_job(
             (work.sides.live, work.sides.physical) = (live, physical);
             let _guard = options.manners.pause_lag.filter(|_| live).map(|limit| guard::watch(&work.sides, limit));
             let (source, replica) = (&work.sides.source.store, &work.sides.replica.store);
+            if job.figures_only {
+                ledger::verify(&work, &mut link).await;
+                link.verdict = LinkReport::combined(&link.checks);
+                return link;
+            }
             if source.logs().is_some() && replica.logs().is_some() && !as_rows(&job) {
                 crate::logs::verify(&work, &mut link).await;
+                ledger::verify(&work, &mut link).await;
                 link.verdict = LinkReport::combined(&link.checks);
                 return link;
             }
@@ -103,9 +115,15 @@ pub(crate) async fn verify_job(
                     link.checks.push(Check::Parity(record::not_begun(&link.name, problem)));
                 }
             }
+            ledger::verify(&work, &mut link).await;
+        }
+        Err((origin, problem)) if job.figures_only => {
+            ledger::not_begun(&work, &record::sided(origin, problem), &mut link)
         }
         Err((origin, problem)) => {
-            link.checks.push(Check::Parity(record::not_begun(&link.name, record::sided(origin, problem))));
+            let problem = record::sided(origin, problem);
+            ledger::left_out(&job, &problem.message, &mut link);
+            link.checks.push(Check::Parity(record::not_begun(&link.name, problem)));
         }
     }
     link.verdict = LinkReport::combined(&link.checks);
@@ -133,7 +151,7 @@ pub(crate) fn limited(cx: &Context, options: &Options) -> (Context, Arc<paritas_
 }
 
 /// Both sides with the limits of the run.
-fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
+pub(crate) fn sides(cx: &Context, job: &Job, options: &Options) -> Sides {
     let (cx, budget) = limited(cx, options);
     let side = |opened: &Opened| {
         let pace = Arc::new(Pace::new(options.manners.rate).with_hold_max(options.manners.view_max()));
@@ -151,7 +169,7 @@ pub(crate) fn watched(side: &Side, progress: &Arc<Progress>) -> Side {
     side
 }
 
-fn nothing_in_common(job: &Job) -> Problem {
+pub(crate) fn nothing_in_common(job: &Job) -> Problem {
     let (ours, theirs) = (job.source.described.kind, job.replica.described.kind);
     Problem {
         code: "usage.kinds".to_owned(),
@@ -161,7 +179,7 @@ fn nothing_in_common(job: &Job) -> Problem {
     }
 }
 
-fn no_layout(job: &Job) -> Problem {
+pub(crate) fn no_layout(job: &Job) -> Problem {
     let (ours, theirs) = (job.source.described.kind, job.replica.described.kind);
     Problem {
         code: "usage.kinds".to_owned(),

@@ -3,6 +3,7 @@
 use crate::error::problem_of;
 use crate::job::{Job, Override, verify_job};
 use crate::keep::Keeper;
+use crate::ledger::Reconciliation;
 use crate::pair::same_privileges;
 use crate::registry::{self, Named};
 use crate::resume::What;
@@ -129,6 +130,8 @@ pub(crate) fn job(config: &Config, link: &LinkConfig, options: &Options) -> Resu
         include: link.include.clone(),
         exclude: link.exclude.clone(),
         overrides: overrides.collect(),
+        ledgers: link.ledgers.iter().map(|ledger| Reconciliation::configured(ledger, link, options)).collect(),
+        figures_only: false,
         not_checked: not_executed.map(|part| NotChecked { what: part.what, why: part.why }).collect(),
     })
 }
@@ -151,6 +154,7 @@ fn choice(dataset: &DatasetConfig, options: &Options) -> Override {
             replica_filter: dataset.filter.clone(),
             policies,
         },
+        declared: crate::target::Declared { writes: dataset.writes, changed_at: dataset.changed_at.clone() },
     }
 }
 
@@ -175,7 +179,7 @@ pub(crate) fn open(store: &StoreConfig) -> Result<registry::Opened> {
     registry::open(&target, registry::Secrets { password, options: secrets }, Some(named))
 }
 
-fn not_reached(job: &Job, problem: &Problem) -> LinkReport {
+pub(crate) fn not_reached(job: &Job, problem: &Problem) -> LinkReport {
     LinkReport {
         name: job.name.clone(),
         tier: job.tier,

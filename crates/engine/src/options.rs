@@ -44,6 +44,8 @@ pub struct Options {
     pub manners: Manners,
     /// A run that was ended and is to be gone on with.
     pub resume: Option<Which>,
+    /// Bytes that groups of a reconciliation may take in memory, roughly; more of them go into a temporary file.
+    pub ledger_memory: u64,
 }
 
 impl Default for Options {
@@ -64,6 +66,7 @@ impl Default for Options {
             quick: false,
             manners: Manners::default(),
             resume: None,
+            ledger_memory: 256 << 20,
         }
     }
 }

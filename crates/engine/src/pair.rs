@@ -46,17 +46,7 @@ pub async fn verify_pair(
         return Err(Error::usage("usage.where", "a condition stands on one side only", hint));
     }
     same_privileges(&ours, &theirs)?;
-    let job = Job {
-        name: String::new(),
-        tier: None,
-        source: registry::open(&ours, Secrets::default(), None)?,
-        replica: registry::open(&theirs, Secrets::default(), None)?,
-        include: Vec::new(),
-        exclude: Vec::new(),
-        overrides: Vec::new(),
-        not_checked: Vec::new(),
-    };
-    let job = Job { name: format!("{} -> {}", job.source.store.name(), job.replica.store.name()), ..job };
+    let job = job(&ours, &theirs)?;
     let what = What::of(job.name.clone(), &[&ours, &theirs, &options.policies]);
     let keeper = Keeper::begin(options, None).resumable(options, &what)?;
     let link = verify_job(cx, job, options, monitor, &keeper).await;
@@ -65,6 +55,24 @@ pub async fn verify_pair(
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
     Ok(report)
+}
+
+/// Two stores that were named by URL or path, opened.
+pub(crate) fn job(source: &Target, replica: &Target) -> Result<Job> {
+    let source = registry::open(source, Secrets::default(), None)?;
+    let replica = registry::open(replica, Secrets::default(), None)?;
+    Ok(Job {
+        name: format!("{} -> {}", source.store.name(), replica.store.name()),
+        tier: None,
+        source,
+        replica,
+        include: Vec::new(),
+        exclude: Vec::new(),
+        overrides: Vec::new(),
+        ledgers: Vec::new(),
+        figures_only: false,
+        not_checked: Vec::new(),
+    })
 }
 
 /// Owners and grants are facts of a schema that one side alone would never share with the other.

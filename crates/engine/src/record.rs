@@ -70,6 +70,7 @@ pub(crate) fn not_begun(dataset: &str, problem: Problem) -> ParityCheck {
         log: None,
         seconds: 0.0,
         notes: Vec::new(),
+        against: None,
         problem: Some(problem),
     }
 }
@@ -130,6 +131,7 @@ pub(crate) fn parity(compared: &Compared<'_>, plan: &Plan, outcome: rows::Outcom
         log: None,
         seconds: took.as_secs_f64(),
         notes,
+        against: None,
         problem,
     }
 }
@@ -145,7 +147,7 @@ fn pages(counts: &PageCounts) -> PageCheck {
     }
 }
 
-fn positions(source: Option<&Known<Position>>, replica: Option<&Known<Position>>) -> Positions {
+pub(crate) fn positions(source: Option<&Known<Position>>, replica: Option<&Known<Position>>) -> Positions {
     let text = |side: Option<&Known<Position>>| side.and_then(Known::value).map(|position| position.text.clone());
     let why = [source, replica].into_iter().flatten().find_map(|side| side.why().map(str::to_owned));
     Positions { source: text(source), replica: text(replica), why }
@@ -178,6 +180,7 @@ pub(crate) fn files(dataset: &str, outcome: &files::Outcome, took: Duration) -> 
         items_truncated: outcome.items_truncated,
         bytes_read: BothSides { source: outcome.source.1, replica: outcome.replica.1 },
         seconds: took.as_secs_f64(),
+        against: None,
         problem: outcome.problem.as_ref().map(|(origin, error)| sided(*origin, problem_of(error))),
     }
 }

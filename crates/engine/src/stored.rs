@@ -85,13 +85,15 @@ pub(crate) async fn verify(
         dataset: &dataset,
         rename: &replica.rename,
         filter: replica.filter.clone(),
+        read_filter: replica.filter.clone(),
+        since: None,
         key: &options.digest_key,
         items_max: options.max_differences,
         watch: &|phase| monitor.enter(phase),
     };
     let mut not_checked = Vec::new();
     let check = match judge::verify(&request).await {
-        Ok((plan, outcome)) => {
+        Ok(judge::Compared { plan, outcome, .. }) => {
             not_checked = beyond_digest(&side, &dataset, &plan).await;
             if replica.datasets.is_empty() {
                 not_checked.extend(other_datasets(&side, &dataset).await);

@@ -76,7 +76,7 @@ pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
 }
 
 /// One name that means two tables: each server looks along a search path of its own.
-fn ambiguous(facing: &Facing, ours: &Description, theirs: &Description) -> Option<Problem> {
+pub(crate) fn ambiguous(facing: &Facing, ours: &Description, theirs: &Description) -> Option<Problem> {
     let one_name = facing.source == facing.replica && !facing.source.0.contains('.');
     // Stores without schemas keep the name they are given.
     let resolved = ours.dataset != facing.source && theirs.dataset != facing.replica;
@@ -102,7 +102,7 @@ fn one_file(datasets: usize) -> Problem {
 }
 
 /// What faces what. A table that only the primary or only its standby has may be on its way.
-async fn faced(work: &Work<'_>) -> Result<Facings, Failure> {
+pub(crate) async fn faced(work: &Work<'_>) -> Result<Facings, Failure> {
     let Work { job, sides, .. } = work;
     let (ours, theirs) = listed(sides).await?;
     let first = face(job, &ours, &theirs);
@@ -114,7 +114,7 @@ async fn faced(work: &Work<'_>) -> Result<Facings, Failure> {
     face(job, &ours, &theirs)
 }
 
-async fn list(side: Side) -> Result<Vec<Dataset>, Error> {
+pub(crate) async fn list(side: Side) -> Result<Vec<Dataset>, Error> {
     let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
     side.cx.bound(datasets.list(&side.cx)).await
 }
@@ -127,7 +127,7 @@ async fn listed(sides: &Sides) -> Result<(Vec<Dataset>, Vec<Dataset>), Failure> 
 }
 
 /// Pairs the datasets of both sides.
-fn face(job: &Job, ours: &[Dataset], theirs: &[Dataset]) -> Result<Facings, Failure> {
+pub(crate) fn face(job: &Job, ours: &[Dataset], theirs: &[Dataset]) -> Result<Facings, Failure> {
     let (source, replica) = (&job.source.target.datasets, &job.replica.target.datasets);
     if source.is_empty() && replica.is_empty() {
         let databases = [&job.source, &job.replica].iter().all(|side| side.described.kind == StoreKind::Postgres);
@@ -157,7 +157,7 @@ fn face(job: &Job, ours: &[Dataset], theirs: &[Dataset]) -> Result<Facings, Fail
 }
 
 /// The choice for a dataset: its own part of the configuration, or the options of both URLs.
-fn choice_for(job: &Job, facing: &Facing, policies: Policies) -> Choice {
+pub(crate) fn choice_for(job: &Job, facing: &Facing, policies: Policies) -> Choice {
     if let Some(own) = job.overrides.iter().find(|own| own.source_name == facing.source.0) {
         return own.choice.clone();
     }
@@ -372,7 +372,7 @@ async fn verify_rows(
 }
 
 /// Whether the user asked for this very dataset, rather than for all.
-fn is_named(job: &Job, facing: &Facing) -> bool {
+pub(crate) fn is_named(job: &Job, facing: &Facing) -> bool {
     !job.source.target.datasets.is_empty()
         || !job.replica.target.datasets.is_empty()
         || job.include.contains(&facing.source.0)

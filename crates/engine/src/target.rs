@@ -1,7 +1,7 @@
 //! The ad-hoc form of a store: a URL or path, and Paritas' own options in its query.
 
 use crate::{Error, Result};
-use paritas_model::StoreKind;
+use paritas_model::{StoreKind, Writes};
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,8 +23,30 @@ pub struct Target {
     pub rename: BTreeMap<String, String>,
     /// Condition in the store's language.
     pub filter: Option<String>,
+    /// What is declared about the time after a snapshot.
+    pub declared: Declared,
     /// Options of the connector itself, such as a CSV delimiter.
     pub options: BTreeMap<String, String>,
+}
+
+/// What a user declares about a dataset, for the time after a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Declared {
+    /// What may be written to it.
+    pub writes: Option<Writes>,
+    /// The column that says when a row was written last, by its name on the source.
+    pub changed_at: Option<String>,
+}
+
+impl Declared {
+    /// This, and where it says nothing, the other one.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            writes: self.writes.or(other.writes),
+            changed_at: self.changed_at.clone().or_else(|| other.changed_at.clone()),
+        }
+    }
 }
 
 /// Prefixes that name a kind of store.
@@ -108,6 +130,7 @@ impl Target {
             columns: Vec::new(),
             rename: BTreeMap::new(),
             filter: None,
+            declared: Declared::default(),
             options: BTreeMap::new(),
         }
     }
@@ -175,6 +198,11 @@ impl Target {
             "key" => add(&mut self.key, name, list())?,
             "columns" => add(&mut self.columns, name, list())?,
             "where" if self.kind == StoreKind::Postgres => self.filter = Some(value.to_owned()),
+            "changed_at" => self.declared.changed_at = Some(value.to_owned()),
+            "writes" => {
+                let known = |error| Error::usage("usage.url", format!("?writes={error}"), "write ?writes=inserts");
+                self.declared.writes = Some(value.parse().map_err(known)?);
+            }
             "rename" => {
                 for pair in list() {
                     let Some((from, to)) = pair.split_once(':') else {

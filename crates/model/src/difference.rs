@@ -121,15 +121,19 @@ impl DifferenceCounts {
     }
 }
 
-/// Writes ordered name-value pairs as a JSON object.
-mod pairs {
+/// Writes ordered name-value pairs as a JSON object (for `#[serde(with)]`).
+pub mod pairs {
     use crate::Value;
     use serde::de::{MapAccess, Visitor};
     use serde::ser::SerializeMap;
     use serde::{Deserializer, Serializer};
     use std::fmt;
 
-    pub(super) fn serialize<S: Serializer>(pairs: &[(String, Value)], serializer: S) -> Result<S::Ok, S::Error> {
+    /// Writes the pairs in their order.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(pairs: &[(String, Value)], serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(pairs.len()))?;
         for (name, value) in pairs {
             map.serialize_entry(name, value)?;
@@ -137,7 +141,11 @@ mod pairs {
         map.end()
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Value)>, D::Error> {
+    /// Reads pairs in their order.
+    ///
+    /// # Errors
+    /// What is no object of values.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, Value)>, D::Error> {
         struct Pairs;
         impl<'de> Visitor<'de> for Pairs {
             type Value = Vec<(String, Value)>;

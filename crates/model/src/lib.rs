@@ -12,9 +12,10 @@ mod quantity;
 mod schema;
 mod value;
 mod verdict;
+mod writes;
 
 pub use ancestry::{Ancestry, Kinship, ParseHistoryError, Switch};
-pub use difference::{Class, Difference, DifferenceCounts, Proof};
+pub use difference::{Class, Difference, DifferenceCounts, Proof, pairs};
 pub use known::Known;
 pub use link::{Link, Objective, Region, Store, StoreKind, Tier};
 pub use position::{Lag, LagState, Lineage, Lsn, ParseLsnError, Position, SecondsInterval, Stream};
@@ -22,3 +23,4 @@ pub use quantity::{ByteSize, ParseQuantityError, format_duration, format_size, p
 pub use schema::{Column, Dataset, Field, LogicalType, Schema, SchemaFingerprint, TimeUnit};
 pub use value::Value;
 pub use verdict::Verdict;
+pub use writes::Writes;

@@ -105,6 +105,8 @@ pub enum Check {
     Continuity(crate::ContinuityCheck),
     /// What of the source is kept for the time when it is gone?
     Snapshot(crate::SnapshotCheck),
+    /// Do groups of rows add up to the same?
+    Ledger(Box<crate::LedgerCheck>),
 }
 
 impl Check {
@@ -123,6 +125,7 @@ impl Check {
             Self::Offsets(check) => check.problem.as_ref(),
             Self::Continuity(check) => check.problem.as_ref(),
             Self::Snapshot(check) => check.problem.as_ref(),
+            Self::Ledger(check) => check.problem.as_ref(),
         }
     }
 
@@ -141,6 +144,7 @@ impl Check {
             Self::Offsets(check) => &mut check.problem,
             Self::Continuity(check) => &mut check.problem,
             Self::Snapshot(check) => &mut check.problem,
+            Self::Ledger(check) => &mut check.problem,
         }
     }
 
@@ -159,6 +163,7 @@ impl Check {
             Self::Offsets(check) => check.verdict,
             Self::Continuity(check) => check.verdict,
             Self::Snapshot(check) => check.verdict,
+            Self::Ledger(check) => check.verdict,
         }
     }
 }
@@ -237,6 +242,9 @@ pub struct ParityCheck {
     /// Things to know about the result: policies that were applied, estimates.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+    /// The snapshot that stood in for the source.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub against: Option<crate::Against>,
     /// Why the check could not be finished.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<Problem>,
@@ -313,6 +321,9 @@ pub struct FilesCheck {
     pub bytes_read: BothSides,
     /// Duration of the check.
     pub seconds: f64,
+    /// The snapshot that stood in for the source.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub against: Option<crate::Against>,
     /// Why the check could not be finished.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<Problem>,

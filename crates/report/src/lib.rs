@@ -8,7 +8,9 @@ mod document;
 mod format;
 mod human;
 mod json;
+mod kept;
 mod lag;
+mod ledger;
 mod logs;
 mod lost_rows;
 mod nagios;
@@ -25,7 +27,9 @@ pub use document::{
 pub use format::{Format, RenderOptions};
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
+pub use kept::{Against, KeptDataset, KeptDatasets};
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
+pub use ledger::{LedgerCheck, LedgerColumn, LedgerFigures, LedgerItem, LedgerRule, LedgerSide};
 pub use logs::{
     ContinuityCheck, ContinuityItem, GroupLag, GroupOffsets, GroupPartition, GroupsCheck, HealthCheck, HealthItem,
     LogCheck, LogFinding, LogWindow, OffsetsCheck, PartitionOffsets, ShownRecord, SnapshotCheck,

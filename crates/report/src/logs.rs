@@ -345,6 +345,9 @@ pub struct SnapshotCheck {
     pub bytes: u64,
     /// Duration of the check.
     pub seconds: f64,
+    /// What of a source with rows or files is in it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kept: Option<crate::KeptDatasets>,
     /// Things to know about the result.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,

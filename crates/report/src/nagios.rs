@@ -60,6 +60,11 @@ impl Format for Nagios {
         write!(out, " extra={};;0", rows.extra.saturating_add(files.extra))?;
         write!(out, " changed={};;0", rows.changed.saturating_add(files.changed))?;
         write!(out, " unsettled={};0", rows.unsettled().saturating_add(files.unsettled()))?;
+        let ledgers = report.links.iter().flat_map(|link| &link.checks).any(|check| matches!(check, Check::Ledger(_)));
+        if ledgers {
+            let (mismatched, unproven) = (totals.groups_mismatched, totals.groups_unproven);
+            write!(out, " groups={} groups_mismatched={mismatched};;0 groups_unproven={unproven};0", totals.groups)?;
+        }
         write!(out, " rows={} files={} bytes={}B", totals.rows, totals.files, totals.bytes)?;
         writeln!(out, " time={:.3}s", elapsed_seconds(report).unwrap_or(totals.seconds))
     }

@@ -1,6 +1,6 @@
 //! Hiding values: `[privacy] values = "mask" | "hash"`.
 
-use crate::{Check, LogCheck, Problem, Recovery, Report};
+use crate::{Check, LedgerCheck, LedgerFigures, LogCheck, Problem, Recovery, Report};
 use paritas_model::{Difference, Value};
 
 /// What happens to keys and values of rows before a report leaves the run.
@@ -51,6 +51,28 @@ pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
         if let Check::Parity(check) = check {
             check.items.iter_mut().for_each(|item| hide(item, privacy));
             check.log.iter_mut().for_each(|log| hide_records(log, privacy));
+        } else if let Check::Ledger(check) = check {
+            hide_figures(check, privacy);
+        }
+    }
+}
+
+/// What groups are made of and what they amount to are values; how many rows and groups there are is not.
+fn hide_figures(check: &mut LedgerCheck, privacy: Privacy) {
+    check.rows.iter_mut().for_each(|item| hide(item, privacy));
+    for item in &mut check.items {
+        for (_, value) in item.group.iter_mut().chain(&mut item.difference) {
+            *value = Value::Text(hidden(value, privacy));
+        }
+    }
+    let sides = [&mut check.source, &mut check.replica].into_iter().filter_map(|side| side.total.as_mut());
+    let items = check.items.iter_mut().flat_map(|item| [&mut item.source, &mut item.replica].into_iter().flatten());
+    for LedgerFigures { columns, .. } in sides.chain(items) {
+        for column in columns {
+            let amounts = [Some(&mut column.sum), column.min.as_mut(), column.max.as_mut()];
+            for amount in amounts.into_iter().flatten() {
+                *amount = hidden(&Value::Text(std::mem::take(amount)), privacy);
+            }
         }
     }
 }

@@ -11,6 +11,9 @@ pub(crate) const LAG: &str = "lag";
 /// The command that measures how long nobody takes writes.
 pub(crate) const PROBE: &str = "probe";
 
+/// The command that reconciles figures.
+pub(crate) const LEDGER: &str = "ledger";
+
 /// The command that keeps what a source holds.
 pub(crate) const SNAPSHOT: &str = "snapshot";
 
@@ -37,6 +40,7 @@ fn dataset(check: &Check) -> &str {
         Check::Offsets(_) => "offsets",
         Check::Continuity(check) => &check.dataset,
         Check::Snapshot(_) => "snapshot",
+        Check::Ledger(check) => &check.name,
     }
 }
 
@@ -66,6 +70,14 @@ pub struct Totals {
     pub per_verdict: [u64; 4],
     /// Rows compared: per dataset the larger of both sides.
     pub rows: u64,
+    /// Rows whose figures were reconciled: per ledger the larger of both sides.
+    pub rows_reconciled: u64,
+    /// Groups that were reconciled.
+    pub groups: u64,
+    /// Groups that are proven to break their rule.
+    pub groups_mismatched: u64,
+    /// Groups that broke their rule without proof.
+    pub groups_unproven: u64,
     /// Files compared: per set the larger of both sides.
     pub files: u64,
     /// Bytes read from both sides.
@@ -136,6 +148,14 @@ impl Totals {
             | Check::Offsets(_)
             | Check::Continuity(_)
             | Check::Snapshot(_) => {}
+            Check::Ledger(check) => {
+                self.rows_reconciled += check.rows();
+                self.groups += check.groups.unwrap_or(0);
+                self.groups_mismatched += check.mismatched;
+                self.groups_unproven += check.unproven;
+                self.bytes += check.bytes_read.source.saturating_add(check.bytes_read.replica);
+                self.seconds += finite(check.seconds);
+            }
         }
     }
 
@@ -182,6 +202,9 @@ fn finding(verdict: Verdict, totals: &Totals) -> String {
             (0, files) => wrong.push(differ(files, "file")),
             (rows, files) => wrong.push(format!("{} and {}", counted(rows, "row"), differ(files, "file"))),
         }
+        if totals.groups_mismatched > 0 {
+            wrong.push(differ(totals.groups_mismatched, "group"));
+        }
         match totals.schemas_failed {
             0 => {}
             1 => wrong.push("the schema differs".to_owned()),
@@ -221,18 +244,23 @@ fn finding(verdict: Verdict, totals: &Totals) -> String {
 /// How much was read and how fast: `1,000,000 rows, 400MiB in 3.5s (285,714 rows/s)`.
 fn volume(totals: &Totals, seconds: f64) -> String {
     let elapsed = format_duration(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-    if totals.rows == 0 && totals.files == 0 && totals.bytes == 0 {
+    // Where rows were compared one by one, the same rows are not counted again.
+    let rows = if totals.rows > 0 { totals.rows } else { totals.rows_reconciled };
+    if rows == 0 && totals.files == 0 && totals.bytes == 0 {
         return format!("nothing was read in {elapsed}");
     }
     let mut parts = Vec::new();
-    if totals.rows > 0 {
-        parts.push(counted(totals.rows, "row"));
+    if rows > 0 {
+        parts.push(counted(rows, "row"));
+    }
+    if totals.groups > 0 {
+        parts.push(counted(totals.groups, "group"));
     }
     if totals.files > 0 {
         parts.push(counted(totals.files, "file"));
     }
     parts.push(format_size(totals.bytes));
-    let speed = match (totals.rows, seconds > 0.0) {
+    let speed = match (rows, seconds > 0.0) {
         (_, false) => String::new(),
         (0, true) if totals.bytes == 0 => String::new(),
         (0, true) => format!(" ({}/s)", format_size((totals.bytes as f64 / seconds) as u64)),
@@ -283,6 +311,22 @@ fn snapshot_line(report: &Report) -> String {
     if kept.is_empty() {
         return format!("{subject}: nothing was kept");
     }
+    let of_rows = kept.iter().filter_map(|check| check.kept.as_ref());
+    let (mut datasets, mut rows, mut files) = (0_u64, 0_u64, 0_u64);
+    for one in of_rows {
+        let read = || one.datasets.iter().filter_map(|dataset| dataset.rows);
+        datasets += read().count() as u64;
+        rows = rows.saturating_add(read().fold(0, u64::saturating_add));
+        files = files.saturating_add(one.files.unwrap_or(0));
+    }
+    let mut parts = Vec::new();
+    if datasets > 0 {
+        parts.push(format!("{} of {}", counted(rows, "row"), counted(datasets, "dataset")));
+    }
+    if files > 0 {
+        parts.push(counted(files, "file"));
+    }
+    let logs = partitions > 0 || parts.is_empty();
     let what = format!(
         "{}, {} ({} read), {}",
         counted(partitions, "partition"),
@@ -290,7 +334,10 @@ fn snapshot_line(report: &Report) -> String {
         grouped(read),
         counted(groups, "group")
     );
-    format!("{subject}: kept {what}, {}", format_size(sum(&|check| check.bytes)))
+    if logs {
+        parts.push(what);
+    }
+    format!("{subject}: kept {}, {}", parts.join(", "), format_size(sum(&|check| check.bytes)))
 }
 
 /// Wall-clock seconds of the run; `None` when its times cannot be read.

@@ -72,15 +72,20 @@ impl From<io::Error> for WriteFailure {
     }
 }
 
-fn write_beside<E>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), WriteFailure>
-where
-    E: Into<WriteFailure>,
-{
+/// Creates a file that is not there yet, open to this user only.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut writer = BufWriter::new(options.open(path)?);
+    options.open(path)
+}
+
+fn write_beside<E>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), WriteFailure>
+where
+    E: Into<WriteFailure>,
+{
+    let mut writer = BufWriter::new(create_private(path)?);
     write(&mut writer).map_err(Into::into)?;
     let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
     Ok(file.sync_all()?)

@@ -9,12 +9,14 @@
 //! digests/<link>/<dataset>/<id>.digest   digests of sources
 //! observed/<link>/<id>.json              what a probe of the link saw
 //! snapshots/<link>/<id>.json             what the source of the link held, and where it was
+//! snapshots/<link>/<id>.snapshot         the same of a source with rows or files, with its digests
 //! work/<id>/                             finished parts of a run that can be gone on with
 //! ```
 //!
 //! Ids are ULIDs, so the order of names is the order of time. A report ends with a checksum of its own text, the
 //! member `checksum`, so that one that was changed afterwards is not taken for what the run said.
 
+mod bundle;
 mod error;
 mod files;
 mod kept;
@@ -25,6 +27,7 @@ mod sealed;
 mod snapshots;
 mod work;
 
+pub use bundle::{Bundle, BundleWriter};
 pub use error::{Result, StateError};
 pub use lock::RunLock;
 pub use work::Work;

@@ -103,7 +103,7 @@ pub(crate) fn pair_columns(source: &Schema, replica: &Schema, choice: &Choice) -
     Ok((pairs, left_out))
 }
 
-fn nearest_hint(name: &str, schema: &Schema) -> String {
+pub(crate) fn nearest_hint(name: &str, schema: &Schema) -> String {
     let same = |column: &&paritas_model::Column| column.name.eq_ignore_ascii_case(name);
     if let Some(column) = schema.columns.iter().find(same) {
         return format!("did you mean {:?}? Names are compared with their case", column.name);

@@ -81,7 +81,7 @@ pub async fn verify(source: &Side, replica: &Side, items_max: usize) -> Outcome 
 }
 
 /// Merges two listings.
-fn compare(mut source: FileManifest, mut replica: FileManifest, items_max: usize, outcome: &mut Outcome) {
+pub fn compare(mut source: FileManifest, mut replica: FileManifest, items_max: usize, outcome: &mut Outcome) {
     // Listings come sorted; in any other order equal files would pass each other by.
     source.files.sort_by(|a, b| a.path.cmp(&b.path));
     replica.files.sort_by(|a, b| a.path.cmp(&b.path));

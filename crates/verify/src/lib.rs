@@ -5,9 +5,12 @@
 //! ends as [`paritas_model::Verdict::Unknown`], with the reason.
 
 pub mod files;
+pub mod keep;
+pub mod ledger;
 pub mod logs;
 pub mod pages;
 pub mod rows;
+pub mod since;
 pub mod stored;
 
 mod budget;

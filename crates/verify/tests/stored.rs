@@ -34,11 +34,13 @@ async fn against(
         dataset: &Dataset(DATASET.to_owned()),
         rename: &rename,
         filter: None,
+        read_filter: None,
         key: &DigestKey::unkeyed(),
+        since: None,
         items_max: 1_000,
         watch: &|_| (),
     };
-    verify(&request).await.map(|(_, outcome)| outcome)
+    verify(&request).await.map(|compared| compared.outcome)
 }
 
 fn west(rows: &[(i64, i64)]) -> MemoryStore {
@@ -156,7 +158,9 @@ async fn a_digest_of_another_key_is_refused() {
         dataset: &Dataset(DATASET.to_owned()),
         rename: &BTreeMap::new(),
         filter: None,
+        read_filter: None,
         key: &DigestKey::derive(b"another"),
+        since: None,
         items_max: 10,
         watch: &|_| (),
     };

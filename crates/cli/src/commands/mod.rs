@@ -8,6 +8,7 @@ mod demo;
 mod failover;
 mod init;
 mod lag;
+mod ledger;
 mod man;
 mod printed;
 mod probe;
@@ -45,6 +46,7 @@ fn until_interrupted<T>(work: impl AsyncFnOnce(&Context) -> T) -> Result<(T, boo
 pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Verify(arguments) => verify::run(session, &arguments),
+        Command::Ledger(arguments) => ledger::run(session, &arguments),
         Command::Lag(arguments) => lag::run(session, &arguments),
         Command::Failover(arguments) => failover::run(session, &arguments),
         Command::Probe(arguments) => probe::run(session, &arguments),

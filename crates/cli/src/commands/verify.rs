@@ -23,6 +23,16 @@ pub fn run(session: &Session, arguments: &VerifyArgs) -> Result<u8, Failure> {
     let display = Display::start(session, &monitor);
     let ended = until_interrupted(async |cx| {
         let cx = &cx.clone().with_parallel(options.parallel);
+        if let Some(stored) = &arguments.against {
+            return match &chosen {
+                Chosen::Links { config, names } => {
+                    runs::verify_links_against(cx, config, names, &options, &monitor, stored).await
+                }
+                Chosen::Pair { source, replica } => {
+                    runs::verify_pair_against(cx, source, replica, &options, &monitor, stored).await
+                }
+            };
+        }
         match &chosen {
             Chosen::Links { config, names } => runs::verify_links(cx, config, names, &options, &monitor).await,
             Chosen::Pair { source, replica } => runs::verify_pair(cx, source, replica, &options, &monitor).await,
@@ -54,6 +64,9 @@ fn called(session: &Session, arguments: &VerifyArgs, report: &Report, kept: bool
     let mut called = printed::called(session, &arguments.what, report);
     for policy in &arguments.policy {
         called.options.extend(["--policy".to_owned(), arguments::policy_text(*policy).to_owned()]);
+    }
+    if let Some(stored) = &arguments.against {
+        called.options.push(format!("--against {}", word(&stored.to_string())));
     }
     if let Some(capacity) = arguments.capacity {
         called.options.push(format!("--capacity {capacity}"));

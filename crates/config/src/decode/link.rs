@@ -8,7 +8,7 @@ use crate::source::Span;
 use crate::tree::Value;
 use crate::types::{DatasetConfig, LedgerConfig, LinkConfig, Mode};
 use paritas_connect::{Manners, Rate, RateLimit};
-use paritas_model::parse_size;
+use paritas_model::{Writes, parse_size};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A link and where its parts stand, before its references are checked.
@@ -127,6 +127,9 @@ fn decode_dataset(decoder: &Decoder<'_>, section: Section<'_>) -> Option<(Datase
     }
     let rename = decode_rename(&section);
     let filter = section.text("where").map(|text| text.value);
+    let words = [Writes::Any, Writes::Upserts, Writes::Inserts, Writes::None].map(|writes| (writes.as_str(), writes));
+    let writes = section.word("writes", &words).map(|word| word.value);
+    let changed_at = section.text("changed_at").map(|text| text.value);
     let own = section.section("policies", format!("policies of {}", section.title));
     let own_policies = own.is_some();
     let policies = own.map(policies::decode).unwrap_or_default();
@@ -144,6 +147,8 @@ fn decode_dataset(decoder: &Decoder<'_>, section: Section<'_>) -> Option<(Datase
         columns: values(columns),
         rename,
         filter,
+        writes,
+        changed_at,
         policies,
         own_policies,
         place: decoder.place(span),
@@ -172,17 +177,54 @@ fn decode_rename(parent: &Section<'_>) -> BTreeMap<String, String> {
 fn decode_ledger(decoder: &Decoder<'_>, section: Section<'_>) -> Option<(LedgerConfig, Span)> {
     let name = section.required("name", section.text("name"));
     let dataset = section.required("dataset", section.text("dataset"));
-    let group_by = values(section.texts("group_by"));
+    let replica_dataset = section.text("replica_dataset").map(|text| text.value);
     let count = section.boolean("count").is_some_and(|at| at.value);
-    let sum = values(section.texts("sum"));
+    let lists = ["group_by", "sum", "min", "max", "zero_sum"].map(|key| (key, section.texts(key).unwrap_or_default()));
     let span = section.span;
-    let says_something = section.has("sum") || section.has("count");
-    if !count && sum.is_empty() && !says_something {
-        let error = ConfigError::new("config.missing", format!("{} reconciles nothing", section.title));
-        section.mistake(span, error.hint("add count = true or sum = [\"column\"]"));
-    }
+    check_ledger(&section, count, &lists);
+    let rename = decode_rename(&section);
+    let filter = section.text("where").map(|text| text.value);
     section.finish();
-    let config =
-        LedgerConfig { name: name?.value, dataset: dataset?.value, group_by, count, sum, place: decoder.place(span) };
+    let [group_by, sum, min, max, zero_sum] = lists.map(|(_, list)| values(Some(list)));
+    let (name, dataset, place) = (name?.value, dataset?.value, decoder.place(span));
+    let config = LedgerConfig {
+        name,
+        dataset,
+        replica_dataset,
+        group_by,
+        count,
+        sum,
+        min,
+        max,
+        zero_sum,
+        rename,
+        filter,
+        place,
+    };
     Some((config, span))
+}
+
+/// What contradicts itself in a ledger, or asks for nothing.
+fn check_ledger(section: &Section<'_>, count: bool, lists: &[(&str, Vec<At<String>>); 5]) {
+    let [(_, groups), amounts @ ..] = lists;
+    for (key, list) in lists {
+        let names = list.iter().map(|name| (name.value.as_str(), name.span));
+        unique(section.mistakes(), &format!("column of {key}"), &section.title, names);
+    }
+    for (key, list) in amounts {
+        for name in list.iter().filter(|name| groups.iter().any(|group| group.value == name.value)) {
+            let message = format!("{:?} is in group_by and in {key} of {}", name.value, section.title);
+            let error = ConfigError::new("config.conflict", message);
+            section
+                .mistake(name.span, error.hint("remove it from one of the two: its values in a group are all equal"));
+        }
+    }
+    // A mistake in one of them is reported already.
+    let says_something = ["count", "sum", "min", "max", "zero_sum"].iter().any(|key| section.has(key));
+    let asks = count || amounts.iter().any(|(_, list)| !list.is_empty());
+    let only_no_count = section.has("count") && !amounts.iter().any(|(key, _)| section.has(key));
+    if !asks && (!says_something || only_no_count) {
+        let error = ConfigError::new("config.missing", format!("{} reconciles nothing", section.title));
+        section.mistake(section.span, error.hint("add count = true, sum = [\"column\"] or zero_sum = [\"column\"]"));
+    }
 }

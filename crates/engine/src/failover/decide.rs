@@ -71,7 +71,7 @@ fn kept_in_time(rto: &Rto) -> Option<Reason> {
     Some(reason(verdict, format!("RTO: {text}"), hint.map(str::to_owned)))
 }
 
-fn reason(verdict: Verdict, text: String, hint: Option<String>) -> Reason {
+pub(super) fn reason(verdict: Verdict, text: String, hint: Option<String>) -> Reason {
     Reason { verdict, text, hint }
 }
 

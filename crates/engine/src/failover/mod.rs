@@ -8,6 +8,7 @@ mod fetch;
 mod lineage;
 mod loss;
 mod observed;
+mod parity;
 mod prepared;
 mod rows;
 mod sampled;
@@ -103,13 +104,23 @@ pub async fn failover_links(
     for link in chosen {
         jobs.push(match logs_of(config, link)? {
             Some(logs) => Examined::Logs(Box::new(logs)),
-            None => Examined::Servers(Box::new(job(config, link, left)?)),
+            None => {
+                let rows = crate::links::job(config, link, options);
+                let folder = options.state.as_deref().or(config.state.as_deref());
+                let beside = parity::find(rows, folder, true, options);
+                Examined::Servers(Box::new((job(config, link, left)?, beside)))
+            }
         });
     }
     let mut links = Vec::new();
     for job in jobs {
         links.push(match job {
-            Examined::Servers(job) => examine(cx, *job, options, keeper.state()).await,
+            Examined::Servers(examined) => {
+                let (job, beside) = *examined;
+                let mut link = examine(cx, job, options, keeper.state()).await;
+                parity::fill(cx, beside, options, &mut link).await;
+                link
+            }
             Examined::Logs(logs) => examine_logs(cx, &logs, options, &keeper).await,
         });
     }
@@ -122,7 +133,7 @@ pub async fn failover_links(
 
 /// A link by what it is made of.
 enum Examined {
-    Servers(Box<Job>),
+    Servers(Box<(Job, parity::Beside)>),
     Logs(Box<LogJob>),
 }
 
@@ -210,7 +221,9 @@ pub async fn failover_pair(
     let job = Job { name, ad_hoc: true, tier: None, source, replica, left, old_primary, taken, objective, not_checked };
     only_postgres(&job)?;
     let keeper = Keeper::begin(options, None).of("failover");
-    let link = examine(cx, job, options, keeper.state()).await;
+    let beside = parity::find(crate::pair::job(&ours, &theirs), options.state.as_deref(), false, options);
+    let mut link = examine(cx, job, options, keeper.state()).await;
+    parity::fill(cx, beside, options, &mut link).await;
     let mut report = keeper.finish(None, vec![link], options.deny_warnings);
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);

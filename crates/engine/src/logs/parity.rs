@@ -147,6 +147,7 @@ pub(crate) fn check(topic: &Topic, replica: &str, outcome: &Outcome, took: Durat
         log: Some(log(topic, outcome)),
         seconds: took.as_secs_f64(),
         notes,
+        against: None,
         problem,
     };
     (Check::Parity(check), left_out)

@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::keep::Keeper;
 use crate::links::{chosen_links, hide, job, with_secrets};
 use crate::registry::{self, Secrets};
-use crate::{Error, Options, Result, Target};
+use crate::{Error, Monitor, Options, Result, Target};
 use paritas_config::Config;
 use paritas_connect::Context;
 use paritas_model::Verdict;
@@ -32,6 +32,7 @@ pub async fn snapshot_links(
     names: &[String],
     options: &Options,
     snapshot: SnapshotOptions,
+    monitor: &Monitor,
 ) -> Result<Report> {
     let chosen = chosen_links(config, names)?;
     let options = &with_secrets(config, options)?;
@@ -39,10 +40,6 @@ pub async fn snapshot_links(
     let mut jobs = Vec::new();
     for link in chosen {
         let job = job(config, link, options)?;
-        if names.is_empty() && job.source.store.logs().is_none() {
-            tracing::warn!(link = job.name, "left out: snapshots are taken of Kafka clusters");
-            continue;
-        }
         jobs.push(job);
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
@@ -51,7 +48,7 @@ pub async fn snapshot_links(
         return Err(no_state());
     }
     let keeper = Keeper::begin(options, config.state.as_deref()).of("snapshot");
-    finish(cx, jobs, options, snapshot, &keeper, Some(checksum)).await
+    finish(cx, jobs, options, (snapshot, monitor), &keeper, Some(checksum)).await
 }
 
 /// Takes a snapshot of a source named by URL.
@@ -64,6 +61,7 @@ pub async fn snapshot_pair(
     replica: &str,
     options: &Options,
     snapshot: SnapshotOptions,
+    monitor: &Monitor,
 ) -> Result<Report> {
     let (ours, theirs) = (Target::parse(source)?, Target::parse(replica)?);
     hide(options);
@@ -80,10 +78,12 @@ pub async fn snapshot_pair(
         include: Vec::new(),
         exclude: Vec::new(),
         overrides: Vec::new(),
+        ledgers: Vec::new(),
+        figures_only: false,
         not_checked: Vec::new(),
     };
     let keeper = Keeper::begin(options, None).of("snapshot");
-    finish(cx, vec![job], options, snapshot, &keeper, None).await
+    finish(cx, vec![job], options, (snapshot, monitor), &keeper, None).await
 }
 
 fn no_state() -> Error {
@@ -95,27 +95,38 @@ async fn finish(
     cx: &Context,
     jobs: Vec<Job>,
     options: &Options,
-    snapshot: SnapshotOptions,
+    (snapshot, monitor): (SnapshotOptions, &Monitor),
     keeper: &Keeper,
     checksum: Option<String>,
 ) -> Result<Report> {
     for job in &jobs {
-        if job.source.store.logs().is_none() || job.replica.store.logs().is_none() {
-            let message = format!("{:?}: a snapshot of a {} store is not taken", job.name, job.source.described.kind);
-            let hint =
-                "snapshots are taken of Kafka clusters; keep digests of other stores with `paritas verify --state DIR`";
+        if of_logs(job) {
+            LogOptions::of(&job.source.target, &job.replica.target)?;
+        } else if !crate::snapshot::can_be_kept(job) || !snapshot.content {
+            let message =
+                format!("{:?}: such a snapshot of a {} store is not taken", job.name, job.source.described.kind);
+            let hint = "snapshots are taken of Kafka clusters, tables, Parquet, CSV and files; only those of clusters \
+                        without content";
             return Err(Error::usage("usage.kinds", message, hint));
         }
-        LogOptions::of(&job.source.target, &job.replica.target)?;
     }
     let mut links = Vec::new();
     for job in &jobs {
-        links.push(one(cx, job, options, snapshot, keeper).await?);
+        links.push(if of_logs(job) {
+            one(cx, job, options, snapshot, keeper).await?
+        } else {
+            crate::snapshot::one(cx, job, options, (monitor, checksum.is_some()), keeper).await
+        });
     }
     let mut report = keeper.finish(checksum, links, options.deny_warnings);
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
     Ok(report)
+}
+
+/// Whether both sides hold logs of records.
+fn of_logs(job: &Job) -> bool {
+    job.source.store.logs().is_some() && job.replica.store.logs().is_some()
 }
 
 async fn one(

@@ -159,6 +159,7 @@ fn empty() -> SnapshotCheck {
         groups: 0,
         bytes: 0,
         seconds: 0.0,
+        kept: None,
         notes: Vec::new(),
         problem: None,
     }

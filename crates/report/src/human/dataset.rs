@@ -1,7 +1,7 @@
 //! One dataset: its schema, its rows or files, its failures.
 
 use super::page::{Page, Paint};
-use super::{files, lag, logs, rows};
+use super::{files, lag, ledger, logs, rows};
 use crate::summary::DatasetView;
 use crate::text::{counted, escape, fit, grouped, pad};
 use crate::{Check, ParityCheck, Problem, SchemaCheck};
@@ -27,6 +27,7 @@ pub(super) fn write(page: &mut Page<'_>, view: &DatasetView<'_>) -> io::Result<(
             Check::Offsets(check) => logs::offsets(page, check)?,
             Check::Continuity(check) => logs::continuity(page, check)?,
             Check::Snapshot(check) => logs::snapshot(page, check)?,
+            Check::Ledger(check) => ledger::write(page, check)?,
         }
     }
     Ok(())
@@ -45,7 +46,16 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
                 facts.push(counted(check.groups.len() as u64, "group"));
                 facts.push("each may go on".to_owned());
             }
-            Check::Snapshot(check) => facts.extend(check.snapshot.iter().map(|id| escape(id))),
+            Check::Snapshot(check) => {
+                facts.extend(check.snapshot.iter().map(|id| escape(id)));
+                let least = check.kept.iter().flat_map(|kept| &kept.datasets).map(|dataset| dataset.capacity).min();
+                facts.extend(least.map(|rows| format!("names up to {} differing rows per dataset", grouped(rows))));
+            }
+            Check::Ledger(check) => {
+                facts.push(counted(check.groups.unwrap_or(0), "group"));
+                facts.push(counted(check.rows(), "row"));
+                facts.push(seconds(check.seconds));
+            }
             Check::Continuity(check) => facts.push(format!("{} unbroken", counted(check.sequences, "sequence"))),
             Check::Parity(check) => {
                 facts.push(match &check.pages {
@@ -69,8 +79,10 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
     let name = pad(&fit(&escape(view.name), name_width), name_width);
     page.line(2, &format!("{} {name}  {}", page.paint(Paint::Pass, "="), facts.join("  ")))?;
     for check in &view.checks {
-        if let Check::Parity(check) = check {
-            notes(page, check)?;
+        match check {
+            Check::Parity(check) => notes(page, check)?,
+            Check::Ledger(check) => ledger::notes(page, check)?,
+            _ => {}
         }
     }
     Ok(())
@@ -125,8 +137,19 @@ fn parity(page: &mut Page<'_>, check: &ParityCheck) -> io::Result<()> {
     if !check.complete && check.problem.is_none() {
         page.wrapped(2, "incomplete: not every differing row was found, so the counts are lower bounds")?;
     }
+    against(page, check.against.as_ref())?;
     notes(page, check)?;
     problem(page, check.problem.as_ref())
+}
+
+/// The snapshot that stood in for the source, and what its history says about the replica's.
+pub(super) fn against(page: &mut Page<'_>, against: Option<&crate::Against>) -> io::Result<()> {
+    let Some(against) = against else { return Ok(()) };
+    let declared = if against.writes == "any" { String::new() } else { format!("; writes: {}", against.writes) };
+    let still = if against.still && against.writes != "none" { "; nothing was written since" } else { "" };
+    let text =
+        format!("against snapshot {} of {}: {}{declared}{still}", against.snapshot, against.taken_at, against.why);
+    page.wrapped(2, &escape(&text))
 }
 
 /// Policies, estimates; with `verbose` also positions and columns.

@@ -31,7 +31,12 @@ pub(super) fn write(page: &mut Page<'_>, check: &FilesCheck) -> io::Result<()> {
         page.wrapped(2, &format!("{}: {}", differ(proven, "file"), named.join(", ")))?;
     }
     if unsettled > 0 {
-        page.wrapped(2, &format!("{} could not be verified (!)", counted(unsettled, "file")))?;
+        let how = if check.against.is_some() {
+            "may have been written since the snapshot"
+        } else {
+            "could not be verified (!)"
+        };
+        page.wrapped(2, &format!("{} {how}", counted(unsettled, "file")))?;
     }
     let shown = check.items.len().min(page.max_items());
     let paths = check.items.iter().take(shown).map(|item| width(&escape(&item.path))).max().unwrap_or(0);
@@ -46,6 +51,7 @@ pub(super) fn write(page: &mut Page<'_>, check: &FilesCheck) -> io::Result<()> {
             format!("… {} more; see them with --max-differences {total}, as text or with --json", grouped(hidden));
         page.line(4, &page.paint(Paint::Dim, &text))?;
     }
+    super::dataset::against(page, check.against.as_ref())?;
     problem(page, check.problem.as_ref())
 }
 

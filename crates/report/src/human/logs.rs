@@ -310,6 +310,20 @@ pub(super) fn snapshot(page: &mut Page<'_>, check: &SnapshotCheck) -> io::Result
     if let Some(id) = &check.snapshot {
         page.line(2, &format!("snapshot {}", escape(id)))?;
     }
+    for dataset in check.kept.iter().flat_map(|kept| &kept.datasets) {
+        let text = match (&dataset.rows, &dataset.problem) {
+            (Some(rows), None) => {
+                let at = dataset.position.as_ref().map(|position| format!(" at {position}")).unwrap_or_default();
+                let (rows, names) = (counted(*rows, "row"), grouped(dataset.capacity));
+                format!("{}: {rows}{at}, names up to {names} differing rows", dataset.dataset)
+            }
+            (_, problem) => {
+                let why = problem.as_ref().map_or("not read", |problem| problem.message.as_str());
+                format!("{}: not in it: {why}", dataset.dataset)
+            }
+        };
+        page.wrapped(4, &escape(&text))?;
+    }
     for note in &check.notes {
         page.wrapped(4, &format!("note: {note}"))?;
     }

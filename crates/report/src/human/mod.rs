@@ -4,6 +4,7 @@
 mod dataset;
 mod files;
 mod lag;
+mod ledger;
 mod logs;
 mod lost_rows;
 mod next;

@@ -1,6 +1,7 @@
 //! The next command that makes sense.
 
 use super::Called;
+use crate::summary::LEDGER;
 use crate::text::shell_word;
 use crate::{Check, LinkReport, Problem, RenderOptions, Report};
 use paritas_model::{DifferenceCounts, Verdict};
@@ -27,7 +28,15 @@ pub(super) fn command(report: &Report, called: &Called, options: &RenderOptions)
     if let Some(total) = hidden {
         return Some(format!("{again} --max-differences {total}"));
     }
-    let unsettled = |check: &Check| counts(check).is_some_and(|counts| counts.in_flight > 0 || counts.unproven > 0);
+    // What was written since a snapshot does not settle.
+    let stored = |check: &Check| {
+        matches!(check, Check::Parity(check) if check.against.is_some())
+            || matches!(check, Check::Files(check) if check.against.is_some())
+    };
+    let unsettled = |check: &Check| match check {
+        Check::Ledger(check) => check.unproven > 0,
+        check => !stored(check) && counts(check).is_some_and(|counts| counts.in_flight > 0 || counts.unproven > 0),
+    };
     if report.verdict == Verdict::Unknown && checks().any(unsettled) {
         return Some(format!("{again} --settle 5m"));
     }
@@ -49,7 +58,8 @@ pub(super) fn lag(report: &Report, called: &Called) -> Option<String> {
 
 /// The command that verifies what does not pass again; `None` when everything passes.
 fn verify_again(report: &Report, called: &Called, wrong: &[&LinkReport]) -> Option<String> {
-    command_again("verify", report, called, wrong)
+    let command = if report.run.command == LEDGER { LEDGER } else { "verify" };
+    command_again(command, report, called, wrong)
 }
 
 fn command_again(command: &str, report: &Report, called: &Called, wrong: &[&LinkReport]) -> Option<String> {
@@ -80,6 +90,10 @@ fn counts(check: &Check) -> Option<&DifferenceCounts> {
 
 /// How many rows or files there are in all, where not all of them are shown.
 fn hidden(check: &Check, options: &RenderOptions) -> Option<u64> {
+    if let Check::Ledger(check) = check {
+        let hidden = check.items_truncated || check.items.len() > options.max_items;
+        return hidden.then_some(check.mismatched.saturating_add(check.unproven));
+    }
     let (items, truncated) = match check {
         Check::Parity(check) => (check.items.len(), check.items_truncated),
         Check::Files(check) => (check.items.len(), check.items_truncated),

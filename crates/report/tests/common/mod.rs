@@ -67,6 +67,7 @@ pub fn parity(dataset: &str, rows: u64) -> ParityCheck {
         log: None,
         seconds: 3.5,
         notes: Vec::new(),
+        against: None,
         problem: None,
     }
 }
@@ -152,6 +153,7 @@ pub fn files() -> FilesCheck {
         items_truncated: false,
         bytes_read: BothSides { source: 2 << 30, replica: 2 << 30 },
         seconds: 1.1,
+        against: None,
         problem: None,
     }
 }
