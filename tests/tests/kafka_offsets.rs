@@ -9,7 +9,7 @@ use paritas_logs::ages::Count;
 use paritas_logs::certify::{GroupCertificate, Standing, Translation};
 use paritas_logs::sequence::{Counting, FieldAt, Part, Written};
 use paritas_model::{Known, Verdict};
-use paritas_verify::logs::{CertifyLimits, ContinuityAsk, LossAsk, OffsetsAsk, continuity, loss, offsets};
+use paritas_verify::logs::{CertifyLimits, ContinuityAsk, LossAsk, OffsetsAsk, Past, continuity, loss, offsets};
 use paritas_verify::rows::Origin;
 use std::collections::BTreeMap;
 
