@@ -118,7 +118,7 @@ pub(crate) async fn verify_job(
             ledger::verify(&work, &mut link).await;
         }
         Err((origin, problem)) if job.figures_only => {
-            ledger::not_begun(&work, &record::sided(origin, problem), &mut link)
+            ledger::not_begun(&work, &record::sided(origin, problem), &mut link);
         }
         Err((origin, problem)) => {
             let problem = record::sided(origin, problem);

@@ -178,7 +178,7 @@ fn decode_ledger(decoder: &Decoder<'_>, section: Section<'_>) -> Option<(LedgerC
     let name = section.required("name", section.text("name"));
     let dataset = section.required("dataset", section.text("dataset"));
     let replica_dataset = section.text("replica_dataset").map(|text| text.value);
-    let count = section.boolean("count").is_some_and(|at| at.value);
+    let count = section.boolean("count").map(|at| at.value);
     let lists = ["group_by", "sum", "min", "max", "zero_sum"].map(|key| (key, section.texts(key).unwrap_or_default()));
     let span = section.span;
     check_ledger(&section, count, &lists);
@@ -192,7 +192,7 @@ fn decode_ledger(decoder: &Decoder<'_>, section: Section<'_>) -> Option<(LedgerC
         dataset,
         replica_dataset,
         group_by,
-        count,
+        count: count.unwrap_or(false),
         sum,
         min,
         max,
@@ -205,7 +205,7 @@ fn decode_ledger(decoder: &Decoder<'_>, section: Section<'_>) -> Option<(LedgerC
 }
 
 /// What contradicts itself in a ledger, or asks for nothing.
-fn check_ledger(section: &Section<'_>, count: bool, lists: &[(&str, Vec<At<String>>); 5]) {
+fn check_ledger(section: &Section<'_>, count: Option<bool>, lists: &[(&str, Vec<At<String>>); 5]) {
     let [(_, groups), amounts @ ..] = lists;
     for (key, list) in lists {
         let names = list.iter().map(|name| (name.value.as_str(), name.span));
@@ -221,8 +221,8 @@ fn check_ledger(section: &Section<'_>, count: bool, lists: &[(&str, Vec<At<Strin
     }
     // A mistake in one of them is reported already.
     let says_something = ["count", "sum", "min", "max", "zero_sum"].iter().any(|key| section.has(key));
-    let asks = count || amounts.iter().any(|(_, list)| !list.is_empty());
-    let only_no_count = section.has("count") && !amounts.iter().any(|(key, _)| section.has(key));
+    let asks = count == Some(true) || amounts.iter().any(|(_, list)| !list.is_empty());
+    let only_no_count = count == Some(false) && !amounts.iter().any(|(key, _)| section.has(key));
     if !asks && (!says_something || only_no_count) {
         let error = ConfigError::new("config.missing", format!("{} reconciles nothing", section.title));
         section.mistake(section.span, error.hint("add count = true, sum = [\"column\"] or zero_sum = [\"column\"]"));

@@ -355,7 +355,6 @@ async fn reconcile(
         watch: &watch,
     };
     let outcome = paritas_verify::ledger::verify(&request).await;
-    drop(request);
     Ok((outcome, plan))
 }
 
