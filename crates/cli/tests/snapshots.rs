@@ -426,3 +426,16 @@ fn a_snapshot_of_a_link_is_not_one_of_another() {
     folder.write("west/a.csv", "id,v\n1,3\n");
     folder.paritas(&["verify", "one", "--against", "last"]).code(1);
 }
+
+#[test]
+fn a_snapshot_is_taken_while_the_replica_is_away() {
+    let folder = Folder::new();
+    many_rows(&folder, "east", 50);
+    let call = |command: &[&str]| {
+        let fixed = ["--state", "state", "--json", "csv:east?key=id", "csv:west"];
+        folder.paritas(&command.iter().chain(&fixed).copied().collect::<Vec<_>>())
+    };
+    call(&["snapshot"]).code(0);
+    fs::rename(folder.path().join("east"), folder.path().join("west")).unwrap();
+    call(&["verify", "--against", "last"]).code(0);
+}

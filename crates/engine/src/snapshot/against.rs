@@ -150,7 +150,7 @@ pub(crate) async fn verify(
             let replica = standing(side).await;
             match &loaded.document.files {
                 Some(kept) => {
-                    link.checks.push(files::verify(job, &replica.side, options, monitor, (loaded, kept)).await)
+                    link.checks.push(files::verify(job, &replica.side, options, monitor, (loaded, kept)).await);
                 }
                 None => rows::verify(job, &replica, (options, monitor), loaded, &mut link).await,
             }

@@ -16,6 +16,7 @@ use paritas_report::{Check, KeptDataset, KeptDatasets, LinkReport, NotChecked, P
 use paritas_state::{BundleWriter, StateError};
 use paritas_verify::rows::{Origin, Phase};
 use paritas_verify::{Choice, Plan, Side, keep};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a replica may take to describe a dataset. It may be away.
@@ -46,6 +47,7 @@ pub(crate) async fn one(
         keeper,
         configured,
         sides: sides(cx, job, options),
+        replica_away: AtomicBool::new(false),
         check: empty(),
         not_checked: job.not_checked.clone(),
     };
@@ -92,6 +94,8 @@ struct Taking<'a> {
     keeper: &'a Keeper,
     configured: bool,
     sides: Sides,
+    /// Whether the replica did not answer: it is not waited for again.
+    replica_away: AtomicBool,
     check: SnapshotCheck,
     not_checked: Vec<NotChecked>,
 }
@@ -312,8 +316,17 @@ impl Taking<'_> {
     /// The dataset as the replica describes it: both sides then agree on how it is read.
     async fn on_replica(&self, name: &str) -> Result<Description, Error> {
         let side = &self.sides.replica;
+        if self.replica_away.load(Ordering::Relaxed) {
+            return Err(Error::new(FailureKind::Transient, "store.unreachable", "it did not answer a moment ago"));
+        }
         let side = Side { cx: side.cx.clone().with_timeout(REPLICA_TIME), ..side.clone() };
-        describe(&side, name).await
+        let described = describe(&side, name).await;
+        if let Err(error) = &described
+            && matches!(error.kind(), FailureKind::Transient | FailureKind::Deadline)
+        {
+            self.replica_away.store(true, Ordering::Relaxed);
+        }
+        described
     }
 
     /// One view of everything, unless it would be held for too long.
