@@ -120,7 +120,7 @@ fn parse(text: &str) -> Result<Amount> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use arrow_array::*;
