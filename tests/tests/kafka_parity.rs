@@ -156,6 +156,8 @@ fn shapes() -> Vec<Record> {
 }
 
 const SETTLE: Duration = Duration::from_secs(60);
+/// Comparisons of a mirror that is written to all the time.
+const ROUNDS: usize = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirrored_topic_of_every_shape_of_record_passes() {
@@ -187,7 +189,7 @@ async fn a_faithful_mirror_under_load_is_never_accused() {
             }
         })
     };
-    for round in 0..12 {
+    for round in 0..ROUNDS {
         let outcome = world.compare(&topic, SETTLE).await;
         assert_eq!((found(&outcome), outcome.verdict()), (Vec::new(), Verdict::Pass), "round {round}");
     }
@@ -287,7 +289,8 @@ async fn hole(world: &World) -> (String, Mirror, Option<Chain>) {
     world.source.fill(&name, 100, 100, 20).await.unwrap();
     let (source, replica) = world.sides();
     let topic = compared(&name, &mirror.remote(&name), 1);
-    let chain = snapshot(&request(&source, &replica, &topic, Duration::ZERO), 0).await.pop().unwrap().1.pop().unwrap();
+    let chain =
+        snapshot(&request(&source, &replica, &topic, Duration::ZERO), 1_000).await.pop().unwrap().1.pop().unwrap();
     world.source.delete_records(&name, 0, 150).await.unwrap();
     mirror.start_again().await.unwrap();
     mirror.wait_mirrored(&name, 0, 150).await.unwrap();
