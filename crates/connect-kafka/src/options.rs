@@ -199,9 +199,23 @@ fn refused(names: &[String], name: &str, refusal: &Refusal) -> Error {
     }
 }
 
+/// Settings that are likely to be given, and that the library leaves out of its own list as long as they have no value.
+const UNSET: [&str; 9] = [
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "ssl.crl.location",
+    "ssl.cipher.suites",
+    "sasl.username",
+    "sasl.mechanism",
+    "client.rack",
+];
+
 fn nearest<'a>(names: &'a [String], name: &str) -> Option<&'a str> {
     const CLOSE_ENOUGH: f64 = 0.8;
-    let scored = names.iter().map(|known| (strsim::normalized_damerau_levenshtein(name, known), known.as_str()));
+    let all = names.iter().map(String::as_str).chain(UNSET);
+    let scored = all.map(|known| (strsim::normalized_damerau_levenshtein(name, known), known));
     scored.filter(|(score, _)| *score > CLOSE_ENOUGH).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
 }
 
