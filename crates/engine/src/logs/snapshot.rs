@@ -8,7 +8,6 @@ use super::verify::Chosen;
 use crate::job::Job;
 use crate::keep::Keeper;
 use crate::links::{chosen_links, hide, job, with_secrets};
-use crate::registry::{self, Secrets};
 use crate::{Error, Monitor, Options, Result, Target};
 use paritas_config::Config;
 use paritas_connect::Context;
@@ -68,20 +67,7 @@ pub async fn snapshot_pair(
     if options.state.is_none() {
         return Err(no_state());
     }
-    let source = registry::open(&ours, Secrets::default(), None)?;
-    let replica = registry::open(&theirs, Secrets::default(), None)?;
-    let job = Job {
-        name: format!("{} -> {}", source.store.name(), replica.store.name()),
-        tier: None,
-        source,
-        replica,
-        include: Vec::new(),
-        exclude: Vec::new(),
-        overrides: Vec::new(),
-        ledgers: Vec::new(),
-        figures_only: false,
-        not_checked: Vec::new(),
-    };
+    let job = crate::pair::job(&ours, &theirs)?;
     let keeper = Keeper::begin(options, None).of("snapshot");
     finish(cx, vec![job], options, (snapshot, monitor), &keeper, None).await
 }

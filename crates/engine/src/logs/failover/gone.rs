@@ -10,6 +10,7 @@ use paritas_logs::content::{Chain, Namer, Timestamps};
 use paritas_model::Verdict;
 use paritas_report::{Check, NotChecked, counted};
 use paritas_verify::logs::{self, Facing, Kept, NamedPair, Topic};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A topic of the snapshot and its copy.
@@ -43,6 +44,7 @@ pub(super) async fn examine(
     let topics: Vec<Topic> = copied.iter().map(|one| one.topic.clone()).collect();
     let outcomes = logs::against(&terms.request(both, &topics)).await;
     place(both, replica, snapshot, &copied, log_options, terms, found).await;
+    unplaced(snapshot, &copied, wanted, log_options, found);
     let names: Vec<String> = copied.iter().map(|one| one.copy.name.clone()).collect();
     let outcomes = topics.into_iter().zip(names).zip(outcomes);
     let outcomes = outcomes.map(|((topic, replica), outcome)| (topic, replica, outcome)).collect();
@@ -114,6 +116,28 @@ fn faced<'a>(
     let own = parity::policy_of(replica, &copy.name, log_options);
     let policy = paritas_logs::content::Policy { timestamps: chain.terms.timestamps, ..own };
     Some(Copied { kept, copy, topic: Topic { name: kept.name.clone(), policy, facing } })
+}
+
+/// Groups that stood in partitions whose records the snapshot cannot place: what is said of the others is not all.
+fn unplaced(
+    snapshot: &Snapshot,
+    copied: &[Copied<'_>],
+    wanted: &Wanted<'_>,
+    log_options: &LogOptions,
+    found: &mut Findings,
+) {
+    let ordered = copied.iter().filter(|one| !one.topic.policy.compacted).flat_map(|one| &one.topic.facing);
+    let placed: BTreeSet<&Partition> =
+        ordered.filter(|facing| facing.stored.is_some()).map(|facing| &facing.source).collect();
+    for group in snapshot.groups.iter().filter(|group| log_options.takes_group(&group.name)) {
+        let own = group.offsets.iter().map(|(partition, _)| partition).filter(|one| (wanted.takes)(&one.log));
+        let open = own.filter(|partition| !placed.contains(partition)).count() as u64;
+        if open > 0 {
+            let count = counted(open, "partition");
+            let text = format!("where group {} would go on in {count} is not known from the snapshot", group.name);
+            found.reason(Verdict::Unknown, text, Some("compare its position by hand before it goes on"));
+        }
+    }
 }
 
 /// Where the groups of the snapshot would go on.
