@@ -4,6 +4,7 @@ use crate::bindings::{Client, Event, Fault, Overview, Queue, Request};
 use crate::errors::{Asker, On};
 use crate::heard::Heard;
 use crate::options::Settings;
+use crate::pins::Pins;
 use crate::{codes, errors};
 use paritas_connect::logs::Isolation;
 use paritas_connect::{Context, Error, FailureKind, Result};
@@ -49,12 +50,21 @@ pub(crate) struct Line {
     /// Whether no broker controlled the others when the cluster was last looked at: requests for a controller would
     /// wait until there is one.
     uncontrolled: AtomicBool,
+    /// What the last survey saw.
+    pub(crate) pins: Pins,
 }
 
 impl Line {
     pub(crate) fn new(settings: Settings, bootstrap: String) -> Self {
         let asker = Asker { bootstrap, user: settings.user.clone(), identified: settings.identified };
-        Self { settings, asker, asked: Mutex::default(), idle: Mutex::default(), uncontrolled: AtomicBool::new(false) }
+        Self {
+            settings,
+            asker,
+            asked: Mutex::default(),
+            idle: Mutex::default(),
+            uncontrolled: AtomicBool::new(false),
+            pins: Pins::default(),
+        }
     }
 
     /// Whether certificates of brokers are believed without looking.
@@ -155,7 +165,24 @@ impl Line {
 
     /// The cluster, its brokers and all topics that may be seen. A controller that is being elected is waited for
     /// briefly. Blocks.
+    ///
+    /// # Errors
+    /// `store.changed` when it is not the cluster that was surveyed, and what keeps it from being reached.
     pub(crate) fn overview(&self, cx: &Context) -> Result<Overview> {
+        let overview = self.whole(cx)?;
+        self.pins.check_cluster(&overview)?;
+        Ok(overview)
+    }
+
+    /// The same for a survey, which may be one of another cluster, after it has said so once. Blocks.
+    pub(crate) fn overview_anew(&self, cx: &Context) -> Result<Overview> {
+        let overview = self.whole(cx)?;
+        let checked = self.pins.check_cluster(&overview);
+        self.pins.expect_cluster(&overview);
+        checked.map(|()| overview)
+    }
+
+    fn whole(&self, cx: &Context) -> Result<Overview> {
         let begun = Instant::now();
         loop {
             let overview = self.look(cx)?;

@@ -61,8 +61,9 @@ fn described(line: &Line, cx: &Context, overview: &Overview) -> Result<(Vec<Topi
 
 /// Everything that may be seen. Blocks.
 pub(crate) fn survey(line: &Line, cx: &Context) -> Result<Survey> {
-    let overview = line.overview(cx)?;
+    let overview = line.overview_anew(cx)?;
     let (seen, mut limits) = described(line, cx, &overview)?;
+    line.pins.expect_topics(&seen);
     let Overview { cluster, controller, brokers, .. } = overview;
     let mut logs = Vec::new();
     for topic in seen {

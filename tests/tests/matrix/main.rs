@@ -20,6 +20,7 @@ mod logical;
 mod mirror;
 mod mirror_state;
 mod mirrored;
+mod names;
 mod rows;
 mod stage;
 mod standby;
