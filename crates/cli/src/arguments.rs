@@ -86,6 +86,11 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Keep what sources hold and where their readers are, for the time when they are gone (Kafka)
     Snapshot(SnapshotArgs),
+    /// What a timer calls: everything that [schedule] says is due, within its budget, and nothing else
+    Run(RunArgs),
+    /// Units of a timer that calls `paritas run`
+    #[command(subcommand, arg_required_else_help = true)]
+    Export(ExportCommand),
     /// Write a commented paritas.toml
     Init(InitArgs),
     /// Validate or show the configuration
@@ -430,6 +435,79 @@ pub enum Deny {
 pub enum ExitStyle {
     /// One line with performance data; 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
     Nagios,
+}
+
+const RUN_HELP: &str = "\
+Examples:
+  paritas run                                   what is due of all links
+  paritas run trading                           of one link
+  paritas export systemd                        a service and a timer that call it";
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_HELP)]
+pub struct RunArgs {
+    /// Names of configured links (none: all of them)
+    #[arg(value_name = "LINK")]
+    pub what: Vec<String>,
+    /// End each verification after a time, a number of bytes or of rows, whatever [schedule] says: 10m, 5GiB, 1e8rows
+    #[arg(long, value_name = "LIMIT", value_parser = budget)]
+    pub budget: Option<Budget>,
+    /// Splits, connections and threads at a time [default: number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=PARALLEL_LIMIT))]
+    pub parallel: Option<u64>,
+    /// Read each side no faster (repeatable): 50MiB/s, 100000rows/s
+    #[arg(long, value_name = "RATE")]
+    pub rate: Vec<RateLimit>,
+    /// Make a warning count as a violation (exit code 1)
+    #[arg(long, value_name = "WHAT")]
+    pub deny: Option<Deny>,
+    /// Whose exit codes and output to use
+    #[arg(long, value_name = "STYLE", conflicts_with = "json")]
+    pub exit_style: Option<ExitStyle>,
+}
+
+/// What to export.
+#[derive(Debug, Subcommand)]
+pub enum ExportCommand {
+    /// A service and a timer of systemd
+    Systemd(SystemdArgs),
+    /// A CronJob of Kubernetes
+    Cronjob(CronjobArgs),
+}
+
+/// Options of `export systemd`.
+#[derive(Debug, Args)]
+pub struct SystemdArgs {
+    /// Write paritas.service and paritas.timer into this folder, rather than print them
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The program that the service calls [default: this one]
+    #[arg(long, value_name = "PATH")]
+    pub program: Option<PathBuf>,
+    /// The user that the service runs as [default: root]
+    #[arg(long, value_name = "NAME", value_parser = plain_name)]
+    pub user: Option<String>,
+}
+
+/// Options of `export cronjob`.
+#[derive(Debug, Args)]
+pub struct CronjobArgs {
+    /// The image of the container, in which `paritas` is the entry point
+    #[arg(long, value_name = "IMAGE")]
+    pub image: String,
+    /// The namespace
+    #[arg(long, value_name = "NAME", value_parser = plain_name)]
+    pub namespace: Option<String>,
+}
+
+/// A name that needs no quotes anywhere.
+fn plain_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("write letters, digits, dots, underscores and hyphens only".to_owned()),
+    }
 }
 
 /// Options of `init`.

@@ -182,7 +182,7 @@ pub struct LedgerConfig {
     pub place: Option<Place>,
 }
 
-/// What a timer does; not executed yet.
+/// What a timer does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Schedule {
     /// How often lag is sampled.
@@ -308,20 +308,7 @@ impl Config {
                 });
             }
         }
-        if link.is_none() {
-            self.not_executed_elsewhere(&mut list);
-        }
         list
-    }
-
-    fn not_executed_elsewhere(&self, list: &mut Vec<NotExecuted>) {
-        if self.schedule.is_some() {
-            list.push(NotExecuted {
-                what: "[schedule]".to_owned(),
-                why: "this version does nothing by itself: call `paritas verify` from a timer".to_owned(),
-                place: None,
-            });
-        }
     }
 
     /// The configuration as it stands after all layers, each value with its origin, without secrets.

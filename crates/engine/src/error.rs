@@ -71,6 +71,16 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// A failure of the state folder, where a command cannot do without it.
+pub(crate) fn of_state(error: &paritas_state::StateError) -> Error {
+    Error::inconclusive(Problem {
+        code: error.code().to_owned(),
+        message: error.message().to_owned(),
+        detail: error.detail_text().map(str::to_owned),
+        hint: Some(error.hint_text().to_owned()),
+    })
+}
+
 /// A connector's failure as it stands in reports.
 pub(crate) fn problem_of(error: &paritas_connect::Error) -> Problem {
     Problem {

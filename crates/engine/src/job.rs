@@ -100,13 +100,14 @@ pub(crate) async fn verify_job(
                 link.verdict = LinkReport::combined(&link.checks);
                 return link;
             }
-            if source.logs().is_some() && replica.logs().is_some() && !as_rows(&job) {
-                crate::logs::verify(&work, &mut link).await;
-                ledger::verify(&work, &mut link).await;
-                link.verdict = LinkReport::combined(&link.checks);
-                return link;
-            }
+            let logs = source.logs().is_some() && replica.logs().is_some() && !as_rows(&job);
+            let rows = !logs && source.datasets().is_some() && replica.datasets().is_some();
             match (source.datasets(), replica.datasets(), source.files(), replica.files()) {
+                _ if !rows && options.share.is_some_and(|share| !share.takes(&job.name)) => {
+                    let what = format!("content of {}", job.name);
+                    link.not_checked.push(NotChecked { what, why: tables::LATER.to_owned() });
+                }
+                _ if logs => crate::logs::verify(&work, &mut link).await,
                 (Some(_), Some(_), _, _) => tables::verify(&work, &mut link).await,
                 (_, _, Some(_), Some(_)) => link.checks.push(verify_files(&work).await),
                 _ => {
@@ -115,7 +116,10 @@ pub(crate) async fn verify_job(
                     link.checks.push(Check::Parity(record::not_begun(&link.name, problem)));
                 }
             }
-            ledger::verify(&work, &mut link).await;
+            match options.share {
+                Some(share) if !share.is_whole() => ledger::left_out(&job, tables::LATER, &mut link),
+                _ => ledger::verify(&work, &mut link).await,
+            }
         }
         Err((origin, problem)) if job.figures_only => {
             ledger::not_begun(&work, &record::sided(origin, problem), &mut link);
@@ -126,7 +130,12 @@ pub(crate) async fn verify_job(
             link.checks.push(Check::Parity(record::not_begun(&link.name, problem)));
         }
     }
-    link.verdict = LinkReport::combined(&link.checks);
+    let later = link.not_checked.iter().any(|one| one.why == tables::LATER);
+    link.verdict = match link.checks.is_empty() && later {
+        // All of what this run was asked for.
+        true => Verdict::Pass,
+        false => LinkReport::combined(&link.checks),
+    };
     link
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Keeper {
     started: Timestamp,
     state: Option<State>,
     save_digest: Option<PathBuf>,
+    /// Whether something is left for later runs on purpose.
+    sliced: bool,
     /// Whether a digest that was asked for could not be written.
     lost_digest: AtomicBool,
     /// What is finished, for a run that goes on with this one.
@@ -39,11 +41,12 @@ impl Keeper {
         });
         let save_digest = options.save_digest.clone();
         Self {
-            id: Ulid::generate(),
+            id: options.run_id.unwrap_or_else(Ulid::generate),
             command: "verify",
             started: Timestamp::now(),
             state,
             save_digest,
+            sliced: options.share.is_some_and(|share| !share.is_whole()),
             lost_digest: AtomicBool::new(false),
             resumption: Resumption::default(),
         }
@@ -125,7 +128,7 @@ impl Keeper {
         let Some(state) = &self.state else { return };
         // An interrupted run, or one that was short of something, can be gone on with.
         let interrupted = cx.cancel_token().is_cancelled();
-        if !interrupted && !report.links.iter().any(LinkReport::is_unfinished) {
+        if !interrupted && !self.sliced && !report.links.iter().any(LinkReport::is_unfinished) {
             self.resumption.end();
         }
         let json = match serde_json::to_vec_pretty(report) {

@@ -28,6 +28,7 @@ mod stored;
 mod surroundings;
 mod tables;
 mod target;
+mod timer;
 
 pub use error::{Error, Result};
 pub use failover::{Failover, failover_links, failover_pair};
@@ -43,3 +44,4 @@ pub use paritas_state::Which;
 pub use probe::{ProbeOptions, Until, probe_link, probe_pair, probe_setup};
 pub use snapshot::{Stored, verify_links_against, verify_pair_against};
 pub use target::{Declared, Target, looks_like_target};
+pub use timer::run_due;

@@ -5,11 +5,12 @@ use paritas_digest::{DigestKey, Policies};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
 use paritas_report::Privacy;
 use paritas_state::Which;
-pub use paritas_verify::rows::Phase;
+pub use paritas_verify::rows::{Phase, Share};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use ulid::Ulid;
 
 /// What a run is told, apart from the links.
 #[derive(Debug, Clone)]
@@ -42,8 +43,12 @@ pub struct Options {
     pub quick: bool,
     /// How the stores are treated. What a link's own say comes second.
     pub manners: Manners,
+    /// The id of the run; `None` makes a new one.
+    pub run_id: Option<Ulid>,
     /// A run that was ended and is to be gone on with.
     pub resume: Option<Which>,
+    /// How much of everything is to be verified by now; `None` means all.
+    pub share: Option<Share>,
     /// Bytes that groups of a reconciliation may take in memory, roughly; more of them go into a temporary file.
     pub ledger_memory: u64,
 }
@@ -65,7 +70,9 @@ impl Default for Options {
             save_digest: None,
             quick: false,
             manners: Manners::default(),
+            run_id: None,
             resume: None,
+            share: None,
             ledger_memory: 256 << 20,
         }
     }

@@ -70,6 +70,7 @@ pub(crate) fn not_begun(dataset: &str, problem: Problem) -> ParityCheck {
         log: None,
         seconds: 0.0,
         notes: Vec::new(),
+        slice: None,
         against: None,
         problem: Some(problem),
     }
@@ -131,6 +132,7 @@ pub(crate) fn parity(compared: &Compared<'_>, plan: &Plan, outcome: rows::Outcom
         log: None,
         seconds: took.as_secs_f64(),
         notes,
+        slice: outcome.slice.map(|slice| paritas_report::Slice { parts: slice.parts as u64, of: slice.of as u64 }),
         against: None,
         problem,
     }

@@ -19,6 +19,9 @@ use paritas_verify::{Choice, Matching, Plan, PlanError, SchemaDelta, Side, Typin
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Why something is left out of one run of several.
+pub(crate) const LATER: &str = "it belongs to a later slice";
+
 /// Verifies every pair of datasets that the link takes.
 pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
     let Work { job, sides, .. } = work;
@@ -64,7 +67,8 @@ pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
     surroundings::verify(work, owners, link).await;
     beside(work, link).await;
     let rows = |check: &Check| matches!(check, Check::Parity(_));
-    if !link.checks.iter().any(rows) && LinkReport::combined(&link.checks) != Verdict::Fail {
+    let later = link.not_checked.iter().any(|one| one.why == LATER);
+    if !later && !link.checks.iter().any(rows) && LinkReport::combined(&link.checks) != Verdict::Fail {
         let problem = Problem {
             code: "dataset.none".to_owned(),
             message: "there is no dataset whose rows can be verified".to_owned(),
@@ -348,6 +352,7 @@ async fn verify_rows(
             bytes: [ours, theirs].iter().filter_map(|side| side.bytes_estimate.value()).copied().max().unwrap_or(0),
             bytes_per_second: work.options.manners.rate.bytes,
             ledger: ledger.as_ref().map(|parts| parts as &dyn Ledger),
+            share: work.options.share,
         },
         watch: &|phase| work.monitor.enter(phase),
     };
@@ -359,6 +364,16 @@ async fn verify_rows(
         }
     }
     let mut outcome = method::compare(work, choice, plan, &request).await;
+    if let Some(slice) = &outcome.slice {
+        let rows = format!("rows of {}", facing.source.0);
+        if slice.parts == 0 {
+            link.not_checked.push(NotChecked { what: rows, why: LATER.to_owned() });
+            return;
+        }
+        let left = slice.of - slice.parts;
+        link.not_checked
+            .push(NotChecked { what: format!("{left} of {} parts of the {rows}", slice.of), why: LATER.to_owned() });
+    }
     outcome.notes.splice(0..0, said);
     if let Some(pages) = &outcome.pages {
         let left_out = pages.left_out.iter().map(|(what, why)| NotChecked { what: what.clone(), why: why.clone() });

@@ -242,12 +242,24 @@ pub struct ParityCheck {
     /// Things to know about the result: policies that were applied, estimates.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+    /// How much of it was verified, where the rest is left for later runs on purpose; `complete` is false then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub slice: Option<Slice>,
     /// The snapshot that stood in for the source.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub against: Option<crate::Against>,
     /// Why the check could not be finished.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<Problem>,
+}
+
+/// Some of the parts of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Parts that were verified, by this run and by those that it goes on from.
+    pub parts: u64,
+    /// Parts in all.
+    pub of: u64,
 }
 
 /// What was compared in pages.

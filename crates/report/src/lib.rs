@@ -19,10 +19,11 @@ mod probe;
 mod recovery;
 mod summary;
 mod text;
+mod timer;
 
 pub use document::{
     BothSides, Check, ErrorDocument, FileDifference, FileFacts, FilesCheck, LinkReport, NotChecked, PageCheck,
-    ParityCheck, Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference,
+    ParityCheck, Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference, Slice,
 };
 pub use format::{Format, RenderOptions};
 pub use human::{Called, Human, write_problem};
@@ -44,3 +45,4 @@ pub use recovery::{
 };
 pub use summary::{Totals, elapsed_seconds};
 pub use text::{counted, escape, grouped, shell_word};
+pub use timer::{TimerDocument, TimerJob};

@@ -10,6 +10,7 @@
 //! observed/<link>/<id>.json              what a probe of the link saw
 //! snapshots/<link>/<id>.json             what the source of the link held, and where it was
 //! snapshots/<link>/<id>.snapshot         the same of a source with rows or files, with its digests
+//! timer.json                             what a timer has done so far
 //! work/<id>/                             finished parts of a run that can be gone on with
 //! ```
 //!
@@ -25,6 +26,7 @@ mod names;
 mod observed;
 mod sealed;
 mod snapshots;
+mod timer;
 mod work;
 
 pub use bundle::{Bundle, BundleWriter};

@@ -5,6 +5,7 @@ mod chosen;
 mod completions;
 mod config;
 mod demo;
+mod export;
 mod failover;
 mod init;
 mod lag;
@@ -12,6 +13,7 @@ mod ledger;
 mod man;
 mod printed;
 mod probe;
+mod run;
 mod snapshot;
 mod verify;
 
@@ -51,6 +53,8 @@ pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Failover(arguments) => failover::run(session, &arguments),
         Command::Probe(arguments) => probe::run(session, &arguments),
         Command::Snapshot(arguments) => snapshot::run(session, &arguments),
+        Command::Run(arguments) => run::run(session, &arguments),
+        Command::Export(command) => export::run(session, &command),
         Command::Init(arguments) => init::run(session, &arguments),
         Command::Config(ConfigCommand::Check { connect }) => config::check(session, connect),
         Command::Config(ConfigCommand::Show) => config::show(session),

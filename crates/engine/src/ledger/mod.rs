@@ -340,6 +340,7 @@ async fn reconcile(
             bytes: [&ours, &theirs].iter().filter_map(|side| side.bytes_estimate.value()).copied().max().unwrap_or(0),
             bytes_per_second: work.options.manners.rate.bytes,
             ledger: None,
+            share: None,
         },
         watch: &watch,
     });

@@ -176,6 +176,7 @@ pub(crate) fn check(topic: &Topic, replica: &str, outcome: &Outcome, took: Durat
         log: Some(log(topic, outcome)),
         seconds: took.as_secs_f64(),
         notes,
+        slice: None,
         against: None,
         problem,
     };

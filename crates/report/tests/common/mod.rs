@@ -67,6 +67,7 @@ pub fn parity(dataset: &str, rows: u64) -> ParityCheck {
         log: None,
         seconds: 3.5,
         notes: Vec::new(),
+        slice: None,
         against: None,
         problem: None,
     }

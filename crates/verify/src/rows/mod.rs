@@ -11,8 +11,8 @@ mod quick;
 mod reread;
 mod views;
 
-pub use outcome::{Origin, Outcome};
-pub use parts::{Done, Ledger, Parting};
+pub use outcome::{Origin, Outcome, Slice};
+pub use parts::{Done, Ledger, Parting, Share};
 pub use quick::{QuickLook, quick_look};
 
 use crate::{Plan, Side};

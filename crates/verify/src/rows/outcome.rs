@@ -53,9 +53,21 @@ pub struct Outcome {
     /// What was compared in pages, where pages were compared instead of rows.
     #[serde(skip)]
     pub pages: Option<crate::pages::PageCounts>,
+    /// How much of the dataset was verified, where the rest is left for later runs.
+    #[serde(skip)]
+    pub slice: Option<Slice>,
     /// The source's digest, for storing.
     #[serde(skip)]
     pub digest: Option<Digest>,
+}
+
+/// Some of the parts of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// Parts that were verified, by this run and by those that it goes on from.
+    pub parts: usize,
+    /// Parts in all.
+    pub of: usize,
 }
 
 impl Outcome {
@@ -68,7 +80,7 @@ impl Outcome {
             // A copy whose bytes cannot be decoded is not a faithful copy, whatever it should hold.
             Some((Origin::Replica, error)) if error.kind() == FailureKind::Damaged => Verdict::Fail,
             Some(_) => Verdict::Unknown,
-            None if self.complete && self.counts.unsettled() == 0 => Verdict::Pass,
+            None if (self.complete || self.slice.is_some()) && self.counts.unsettled() == 0 => Verdict::Pass,
             None => Verdict::Unknown,
         }
     }

@@ -8,7 +8,7 @@
 //! A finished part is kept where there is a [`Ledger`], and not read again by a run that goes on
 //! where this one was ended.
 
-use super::{Outcome, Request, verify_views};
+use super::{Outcome, Request, Slice, verify_views};
 use crate::Plan;
 use paritas_connect::KeyRange;
 use paritas_digest::{CanonKind, Digest, HeaderFacts, KeyForm, Spec, Sums};
@@ -47,6 +47,38 @@ pub struct Done {
     pub outcome: Outcome,
 }
 
+/// How much of everything is to be verified by now, where that is spread over several runs that go on with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Slices that are to be verified with this run, those before included.
+    pub done: u32,
+    /// Slices in all.
+    pub of: u32,
+}
+
+impl Share {
+    /// Everything.
+    pub fn is_whole(&self) -> bool {
+        self.done >= self.of
+    }
+
+    /// Whether what cannot be cut belongs to one of the slices so far. The same name is always in the same slice.
+    pub fn takes(&self, name: &str) -> bool {
+        let hash = blake3::hash(name.as_bytes());
+        let first = hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        first % u64::from(self.of.max(1)) < u64::from(self.done)
+    }
+
+    /// How many of that many parts belong to the slices so far.
+    fn of_parts(&self, count: usize) -> usize {
+        let parts = (count as u64).saturating_mul(self.done.into()).div_ceil(u64::from(self.of.max(1)));
+        usize::try_from(parts).unwrap_or(usize::MAX).min(count)
+    }
+}
+
+/// A dataset is cut for slices when it has more bytes than this for each of them; smaller ones are in one slice.
+const SLICE_BYTES_MIN: u64 = 8 << 20;
+
 /// How a dataset is cut and kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Parting<'a> {
@@ -58,6 +90,8 @@ pub struct Parting<'a> {
     pub bytes_per_second: Option<u64>,
     /// Where finished parts are kept.
     pub ledger: Option<&'a dyn Ledger>,
+    /// How much of it is to be verified by now; `None` means all.
+    pub share: Option<Share>,
 }
 
 /// How many parts are needed so that no view is held longer than wanted. Half of the time is left for
@@ -67,7 +101,8 @@ fn count(parting: &Parting<'_>, parallel: usize) -> u64 {
     let rate = parting.bytes_per_second.map_or(readers, |limit| limit.min(readers)).max(1);
     let seconds = parting.bytes as f64 / rate as f64;
     let wanted = (2.0 * seconds / parting.view_max.as_secs_f64().max(1e-3)).ceil();
-    (wanted as u64).clamp(1, PARTS_MAX)
+    let slices = parting.share.map_or(1, |share| u64::from(share.of).min(parting.bytes / SLICE_BYTES_MIN));
+    (wanted as u64).max(slices).clamp(1, PARTS_MAX)
 }
 
 /// The parts of a dataset, each with the ranges that are read side by side. One part without ranges
@@ -96,6 +131,9 @@ async fn decide(request: &Request<'_>, notes: &mut Vec<String>) -> Vec<Vec<KeyRa
         }
     };
     let limit = request.parting.view_max.as_secs_f64();
+    if request.parting.share.is_some() && count(&Parting { share: None, ..request.parting }, parallel) < 2 {
+        return whole;
+    }
     notes.push(format!("read in one view, which may have been held for more than {limit} s: {why}"));
     whole
 }
@@ -115,7 +153,13 @@ pub(super) async fn verify(request: &Request<'_>, spec: &Arc<Spec>) -> Outcome {
         }
     };
     let count = parts.len();
-    for (index, ranges) in parts.into_iter().enumerate() {
+    let share = request.parting.share;
+    let wanted = match share {
+        Some(share) if count > 1 => share.of_parts(count),
+        Some(share) => usize::from(share.takes(request.dataset)),
+        None => count,
+    };
+    for (index, ranges) in parts.into_iter().enumerate().take(wanted) {
         if let Some((done, digest)) = ledger.and_then(|ledger| ledger.part(index, &ranges)) {
             let usable = !request.keep_digest || digest.is_some();
             if usable {
@@ -180,7 +224,10 @@ impl Total {
     }
 
     fn finish(self, request: &Request<'_>, spec: &Arc<Spec>, count: usize) -> Outcome {
+        let sliced = request.parting.share.is_some() && self.parts < count;
         let mut outcome = self.outcome.unwrap_or_default();
+        outcome.slice = (sliced && outcome.problem.is_none() && (outcome.complete || self.parts == 0))
+            .then_some(Slice { parts: self.parts, of: count });
         outcome.complete &= self.parts == count;
         outcome.equal &= self.parts == count;
         let first = outcome.source_position.clone();
@@ -225,7 +272,7 @@ impl Total {
 impl Parting<'_> {
     /// One part, kept nowhere.
     pub fn whole() -> Self {
-        Self { view_max: Duration::MAX, bytes: 0, bytes_per_second: None, ledger: None }
+        Self { view_max: Duration::MAX, bytes: 0, bytes_per_second: None, ledger: None, share: None }
     }
 }
 
@@ -253,6 +300,7 @@ impl Outcome {
             replica_bytes: self.replica_bytes,
             notes: self.notes.clone(),
             pages: None,
+            slice: None,
             problem: None,
             digest: None,
         }

@@ -1,0 +1,47 @@
+//! `paritas run`: what a timer calls. One line, one exit code.
+
+use crate::arguments::{Deny, RunArgs};
+use crate::commands::until_interrupted;
+use crate::configuration;
+use crate::failure::{Failure, INTERRUPTED};
+use crate::progress::Display;
+use crate::runs::{self, Manners, Monitor, Options};
+use crate::session::{Session, Style};
+use paritas_model::Verdict;
+use paritas_report::nagios_code;
+
+/// Does what is due and says so; the exit code is that of the contract, or of the style asked for.
+pub fn run(session: &Session, arguments: &RunArgs) -> Result<u8, Failure> {
+    let config = configuration::load(session)?;
+    let defaults = Options::default();
+    let deny_warnings = arguments.deny == Some(Deny::Warnings);
+    let options = Options {
+        state: session.state.clone(),
+        deny_warnings,
+        budget: arguments.budget,
+        parallel: arguments.parallel.map_or(defaults.parallel, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+        manners: Manners { rate: arguments.rate.iter().copied().collect(), ..defaults.manners },
+        ..defaults
+    };
+    let monitor = Monitor::default();
+    let display = Display::start(session, &monitor);
+    let ended = until_interrupted(async |cx| runs::run_due(cx, &config, &arguments.what, &options, &monitor).await);
+    drop(display);
+    let (document, interrupted) = ended?;
+    let mut document = document.map_err(Failure::from)?;
+    if interrupted {
+        document.exit_code = INTERRUPTED;
+    }
+    if session.style == Style::Nagios {
+        // An interrupted run proves nothing beyond what it found.
+        let verdict = match document.verdict {
+            Verdict::Fail => Verdict::Fail,
+            _ if interrupted => Verdict::Unknown,
+            verdict => verdict,
+        };
+        let code = nagios_code(verdict, deny_warnings);
+        let word = ["OK", "WARNING", "CRITICAL", "UNKNOWN"].get(usize::from(code)).copied().unwrap_or("UNKNOWN");
+        return Ok(session.print(format!("PARITAS {word} - {}", document.line()).as_bytes(), code));
+    }
+    session.print_either(&document.line(), &document, document.exit_code)
+}
