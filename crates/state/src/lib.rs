@@ -11,6 +11,7 @@
 //! snapshots/<link>/<id>.json             what the source of the link held, and where it was
 //! snapshots/<link>/<id>.snapshot         the same of a source with rows or files, with its digests
 //! work/<id>/                             finished parts of a run that can be gone on with
+//! history.sqlite3                        an index of the runs, and samples of lag ([`history`])
 //! ```
 //!
 //! Ids are ULIDs, so the order of names is the order of time. A report ends with a checksum of its own text, the
@@ -19,6 +20,7 @@
 mod bundle;
 mod error;
 mod files;
+pub mod history;
 mod kept;
 mod lock;
 mod names;
