@@ -25,5 +25,5 @@ pub use policies::{POLICY_NAMES, set_policy};
 pub use source::Place;
 pub use types::{
     Config, DatasetConfig, LedgerConfig, Levels, LinkConfig, Mode, NotExecuted, Objectives, OptionValue,
-    RecoveryConfig, Schedule, StoreConfig, ValuePrivacy, VerifySchedule,
+    RecoveryConfig, RetentionConfig, Schedule, StoreConfig, ValuePrivacy, VerifySchedule,
 };

@@ -238,6 +238,23 @@ pub struct NotExecuted {
     pub place: Option<Place>,
 }
 
+/// How long what is kept; what is not said is up to the state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Single samples of lag.
+    pub raw: Option<Duration>,
+    /// Samples of a minute, added up.
+    pub minutes: Option<Duration>,
+    /// Samples of an hour, added up.
+    pub hours: Option<Duration>,
+    /// Runs of `lag` that passed.
+    pub lag_runs: Option<Duration>,
+    /// Other runs.
+    pub runs: Option<Duration>,
+    /// Runs that tell what a failover cost.
+    pub recoveries: Option<Duration>,
+}
+
 /// Everything that a configuration says.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -245,6 +262,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Where runs and digests are kept.
     pub state: Option<PathBuf>,
+    /// How long what is kept there.
+    pub retention: RetentionConfig,
     /// Where the deployment's digest key is kept.
     pub digest_key: Option<SecretRef>,
     /// Stores in the order of their places.

@@ -8,6 +8,7 @@ mod error;
 mod failover;
 mod follow;
 mod guard;
+mod history;
 mod job;
 mod keep;
 mod lag;

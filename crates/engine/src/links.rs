@@ -106,7 +106,8 @@ pub fn with_secrets(config: &Config, options: &Options) -> Result<Options> {
         }
     };
     let digest = bytes.map_or_else(|| options.digest_key.clone(), DigestKey::derive);
-    Ok(Options { digest_key: digest, privacy, ..options.clone() })
+    let retention = crate::history::retention(config.retention);
+    Ok(Options { digest_key: digest, privacy, retention, ..options.clone() })
 }
 
 /// Opens both stores of a link.

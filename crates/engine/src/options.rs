@@ -5,6 +5,7 @@ use paritas_digest::{DigestKey, Policies};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
 use paritas_report::Privacy;
 use paritas_state::Which;
+use paritas_state::history::Retention;
 pub use paritas_verify::rows::Phase;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -16,6 +17,8 @@ use std::time::Duration;
 pub struct Options {
     /// Where runs and digests are kept; `None` keeps nothing.
     pub state: Option<PathBuf>,
+    /// How long what is kept there.
+    pub retention: Retention,
     /// At most that many differing rows or files are listed per check; it does not limit what is counted.
     pub max_differences: usize,
     /// When to stop.
@@ -52,6 +55,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             state: None,
+            retention: Retention::default(),
             max_differences: 1_000,
             budget: None,
             parallel: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

@@ -1,6 +1,7 @@
 //! `lag`: how far replicas are behind, for configured links and for two stores named ad hoc.
 
 mod coverage;
+mod curves;
 mod link;
 mod sampled;
 mod stream;

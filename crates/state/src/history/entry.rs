@@ -38,7 +38,9 @@ pub struct LinkEntry {
     pub checks: Vec<CheckEntry>,
     /// What was seen of its streams, each with the stream's name. Not read back with a run.
     pub samples: Vec<(String, Sample)>,
-    /// What a failover cost.
+    /// When nothing was seen of the streams that there are, and why. Not read back with a run.
+    pub unseen: Option<(i64, String)>,
+    /// What a failover cost. Not read back with a run.
     pub recovery: Option<RecoveryEntry>,
 }
 

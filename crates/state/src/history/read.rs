@@ -242,6 +242,7 @@ impl History {
                 verdict: self.verdict_of(row, 3)?,
                 checks,
                 samples: Vec::new(),
+                unseen: None,
                 recovery: None,
             });
         }

@@ -1,14 +1,17 @@
 //! Recording a run: everything about it, or nothing.
 
-use super::entry::{LinkEntry, RunEntry};
+use super::entry::{LinkEntry, RunEntry, Sample};
 use super::rows::{Part, SAMPLE_COLUMNS, checksum, put_sample};
 use super::{History, failed};
 use crate::{Result, State};
-use paritas_model::Tier;
+use paritas_model::{LagState, Tier};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 /// Characters of a reason that are kept with a sample.
 const WHY_CHARS_MAX: usize = 300;
+
+/// Samples of one measurement are no further apart than this, in microseconds.
+const TOGETHER: i64 = 60_000_000;
 
 /// The word for a tier.
 pub(super) fn tier_word(tier: Tier) -> &'static str {
@@ -116,15 +119,54 @@ fn write_link(transaction: &Transaction<'_>, run: &str, link: &LinkEntry) -> rus
             .prepare_cached("INSERT OR IGNORE INTO recoveries VALUES (?, ?, ?, ?)")?
             .execute(params![run, number, facts, sum])?;
     }
-    let insert = format!("INSERT OR IGNORE INTO samples ({SAMPLE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,0)");
     for (stream, sample) in &link.samples {
         let stream = stream_number(transaction, number, stream)?;
-        let mut sample = sample.clone();
-        sample.why = sample.why.map(|why| why.chars().take(WHY_CHARS_MAX).collect());
-        let mut statement = transaction.prepare_cached(&insert)?;
-        put_sample(&mut statement, stream, &sample)?;
+        write_sample(transaction, stream, sample.clone())?;
+    }
+    if let Some((at, why)) = &link.unseen {
+        for stream in streams_before(transaction, number, *at)? {
+            write_sample(transaction, stream, unknown(*at, why))?;
+        }
     }
     Ok(())
+}
+
+fn write_sample(transaction: &Transaction<'_>, stream: i64, mut sample: Sample) -> rusqlite::Result<()> {
+    let insert = format!("INSERT OR IGNORE INTO samples ({SAMPLE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,0)");
+    sample.why = sample.why.map(|why| why.chars().take(WHY_CHARS_MAX).collect());
+    put_sample(&mut *transaction.prepare_cached(&insert)?, stream, &sample)?;
+    Ok(())
+}
+
+fn unknown(at: i64, why: &str) -> Sample {
+    Sample {
+        at,
+        state: LagState::Unknown,
+        bytes: None,
+        records: None,
+        versions: None,
+        low: None,
+        high: None,
+        loss: None,
+        method: None,
+        why: Some(why.to_owned()),
+    }
+}
+
+/// The streams that a link had when it was seen last: others were left, as the timeline of an old primary is.
+fn streams_before(transaction: &Transaction<'_>, link: i64, at: i64) -> rusqlite::Result<Vec<i64>> {
+    let mut streams = transaction.prepare_cached("SELECT id FROM streams WHERE link = ?")?;
+    let streams: Vec<i64> = streams.query_map([link], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let mut newest =
+        transaction.prepare_cached("SELECT at FROM samples WHERE stream = ? AND at < ? ORDER BY at DESC LIMIT 1")?;
+    let mut seen = Vec::new();
+    for stream in streams {
+        if let Some(last) = newest.query_row(params![stream, at], |row| row.get::<_, i64>(0)).optional()? {
+            seen.push((stream, last));
+        }
+    }
+    let last = seen.iter().map(|(_, last)| *last).max().unwrap_or(i64::MIN);
+    Ok(seen.into_iter().filter(|(_, own)| last.saturating_sub(*own) <= TOGETHER).map(|(stream, _)| stream).collect())
 }
 
 fn count(length: usize) -> i64 {

@@ -228,3 +228,23 @@ fn a_shorter_retention_removes_earlier() {
     history.maintain(&state, START + 4 * HOUR).unwrap();
     assert_eq!(window(&history, START, START + 1).all.samples(), 0);
 }
+
+#[test]
+fn where_nothing_was_seen_every_stream_of_the_link_is_unknown_but_those_that_were_left() {
+    let (_dir, state) = state();
+    let mut history = open(&state);
+    let mut old = link("trading", Verdict::Pass, vec![sample(START, 5, Some(6))]);
+    let mut new = link("trading", Verdict::Pass, vec![]);
+    new.samples.push(("wal/2".into(), sample(START + HOUR, 5, Some(6))));
+    let mut gone = link("trading", Verdict::Unknown, vec![]);
+    gone.unseen = Some((START + 2 * HOUR, "cannot connect".into()));
+    old.samples.push(("subscription/orders".into(), sample(START + HOUR, 7, Some(8))));
+    history.record_all(&[run(START, "lag", vec![old]), run(START + HOUR, "lag", vec![new])]).unwrap();
+    history.record_all(&[run(START + 2 * HOUR, "lag", vec![gone])]).unwrap();
+    let unknown = |name: &str| {
+        let streams = history.streams(None).unwrap();
+        let stream = streams.iter().find(|stream| stream.name == name).unwrap();
+        history.window(stream, START, START + 3 * HOUR).unwrap().all.unknown()
+    };
+    assert_eq!(["wal/1", "wal/2", "subscription/orders"].map(unknown), [0, 1, 1]);
+}

@@ -56,7 +56,15 @@ fn unknown(at: i64) -> Sample {
 fn link(name: &str, verdict: Verdict, samples: Vec<Sample>) -> LinkEntry {
     let check = CheckEntry { check: "lag".into(), dataset: None, verdict };
     let samples = samples.into_iter().map(|sample| ("wal/1".to_owned(), sample)).collect();
-    LinkEntry { name: name.into(), tier: Some(Tier::Warm), verdict, checks: vec![check], samples, recovery: None }
+    LinkEntry {
+        name: name.into(),
+        tier: Some(Tier::Warm),
+        verdict,
+        checks: vec![check],
+        samples,
+        unseen: None,
+        recovery: None,
+    }
 }
 
 fn run(at: i64, command: &str, links: Vec<LinkEntry>) -> RunEntry {
