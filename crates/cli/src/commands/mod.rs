@@ -6,12 +6,14 @@ mod completions;
 mod config;
 mod demo;
 mod failover;
+mod history;
 mod init;
 mod lag;
 mod ledger;
 mod man;
 mod printed;
 mod probe;
+mod simulate;
 mod snapshot;
 mod verify;
 
@@ -48,6 +50,8 @@ pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Verify(arguments) => verify::run(session, &arguments),
         Command::Ledger(arguments) => ledger::run(session, &arguments),
         Command::Lag(arguments) => lag::run(session, &arguments),
+        Command::Simulate(arguments) => simulate::run(session, &arguments),
+        Command::History(arguments) => history::run(session, &arguments),
         Command::Failover(arguments) => failover::run(session, &arguments),
         Command::Probe(arguments) => probe::run(session, &arguments),
         Command::Snapshot(arguments) => snapshot::run(session, &arguments),

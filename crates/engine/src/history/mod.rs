@@ -1,6 +1,10 @@
 //! The history of runs: recording each, and taking in again what it lacks.
 
+mod ask;
 mod entry;
+
+pub use ask::{HistoryQuery, history};
+pub(crate) use ask::{bounds, from_state, opened, seconds, text};
 
 use jiff::Timestamp;
 use paritas_config::RetentionConfig;

@@ -201,6 +201,6 @@ fn missing(link: &str, store: &str) -> Error {
     Error::usage("config.reference", message, "declare it as a [store.NAME] section")
 }
 
-fn levels(levels: Levels) -> paritas_lag::Levels {
+pub(crate) fn levels(levels: Levels) -> paritas_lag::Levels {
     paritas_lag::Levels { target: levels.target, warning: levels.warning, critical: levels.critical }
 }

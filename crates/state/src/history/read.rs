@@ -113,6 +113,34 @@ impl History {
         Ok((found, total.cast_unsigned()))
     }
 
+    /// How often runs had which verdict.
+    ///
+    /// # Errors
+    /// Those of [`crate::State::history`].
+    pub fn run_verdicts(&self, link: Option<&str>, since: i64) -> Result<Vec<(Verdict, u64)>> {
+        let own = |error| failed("read", &self.path, error);
+        let names = self.links()?;
+        let number = link.map(|name| names.iter().find(|(_, own)| *own == name).map_or(-1, |(number, _)| *number));
+        let select = "SELECT verdict, count(*) FROM runs WHERE id >= ?1 AND (?2 IS NULL \
+                      OR EXISTS (SELECT 1 FROM run_links WHERE run = runs.id AND link = ?2)) GROUP BY verdict";
+        let mut statement = self.connection.prepare_cached(select).map_err(own)?;
+        let mut rows = statement.query(params![first_id(since), number]).map_err(own)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(own)? {
+            let count: i64 = row.get(1).map_err(own)?;
+            found.push((self.verdict_of(row, 0)?, count.cast_unsigned()));
+        }
+        Ok(found)
+    }
+
+    /// The names of all links that were looked at.
+    ///
+    /// # Errors
+    /// Those of [`crate::State::history`].
+    pub fn link_names(&self) -> Result<Vec<String>> {
+        Ok(self.links()?.into_values().collect())
+    }
+
     /// How often which check had which verdict, day by day.
     ///
     /// # Errors
