@@ -184,7 +184,8 @@ pub struct VerifyArgs {
     /// not read again (needs a state folder)
     #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, default_missing_value = "last", value_parser = resume)]
     pub resume: Option<Which>,
-    /// Verify the replica against a snapshot of the source, which may be gone: last, the id of one, or a file
+    /// Verify the replica against a snapshot of the source, which may be gone: last, the id of one, a file,
+    /// or the URL of a copy
     #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["save_digest", "quick", "resume", "method", "pause_lag"])]
     pub against: Option<Stored>,
     /// Also write the source's digest into a file (with SOURCE and REPLICA only)
@@ -259,7 +260,7 @@ const LAG_HELP: &str = "\
 Examples:
   paritas lag                                   every configured link, against its objective
   paritas lag trading --for 30s                 sampled for 30 seconds
-  paritas lag --watch                           a live view; Ctrl-C ends it
+  paritas lag --watch                           a live view; q ends it
   paritas lag postgres://a/db postgres://b/db   two servers, source first
   paritas lag kafka://a:9092 kafka://b:9092     mirrored topics, their readers, both clusters' health";
 
@@ -273,7 +274,7 @@ pub struct LagArgs {
     /// Sample for that long [default: until the answer is known, 1.5s at most]
     #[arg(long = "for", value_name = "TIME", value_parser = run_for)]
     pub run_for: Option<Duration>,
-    /// Show it again every second until interrupted
+    /// Show it again every second: a view on a terminal (q quits), otherwise a line each time
     #[arg(long, conflicts_with_all = ["run_for", "json", "exit_style"])]
     pub watch: bool,
     /// Make a warning count as a violation (exit code 1)

@@ -107,7 +107,8 @@ pub fn with_secrets(config: &Config, options: &Options) -> Result<Options> {
     };
     let digest = bytes.map_or_else(|| options.digest_key.clone(), DigestKey::derive);
     let retention = crate::history::retention(config.retention);
-    Ok(Options { digest_key: digest, privacy, retention, ..options.clone() })
+    let snapshot_copy = config.snapshot_copy.clone();
+    Ok(Options { digest_key: digest, privacy, retention, snapshot_copy, ..options.clone() })
 }
 
 /// Opens both stores of a link.

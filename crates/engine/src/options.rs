@@ -1,5 +1,6 @@
 //! What a run is told, and how it can be watched.
 
+use paritas_config::CopyConfig;
 use paritas_connect::{Manners, Progress};
 use paritas_digest::{DigestKey, Policies};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
@@ -19,6 +20,8 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// How long what is kept there.
     pub retention: Retention,
+    /// Where snapshots are copied to as well.
+    pub snapshot_copy: Option<CopyConfig>,
     /// At most that many differing rows or files are listed per check; it does not limit what is counted.
     pub max_differences: usize,
     /// When to stop.
@@ -56,6 +59,7 @@ impl Default for Options {
         Self {
             state: None,
             retention: Retention::default(),
+            snapshot_copy: None,
             max_differences: 1_000,
             budget: None,
             parallel: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

@@ -103,3 +103,60 @@ fn lost(stream: &LagStream) -> WouldLose {
         why,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    const CONFIG: &str = "[store.a]\nkind = \"postgres\"\nurl = \"postgres://a/d\"\n[store.b]\nkind = \"postgres\"\n\
+                          url = \"postgres://b/d\"\n[[link]]\nname = \"trading\"\nsource = \"a\"\nreplica = \"b\"\n\
+                          objectives = { rpo = \"5s\" }\n";
+
+    /// A report with one stream at these positions.
+    fn report(stream: &str, state: &str, seconds: serde_json::Value, received: Option<&str>) -> Report {
+        let store = json!({"store": "a", "kind": "postgres", "region": null});
+        let details = received.map(|received| json!({"received": received})).unwrap_or_else(|| json!({}));
+        serde_json::from_value(json!({
+            "schema_version": 1, "message_type": "report", "verdict": "pass", "exit_code": 0,
+            "run": {"id": "x", "command": "lag", "started_at": "", "ended_at": "", "version": "", "config": null},
+            "links": [{"name": "trading", "tier": null, "verdict": "pass", "source": store, "replica": store,
+                "not_checked": [], "checks": [{"check": "lag", "verdict": "pass", "objective": null, "samples": 1,
+                "seconds": 0.1, "streams": [{"stream": stream, "state": state, "bytes": 100, "records": null,
+                    "versions": null, "seconds": seconds, "method": "curve", "source_position": "1/0/90",
+                    "replica_position": "1/0/50", "observed_at": null, "details": details}]}]}]
+        }))
+        .unwrap()
+    }
+
+    #[rstest]
+    #[case::within("wal/1", "behind", (1.0, Some(2.0)), None, Verdict::Pass, Some(1.0))]
+    #[case::beyond("wal/1", "behind", (6.0, Some(7.0)), None, Verdict::Fail, Some(6.0))]
+    #[case::beyond_and_nothing_more_received("wal/1", "behind", (6.0, Some(7.0)), Some("0/50"), Verdict::Fail, Some(6.0))]
+    #[case::received_and_not_shown("wal/1", "stalled", (6.0, Some(7.0)), Some("0/90"), Verdict::Unknown, Some(0.0))]
+    #[case::received_by_a_subscription("subscription/s", "behind", (6.0, Some(7.0)), Some("0/90"), Verdict::Fail, Some(6.0))]
+    #[case::no_upper_end("wal/1", "behind", (1.0, None), None, Verdict::Unknown, Some(1.0))]
+    #[case::not_seen("wal/1", "unknown", (1.0, Some(2.0)), None, Verdict::Unknown, Some(1.0))]
+    #[case::broken("wal/1", "broken", (1.0, Some(2.0)), None, Verdict::Fail, Some(1.0))]
+    #[case::caught_up("wal/1", "caught_up", (0.0, Some(0.0)), None, Verdict::Pass, Some(0.0))]
+    fn what_would_be_lost_is_held_against_the_objective(
+        #[case] stream: &str,
+        #[case] state: &str,
+        #[case] (low, high): (f64, Option<f64>),
+        #[case] received: Option<&str>,
+        #[case] expected: Verdict,
+        #[case] lost: Option<f64>,
+    ) {
+        let config = paritas_config::parse("paritas.toml", CONFIG).unwrap();
+        let report = report(stream, state, json!({"low": low, "high": high}), received);
+        let found = simulated(&report, Some(&config), false);
+        assert_eq!(found.verdict, expected, "{found:#?}");
+        let now = found.links[0].now.clone().unwrap();
+        assert_eq!(now.seconds.low, lost);
+        let limited = !["broken", "unknown"].contains(&state);
+        assert_eq!(now.seconds.high, high.filter(|_| limited));
+        assert_eq!(now.why.contains_key("seconds.high"), now.seconds.high.is_none());
+    }
+}

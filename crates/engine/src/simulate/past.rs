@@ -271,8 +271,20 @@ fn pooled(looked: &[Looked], tier: Option<Tier>, links: &[&SimulatedLink], asked
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use paritas_state::State;
+    use paritas_state::history::{LinkEntry, Retention, RunEntry, Sample};
+    use rstest::rstest;
+    use ulid::Ulid;
+
+    /// 2026-01-01T00:00:00Z.
+    const START: i64 = 1_767_225_600_000_000;
+    const SECOND: i64 = 1_000_000;
+    const CONFIG: &str = "[store.a]\nkind = \"postgres\"\nurl = \"postgres://a/d\"\n[store.b]\nkind = \"postgres\"\n\
+                          url = \"postgres://b/d\"\n[[link]]\nname = \"trading\"\nsource = \"a\"\nreplica = \"b\"\n\
+                          tier = \"hot\"\n";
 
     #[test]
     fn a_time_is_two_moments_in_order_and_not_in_the_future() {
@@ -285,5 +297,101 @@ mod tests {
         for bad in ["", "yesterday", "1h/6h", "now", "2026-01-01T00:00:00Z/2999-01-01T00:00:00Z", "a/b/c"] {
             assert!(window(bad).is_err(), "{bad}");
         }
+    }
+
+    /// A sample each second from a second before the start on: milliseconds of what was lost for certain, of the upper
+    /// end, and whether anything is known.
+    fn looked(samples: &[(u64, Option<u64>, LagState)], objective: &str) -> SimulationDocument {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        let mut history = state.history(Retention::default()).unwrap();
+        for (n, (loss, high, lag)) in (-1_i64..).zip(samples) {
+            let at = START + n * SECOND;
+            let known = *lag != LagState::Unknown;
+            let micros = |millis: u64| millis * 1_000;
+            let sample = Sample {
+                at,
+                state: *lag,
+                bytes: None,
+                records: None,
+                versions: None,
+                low: known.then_some(micros(*loss)),
+                high: high.map(micros).filter(|_| known),
+                loss: known.then_some(micros(*loss)),
+                method: None,
+                why: None,
+            };
+            let link = LinkEntry {
+                name: "trading".to_owned(),
+                tier: None,
+                verdict: Verdict::Pass,
+                checks: Vec::new(),
+                samples: vec![("wal/1".to_owned(), sample)],
+                unseen: None,
+                recovery: None,
+            };
+            let run = RunEntry {
+                id: Ulid::from_parts((at / 1_000).cast_unsigned(), 1),
+                command: "lag".to_owned(),
+                started: at,
+                ended: at,
+                verdict: Verdict::Pass,
+                exit_code: 0,
+                drill: None,
+                links: vec![link],
+            };
+            history.record_all(&[run]).unwrap();
+        }
+        let config = paritas_config::parse("paritas.toml", &format!("{CONFIG}{objective}")).unwrap();
+        let options = Options { state: Some(dir.path().to_owned()), ..Options::default() };
+        let window = SimulatedWindow { from: START, to: START + 3 * SECOND };
+        simulate_window(&config, &[], &options, window).unwrap()
+    }
+
+    const OBJECTIVE: &str = "objectives = { rpo = { warning = \"3s\", critical = \"5s\" } }\n";
+    const FINE: (u64, Option<u64>, LagState) = (0, Some(500), LagState::Behind);
+
+    #[rstest]
+    #[case::within([FINE; 4], Verdict::Pass)]
+    #[case::proven_breach([FINE, FINE, (5_500, Some(6_000), LagState::Behind), FINE], Verdict::Fail)]
+    #[case::perhaps([FINE, FINE, (1_000, Some(6_000), LagState::Behind), FINE], Verdict::Unknown)]
+    #[case::no_upper_end([FINE, FINE, (1_000, None, LagState::Behind), FINE], Verdict::Unknown)]
+    #[case::not_seen([FINE, FINE, (0, None, LagState::Unknown), FINE], Verdict::Unknown)]
+    #[case::broken([FINE, FINE, (0, None, LagState::Broken), FINE], Verdict::Fail)]
+    #[case::warning([FINE, FINE, (0, Some(3_500), LagState::Behind), FINE], Verdict::Warn)]
+    #[case::between([FINE, (0, Some(2_500), LagState::Behind), FINE, FINE], Verdict::Warn)]
+    #[case::not_proven_in_between([FINE, (0, Some(4_500), LagState::Behind), FINE, FINE], Verdict::Unknown)]
+    #[case::stalled([FINE, FINE, (0, Some(500), LagState::Stalled), FINE], Verdict::Warn)]
+    fn only_what_every_moment_proves_passes(
+        #[case] samples: [(u64, Option<u64>, LagState); 4],
+        #[case] expected: Verdict,
+    ) {
+        let found = looked(&samples, OBJECTIVE);
+        assert_eq!(found.verdict, expected, "{found:#?}");
+        assert_eq!(
+            (found.links[0].verdict, found.whole.verdict, found.tiers[0].verdict),
+            (expected, expected, expected)
+        );
+        assert_eq!(found.links[0].over_time.as_ref().unwrap().moments, 3);
+    }
+
+    #[test]
+    fn the_bound_in_between_is_the_earlier_end_and_the_time_since() {
+        let found = looked(&[FINE; 4], OBJECTIVE);
+        let all = found.links[0].over_time.clone().unwrap();
+        // 500 ms and a second, to a thousandth.
+        assert!(all.between.is_some_and(|most| (1.5..1.502).contains(&most)), "{all:#?}");
+        let typical = all.seconds.unwrap().p50;
+        assert!(typical.low == Some(0.0) && typical.high.is_some_and(|high| (0.5..0.501).contains(&high)));
+    }
+
+    #[test]
+    fn before_the_first_sample_and_without_any_nothing_is_known() {
+        let none = looked(&[], OBJECTIVE);
+        assert_eq!((none.verdict, none.exit_code), (Verdict::Unknown, 3));
+        let late = looked(&[], "");
+        assert_eq!(late.links[0].not_checked.len(), 1);
+        // The sample a second before the start is what limits the time up to the next.
+        assert_eq!(looked(&[FINE; 4], "").verdict, Verdict::Pass);
     }
 }
