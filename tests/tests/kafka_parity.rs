@@ -111,7 +111,8 @@ fn compared(name: &str, copy: &str, partitions: i32) -> Compared {
         source_id: None,
         replica_id: None,
     };
-    Compared { name: name.to_owned(), policy: Policy::default(), facing: (0..partitions).map(facing).collect() }
+    let facing = (0..partitions).map(facing).collect();
+    Compared { name: name.to_owned(), policy: Policy::default(), doubt: None, facing }
 }
 
 /// Class, partition, records, first offset on either side.

@@ -1,6 +1,8 @@
 //! `paritas lag` against real servers: every state, and never a lag that is not there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod history;
+
 use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{
     Install, Mode, Options, Server, logical_replica, promote, standby, standby_through, wait_replayed, wait_subscribed,

@@ -1,6 +1,6 @@
 //! The table of commands and options. Help, completions and manual pages are made from it.
 
-use crate::runs::{Budget, Method, RateLimit, Stored, Which};
+use crate::runs::{Budget, Method, RateLimit, SimulatedWindow, Stored, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
@@ -13,6 +13,9 @@ const MAX_DIFFERENCES_LIMIT: u64 = 10_000_000;
 const CAPACITY_LIMIT: u64 = 1_000_000;
 /// Largest accepted `--parallel`.
 const PARALLEL_LIMIT: u64 = 1_024;
+
+/// Largest accepted `--limit`: what fits into memory and a terminal's patience.
+const RUNS_LIMIT: u64 = 1_000_000;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -80,6 +83,10 @@ pub enum Command {
     Ledger(LedgerArgs),
     /// How far replicas are behind now, and whether everything is replicated
     Lag(LagArgs),
+    /// What a failover would lose now, or would have lost at any moment of a time
+    Simulate(SimulateArgs),
+    /// Runs, verdicts, percentiles of lag, drills and incidents over a time, from stored runs
+    History(HistoryArgs),
     /// After a promotion: lineage, what was lost, achieved RPO and RTO, GO or NO-GO (PostgreSQL, Kafka)
     Failover(FailoverArgs),
     /// How long nobody takes writes when the source fails: watched, or measured by heartbeats (PostgreSQL)
@@ -182,7 +189,8 @@ pub struct VerifyArgs {
     /// not read again (needs a state folder)
     #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, default_missing_value = "last", value_parser = resume)]
     pub resume: Option<Which>,
-    /// Verify the replica against a snapshot of the source, which may be gone: last, the id of one, or a file
+    /// Verify the replica against a snapshot of the source, which may be gone: last, the id of one, a file,
+    /// or the URL of a copy
     #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["save_digest", "quick", "resume", "method", "pause_lag"])]
     pub against: Option<Stored>,
     /// Also write the source's digest into a file (with SOURCE and REPLICA only)
@@ -257,7 +265,7 @@ const LAG_HELP: &str = "\
 Examples:
   paritas lag                                   every configured link, against its objective
   paritas lag trading --for 30s                 sampled for 30 seconds
-  paritas lag --watch                           a live view; Ctrl-C ends it
+  paritas lag --watch                           a live view; q ends it
   paritas lag postgres://a/db postgres://b/db   two servers, source first
   paritas lag kafka://a:9092 kafka://b:9092     mirrored topics, their readers, both clusters' health";
 
@@ -271,7 +279,7 @@ pub struct LagArgs {
     /// Sample for that long [default: until the answer is known, 1.5s at most]
     #[arg(long = "for", value_name = "TIME", value_parser = run_for)]
     pub run_for: Option<Duration>,
-    /// Show it again every second until interrupted
+    /// Show it again every second: a view on a terminal (q quits), otherwise a line each time
     #[arg(long, conflicts_with_all = ["run_for", "json", "exit_style"])]
     pub watch: bool,
     /// Make a warning count as a violation (exit code 1)
@@ -280,6 +288,54 @@ pub struct LagArgs {
     /// Whose exit codes and output to use
     #[arg(long, value_name = "STYLE", conflicts_with = "json")]
     pub exit_style: Option<ExitStyle>,
+}
+
+const SIMULATE_HELP: &str = "\
+Without --window the lag is measured, as `paritas lag` does. With it no store is asked: samples that
+`paritas lag` has stored are looked at, and what they do not say is unknown.
+
+Examples:
+  paritas simulate                              every configured link, against its RPO
+  paritas simulate trading --window 24h         at every moment of the last day
+  paritas simulate --window 2026-11-30T09:00:00Z/2026-11-30T17:00:00Z
+  paritas simulate postgres://a/db postgres://b/db";
+
+/// Options of `simulate`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = SIMULATE_HELP, override_usage = "paritas simulate [OPTIONS] [LINK]...\n       paritas simulate [OPTIONS] SOURCE REPLICA")]
+pub struct SimulateArgs {
+    /// Names of configured links (none: all of them), or a source and a replica
+    #[arg(value_name = "LINK|STORE")]
+    pub what: Vec<String>,
+    /// A time that has passed: T0/T1, each a moment, a time ago or `now`; or one time ago, up to now
+    #[arg(long, value_name = "T0/T1", value_parser = simulated_window)]
+    pub window: Option<SimulatedWindow>,
+    /// Make a warning count as a violation (exit code 1)
+    #[arg(long, value_name = "WHAT")]
+    pub deny: Option<Deny>,
+}
+
+const HISTORY_HELP: &str = "\
+No store is asked. Runs are recorded where a state folder is: --state DIR, or `state` in [paritas].
+
+Examples:
+  paritas history                               every link, the last seven days
+  paritas history trading --since 24h --limit 100
+  paritas history --since 400d --json";
+
+/// Options of `history`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = HISTORY_HELP)]
+pub struct HistoryArgs {
+    /// Name of a link [default: all of them]
+    #[arg(value_name = "LINK")]
+    pub link: Option<String>,
+    /// How far back [default: 7d]
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Duration>,
+    /// List at most that many runs [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=RUNS_LIMIT))]
+    pub limit: Option<u64>,
 }
 
 const FAILOVER_HELP: &str = "\
@@ -550,6 +606,18 @@ pub struct DemoArgs {
 
 /// The longest time that `lag` samples in one go.
 const RUN_FOR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+fn simulated_window(text: &str) -> Result<SimulatedWindow, String> {
+    text.parse()
+}
+
+fn since(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(since) if since.is_zero() => Err("it must be more than zero".to_owned()),
+        Ok(since) => Ok(since),
+        Err(error) => Err(format!("{error}: {}", error.hint)),
+    }
+}
 
 fn run_for(text: &str) -> Result<Duration, ParseQuantityError> {
     let time = parse_duration(text)?;

@@ -38,6 +38,7 @@ impl Interrupt {
             run.cancel();
             signals.next().await;
             crate::progress::clear();
+            crate::watch::restore();
             std::process::exit(i32::from(INTERRUPTED));
         };
         std::thread::Builder::new().name("interrupts".to_owned()).spawn(move || runtime.block_on(wait))?;

@@ -12,6 +12,7 @@ mod progress;
 mod runs;
 mod session;
 mod usage;
+mod watch;
 
 use clap::Parser as _;
 use session::{Session, Style};

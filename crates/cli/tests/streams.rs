@@ -2,6 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[cfg(target_os = "linux")]
+mod terminal;
 
 use common::{Folder, run};
 use std::fs::OpenOptions;

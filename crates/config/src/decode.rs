@@ -1,5 +1,6 @@
 //! From a tree to a configuration: every section, its keys and their types.
 
+mod keeping;
 mod link;
 mod objectives;
 mod store;
@@ -11,7 +12,9 @@ pub(crate) use store::Declared as DeclaredStore;
 use crate::reader::{Mistakes, Section};
 use crate::source::{Place, Sources, Span};
 use crate::tree::Table;
-use crate::types::{Config, OptionValue, Schedule, StoreConfig, ValuePrivacy, VerifySchedule};
+use crate::types::{
+    Config, CopyConfig, OptionValue, RetentionConfig, Schedule, StoreConfig, ValuePrivacy, VerifySchedule,
+};
 use crate::{ConfigError, ConfigWarning, check, show};
 use paritas_connect::SecretRef;
 use paritas_model::{StoreKind, parse_duration, parse_size};
@@ -45,9 +48,13 @@ pub(crate) fn decode(path: &Path, tree: &Table, sources: &Sources) -> Result<Con
     let root = Section::new("the configuration", Span { file: 0, start: 0, end: 0 }, tree, &mistakes);
     let mut state = None;
     let mut digest_key = None;
+    let mut retention = RetentionConfig::default();
+    let mut snapshot_copy = None;
     if let Some(section) = root.section("paritas", "[paritas]".to_owned()) {
         state = section.text("state").map(|text| PathBuf::from(text.value));
         digest_key = section.secret("digest_key").map(|secret| secret.value);
+        retention = keeping::decode(&section);
+        snapshot_copy = store::decode_copy(&section, "snapshot_copy");
         // Already followed when the layers were read.
         let _ = section.entry("extends");
         section.finish();
@@ -68,6 +75,8 @@ pub(crate) fn decode(path: &Path, tree: &Table, sources: &Sources) -> Result<Con
     Ok(Config {
         path: path.to_owned(),
         state: state.map(|path| folder.join(path)),
+        retention,
+        snapshot_copy: snapshot_copy.map(|copy| beside_copy(folder, copy)),
         digest_key: digest_key.map(|key| beside_secret(folder, key)),
         stores: stores.into_iter().map(|store| beside(folder, store.config)).collect(),
         links,
@@ -91,6 +100,18 @@ fn beside(folder: &Path, mut store: StoreConfig) -> StoreConfig {
         }
     }
     store
+}
+
+fn beside_copy(folder: &Path, mut copy: CopyConfig) -> CopyConfig {
+    if !copy.url.contains("://") {
+        copy.url = folder.join(&copy.url).display().to_string();
+    }
+    for value in copy.options.values_mut() {
+        if let OptionValue::Secret(secret) = value {
+            *secret = beside_secret(folder, secret.clone());
+        }
+    }
+    copy
 }
 
 fn beside_secret(folder: &Path, secret: SecretRef) -> SecretRef {

@@ -238,6 +238,32 @@ pub struct NotExecuted {
     pub place: Option<Place>,
 }
 
+/// How long what is kept; what is not said is up to the state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Single samples of lag.
+    pub raw: Option<Duration>,
+    /// Samples of a minute, added up.
+    pub minutes: Option<Duration>,
+    /// Samples of an hour, added up.
+    pub hours: Option<Duration>,
+    /// Runs of `lag` that passed.
+    pub lag_runs: Option<Duration>,
+    /// Other runs.
+    pub runs: Option<Duration>,
+    /// Runs that tell what a failover cost.
+    pub recoveries: Option<Duration>,
+}
+
+/// Where files are copied to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CopyConfig {
+    /// A folder or a prefix of an object store, without any credentials.
+    pub url: String,
+    /// Settings of the object store.
+    pub options: BTreeMap<String, OptionValue>,
+}
+
 /// Everything that a configuration says.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -245,6 +271,10 @@ pub struct Config {
     pub path: PathBuf,
     /// Where runs and digests are kept.
     pub state: Option<PathBuf>,
+    /// How long what is kept there.
+    pub retention: RetentionConfig,
+    /// Where snapshots are copied to.
+    pub snapshot_copy: Option<CopyConfig>,
     /// Where the deployment's digest key is kept.
     pub digest_key: Option<SecretRef>,
     /// Stores in the order of their places.
@@ -286,6 +316,12 @@ impl Config {
             });
             store.password.iter().chain(options).map(|secret| (secret, store.place.clone()))
         });
+        let of_copy =
+            self.snapshot_copy.iter().flat_map(|copy| copy.options.values()).filter_map(|value| match value {
+                OptionValue::Secret(secret) => Some((secret, None)),
+                OptionValue::Plain(_) => None,
+            });
+        let passwords = passwords.chain(of_copy);
         for (secret, place) in self.digest_key.iter().map(|key| (key, None)).chain(passwords) {
             if let Some(message) = secret.warning() {
                 warnings.push(crate::ConfigWarning { message, hint: None, place });

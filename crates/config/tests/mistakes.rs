@@ -408,3 +408,49 @@ fn mutated_configurations_never_panic() {
         let _ = parse("paritas.toml", &mutated).map_err(|errors| errors.render());
     }
 }
+
+/// The base with a retention.
+fn retained(text: &str) -> String {
+    BASE.replace("state = \"state\"", &format!("state = \"state\"\nretention = {text}"))
+}
+
+#[test]
+fn a_retention_is_read_and_what_is_not_said_is_left_to_the_state() {
+    let kept = parse("paritas.toml", &retained("{ raw = \"7d\", runs = \"800d\" }")).unwrap().retention;
+    let days = |days: u64| Some(std::time::Duration::from_secs(days * 86_400));
+    assert_eq!((kept.raw, kept.runs, kept.minutes), (days(7), days(800), None));
+}
+
+#[rstest]
+#[case::shorter("{ raw = \"3d\", minutes = \"2d\" }", "minutes of retention of [paritas] is shorter than raw")]
+#[case::much_shorter("{ raw = \"3d\", hours = \"2d\" }", "hours of retention of [paritas] is shorter than raw")]
+#[case::runs("{ runs = \"3d\", recoveries = \"2d\" }", "recoveries of retention of [paritas] is shorter than runs")]
+#[case::unknown("{ days = \"3d\" }", "unknown key \"days\" in retention of [paritas]")]
+#[case::nothing("{ raw = \"0s\" }", "raw in retention of [paritas] must be more than zero")]
+#[case::no_table("\"3d\"", "retention in [paritas] must be a table")]
+fn a_retention_that_cannot_be_is_a_mistake(#[case] text: &str, #[case] expected: &str) {
+    let found = mistakes(&retained(text));
+    assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
+}
+
+#[test]
+fn a_place_for_copies_is_a_url_or_a_table_and_holds_no_secret() {
+    let copy = |text: &str| BASE.replace("state = \"state\"", &format!("state = \"state\"\nsnapshot_copy = {text}"));
+    let found = parse("paritas.toml", &copy("\"s3://dr/east\"")).unwrap().snapshot_copy.unwrap();
+    assert_eq!((found.url.as_str(), found.options.len()), ("s3://dr/east", 0));
+    let table = "{ url = \"copies\", options = { aws_secret_access_key = { env = \"KEY\" }, aws_region = \"r\" } }";
+    assert_eq!(parse("paritas.toml", &copy(table)).unwrap().snapshot_copy.unwrap().options.len(), 2);
+    for (text, expected) in [
+        ("\"s3://key:canary@dr/east\"", "config.secret"),
+        ("{ url = \"s3://dr\", options = { aws_secret_access_key = \"canary\" } }", "config.secret"),
+        ("{ options = {} }", "config.missing"),
+        ("{ url = \"s3://dr\", key = 1 }", "config.unknown_key"),
+        ("3", "config.type"),
+    ] {
+        let found = mistakes(&copy(text));
+        assert!(
+            found.len() == 1 && found[0].starts_with(expected) && !found[0].contains("canary"),
+            "{text}: {found:?}"
+        );
+    }
+}

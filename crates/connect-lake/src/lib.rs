@@ -1,8 +1,10 @@
 //! The connector for files and lakes: manifests, Parquet and CSV, local or in object storage.
 //!
 //! [`FilesStore`] lists files with checksums of their content, [`ParquetStore`] and [`CsvStore`]
-//! read all files below a [`Location`] as the rows of one dataset. Everything is read-only.
+//! read all files below a [`Location`] as the rows of one dataset. Stores are never written to; [`Copies`] puts files of our own
+//! where somebody wants them.
 
+mod copies;
 mod csv;
 mod dataset;
 mod drive;
@@ -22,6 +24,7 @@ mod rows;
 mod site;
 mod source;
 
+pub use copies::Copies;
 pub use csv::CsvStore;
 pub use fetch::ListedFiles;
 pub use files::FilesStore;

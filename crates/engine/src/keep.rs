@@ -1,12 +1,13 @@
 //! Keeping what a run found. A state that cannot be written never costs a verdict.
 
 use crate::resume::{Resumption, What};
-use crate::{Options, Result};
+use crate::{Options, Result, history};
 use jiff::Timestamp;
 use paritas_connect::Context;
 use paritas_digest::Digest;
 use paritas_model::Verdict;
 use paritas_report::{LinkReport, NotChecked, Report, Run};
+use paritas_state::history::Retention;
 use paritas_state::{RunRecord, State, StateError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,7 @@ pub(crate) struct Keeper {
     command: &'static str,
     started: Timestamp,
     state: Option<State>,
+    retention: Retention,
     save_digest: Option<PathBuf>,
     /// Whether something is left for later runs on purpose.
     sliced: bool,
@@ -45,6 +47,7 @@ impl Keeper {
             command: "verify",
             started: Timestamp::now(),
             state,
+            retention: options.retention,
             save_digest,
             sliced: options.share.is_some_and(|share| !share.is_whole()),
             lost_digest: AtomicBool::new(false),
@@ -142,7 +145,11 @@ impl Keeper {
         let kept = if interrupted { state.save_partial(&record) } else { state.save_run(&record) };
         match kept {
             Ok(path) => tracing::info!(path = %path.display(), "run kept"),
-            Err(error) => complain("keep the run in the state folder", &error),
+            Err(error) => return complain("keep the run in the state folder", &error),
+        }
+        // The report is there: whatever becomes of the history, the verdict is not lost.
+        if !interrupted && let Err(error) = history::record(state, self.retention, &record, report) {
+            complain("take the run into the history", &error);
         }
     }
 }

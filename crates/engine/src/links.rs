@@ -106,7 +106,9 @@ pub fn with_secrets(config: &Config, options: &Options) -> Result<Options> {
         }
     };
     let digest = bytes.map_or_else(|| options.digest_key.clone(), DigestKey::derive);
-    Ok(Options { digest_key: digest, privacy, ..options.clone() })
+    let retention = crate::history::retention(config.retention);
+    let snapshot_copy = config.snapshot_copy.clone();
+    Ok(Options { digest_key: digest, privacy, retention, snapshot_copy, ..options.clone() })
 }
 
 /// Opens both stores of a link.

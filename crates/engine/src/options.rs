@@ -1,10 +1,12 @@
 //! What a run is told, and how it can be watched.
 
+use paritas_config::CopyConfig;
 use paritas_connect::{Manners, Progress};
 use paritas_digest::{DigestKey, Policies};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
 use paritas_report::Privacy;
 use paritas_state::Which;
+use paritas_state::history::Retention;
 pub use paritas_verify::rows::{Phase, Share};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,6 +19,10 @@ use ulid::Ulid;
 pub struct Options {
     /// Where runs and digests are kept; `None` keeps nothing.
     pub state: Option<PathBuf>,
+    /// How long what is kept there.
+    pub retention: Retention,
+    /// Where snapshots are copied to as well.
+    pub snapshot_copy: Option<CopyConfig>,
     /// At most that many differing rows or files are listed per check; it does not limit what is counted.
     pub max_differences: usize,
     /// When to stop.
@@ -57,6 +63,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             state: None,
+            retention: Retention::default(),
+            snapshot_copy: None,
             max_differences: 1_000,
             budget: None,
             parallel: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

@@ -118,6 +118,19 @@ pub enum LagState {
     Unknown,
 }
 
+impl LagState {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CaughtUp => "caught_up",
+            Self::Behind => "behind",
+            Self::Stalled => "stalled",
+            Self::Broken => "broken",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// How far a replica is behind, in whatever units are known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lag {

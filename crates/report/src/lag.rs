@@ -16,6 +16,9 @@ pub struct LagCheck {
     pub streams: Vec<LagStream>,
     /// How often the stores were sampled.
     pub samples: u64,
+    /// What each round of a measurement over a time saw, stream by stream; absent where the first answer was enough.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub curves: Vec<LagCurve>,
     /// Duration of the check.
     pub seconds: f64,
     /// Things to know about the result, privileges that are missing among them.
@@ -78,6 +81,39 @@ pub struct LagStream {
     pub details: BTreeMap<String, String>,
 }
 
+/// How the lag of a stream went while it was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LagCurve {
+    /// The stream.
+    pub stream: String,
+    /// What was seen, in the order of time.
+    pub points: Vec<LagPoint>,
+}
+
+/// The lag of a stream at one moment. What is not known is `null`, as in the stream itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LagPoint {
+    /// When the replica was asked, RFC 3339 in UTC.
+    pub at: String,
+    /// What the lag amounted to.
+    pub state: LagState,
+    /// Bytes of history that the replica did not show.
+    pub bytes: Option<u64>,
+    /// The same in records.
+    pub records: Option<u64>,
+    /// The same in versions.
+    pub versions: Option<u64>,
+    /// Age of the oldest change that the replica did not show.
+    pub seconds: Option<LagSeconds>,
+    /// Seconds of work that a failover at that moment would have lost for certain.
+    pub lost: Option<f64>,
+    /// How it was found.
+    pub method: Option<String>,
+    /// Why `seconds` is not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+}
+
 /// An interval that contains the true lag.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LagSeconds {
@@ -118,6 +154,34 @@ pub struct CoverageItem {
 }
 
 impl LagStream {
+    /// Seconds of work that a failover at that moment would have lost for certain. What a physical replica has received
+    /// and does not show yet it would still replay, so that it is not lost.
+    pub fn lost_seconds(&self) -> Option<f64> {
+        let low = self.seconds?.low;
+        if !self.stream.starts_with("wal/") {
+            return Some(low);
+        }
+        let shown =
+            self.replica_position.as_deref().and_then(|text| text.split_once('/')).map(|(_, position)| position);
+        let received = self.details.get("received").map(String::as_str);
+        Some(if received.is_none_or(|received| Some(received) == shown) { low } else { 0.0 })
+    }
+
+    /// The stream at this moment, as a point of a curve; `None` where nobody says when it was.
+    pub fn point(&self) -> Option<LagPoint> {
+        Some(LagPoint {
+            at: self.observed_at.clone()?,
+            state: self.state,
+            bytes: self.bytes,
+            records: self.records,
+            versions: self.versions,
+            seconds: self.seconds,
+            lost: self.lost_seconds(),
+            method: self.method.clone(),
+            why: self.why.get("seconds").cloned().filter(|_| self.seconds.is_none()),
+        })
+    }
+
     /// Both ends of the lag in words: `12.3s to 12.4s`, `at least 3s`, `under 35ms`; `None` where no
     /// time is known.
     pub fn seconds_text(&self) -> Option<String> {

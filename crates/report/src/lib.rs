@@ -6,6 +6,7 @@
 
 mod document;
 mod format;
+mod history;
 mod human;
 mod json;
 mod kept;
@@ -17,6 +18,7 @@ mod nagios;
 mod privacy;
 mod probe;
 mod recovery;
+mod simulation;
 mod summary;
 mod text;
 mod timer;
@@ -26,10 +28,16 @@ pub use document::{
     ParityCheck, Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference, Slice,
 };
 pub use format::{Format, RenderOptions};
+pub use history::{
+    AchievedSeconds, Figures, HistoryDocument, HistoryLag, HistoryRecovery, HistoryRun, HistoryRunLink,
+    HistoryVerdicts, LostCount, NotIndexed, Percentiles, RecoveryPercentiles, VerdictAt, VerdictCounts, VerdictDay,
+};
+pub use human::history::write_history;
+pub use human::simulation::write_simulation;
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
 pub use kept::{Against, KeptDataset, KeptDatasets};
-pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
+pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagCurve, LagObjective, LagPoint, LagSeconds, LagStream};
 pub use ledger::{LedgerCheck, LedgerColumn, LedgerFigures, LedgerItem, LedgerRule, LedgerSide};
 pub use logs::{
     ContinuityCheck, ContinuityItem, GroupLag, GroupOffsets, GroupPartition, GroupsCheck, HealthCheck, HealthItem,
@@ -42,6 +50,9 @@ pub use probe::{ProbeCheck, ProbeCounts, ProbeFailover, ProbeGaps, ProbeLosses, 
 pub use recovery::{
     Bounds, HeldTransaction, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
     UndecidedTransaction,
+};
+pub use simulation::{
+    SimulatedLink, SimulatedStream, SimulatedTier, SimulatedTime, SimulationDocument, WouldHaveLost, WouldLose,
 };
 pub use summary::{Totals, elapsed_seconds};
 pub use text::{counted, escape, grouped, shell_word};

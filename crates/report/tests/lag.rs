@@ -38,6 +38,7 @@ fn lag(verdict: Verdict, streams: Vec<LagStream>) -> Check {
         objective: Some(LagObjective { target: None, warning: Some(1.0), critical: 5.0 }),
         streams,
         samples: 3,
+        curves: Vec::new(),
         seconds: 0.1,
         notes: Vec::new(),
         problem: None,

@@ -12,6 +12,7 @@
 //! snapshots/<link>/<id>.snapshot         the same of a source with rows or files, with its digests
 //! timer.json                             what a timer has done so far
 //! work/<id>/                             finished parts of a run that can be gone on with
+//! history.sqlite3                        an index of the runs, and samples of lag ([`history`])
 //! ```
 //!
 //! Ids are ULIDs, so the order of names is the order of time. A report ends with a checksum of its own text, the
@@ -20,6 +21,7 @@
 mod bundle;
 mod error;
 mod files;
+pub mod history;
 mod kept;
 mod lock;
 mod names;

@@ -46,6 +46,14 @@ impl State {
         self.snapshots(link).list()
     }
 
+    /// Where a snapshot of a link is, of whatever kind, if it is there; and the name of the link as a folder's.
+    pub fn snapshot_file(&self, link: &str, id: Ulid) -> Option<(PathBuf, String)> {
+        let name = folder_name(link);
+        let folder = self.folder().join("snapshots").join(&name);
+        let files = ["snapshot", "json"].map(|extension| folder.join(format!("{id}.{extension}")));
+        files.into_iter().find(|path| path.is_file()).map(|path| (path, name))
+    }
+
     fn snapshots(&self, link: &str) -> Kept {
         let folder = self.folder().join("snapshots").join(folder_name(link));
         Kept { folder, bytes_max: SNAPSHOT_BYTES_MAX, count_max: KEPT_MAX }

@@ -6,17 +6,10 @@ use crate::arguments::{Deny, LagArgs};
 use crate::commands::until_interrupted;
 use crate::configuration;
 use crate::failure::{Failure, INTERRUPTED};
-use crate::output;
 use crate::runs::{self, LagOptions, LagRun, Options};
 use crate::session::Session;
-use paritas_connect::Context;
+use crate::watch::watch;
 use paritas_report::Report;
-use std::time::Duration;
-
-/// Time between two looks of a live view.
-const REFRESH: Duration = Duration::from_secs(1);
-/// Cursor to the upper left corner, and everything gone.
-const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
 /// Measures and reports; the exit code is that of the contract, or of the style asked for.
 pub fn run(session: &Session, arguments: &LagArgs) -> Result<u8, Failure> {
@@ -35,47 +28,16 @@ pub fn run(session: &Session, arguments: &LagArgs) -> Result<u8, Failure> {
             LagRun::pair(&source, &replica, &options)?
         }
     };
-    let (report, interrupted) = until_interrupted(async |cx| {
-        if arguments.watch {
-            watch(session, arguments, &mut lag, cx).await
-        } else {
-            Ok(Some(lag.measure(cx, LagOptions { run_for: arguments.run_for }).await))
-        }
-    })?;
-    let report = report?;
-    let Some(mut report) = report else { return Ok(INTERRUPTED) };
+    if arguments.watch {
+        return until_interrupted(async |cx| watch(session, &mut lag, cx).await)?.0;
+    }
+    let run_for = arguments.run_for;
+    let (mut report, interrupted) = until_interrupted(async |cx| lag.measure(cx, LagOptions { run_for }).await)?;
     if interrupted {
         report.exit_code = INTERRUPTED;
     }
     let (bytes, code) = rendered(session, arguments, &report)?;
     Ok(session.print(&bytes, code))
-}
-
-/// Shows the lag again and again. Only an interrupt ends it, or a reader that has gone.
-async fn watch(
-    session: &Session,
-    arguments: &LagArgs,
-    lag: &mut LagRun,
-    cx: &Context,
-) -> Result<Option<Report>, Failure> {
-    lag.keep_nothing();
-    while !cx.cancel_token().is_cancelled() {
-        let report = lag.measure(cx, LagOptions::default()).await;
-        if cx.cancel_token().is_cancelled() {
-            break;
-        }
-        let (bytes, _) = rendered(session, arguments, &report)?;
-        let mut page = if output::stdout_is_terminal() { CLEAR.to_vec() } else { Vec::new() };
-        page.extend(bytes);
-        if session.print(&page, 0) != 0 {
-            break;
-        }
-        tokio::select! {
-            () = cx.cancel_token().cancelled() => {}
-            () = tokio::time::sleep(REFRESH) => {}
-        }
-    }
-    Ok(None)
 }
 
 fn rendered(session: &Session, arguments: &LagArgs, report: &Report) -> Result<(Vec<u8>, u8), Failure> {

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod export;
 mod failover;
+mod history;
 mod init;
 mod lag;
 mod ledger;
@@ -14,6 +15,7 @@ mod man;
 mod printed;
 mod probe;
 mod run;
+mod simulate;
 mod snapshot;
 mod verify;
 
@@ -50,6 +52,8 @@ pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Verify(arguments) => verify::run(session, &arguments),
         Command::Ledger(arguments) => ledger::run(session, &arguments),
         Command::Lag(arguments) => lag::run(session, &arguments),
+        Command::Simulate(arguments) => simulate::run(session, &arguments),
+        Command::History(arguments) => history::run(session, &arguments),
         Command::Failover(arguments) => failover::run(session, &arguments),
         Command::Probe(arguments) => probe::run(session, &arguments),
         Command::Snapshot(arguments) => snapshot::run(session, &arguments),

@@ -5,7 +5,7 @@ use crate::ConfigError;
 use crate::reader::{Section, known_words};
 use crate::source::Span;
 use crate::tree::{Entry, Value};
-use crate::types::{OptionValue, RecoveryConfig, StoreConfig};
+use crate::types::{CopyConfig, OptionValue, RecoveryConfig, StoreConfig};
 use paritas_connect::{is_secret_name, redact_url};
 use paritas_model::{Region, StoreKind};
 use std::collections::BTreeMap;
@@ -74,6 +74,25 @@ fn decode_one(decoder: &mut Decoder<'_>, entry: &Entry, section: Section<'_>) ->
         place: decoder.place(entry.name_span),
     };
     Declared { config, url_span }
+}
+
+/// `snapshot_copy = "s3://bucket/prefix"`, or a table with `url` and `options`.
+pub(super) fn decode_copy(section: &Section<'_>, name: &'static str) -> Option<CopyConfig> {
+    let entry = section.entry(name)?;
+    if !matches!(entry.node.value, Value::Table(_)) {
+        let url = section.text_of(name, &entry.node)?;
+        check_url(section, &url.value, url.span);
+        return Some(CopyConfig { url: url.value, options: BTreeMap::new() });
+    }
+    let inner = section.section_of(name, format!("{name} of {}", section.title), entry)?;
+    let url = inner.required("url", inner.text("url"));
+    if let Some(url) = &url {
+        check_url(&inner, &url.value, url.span);
+    }
+    let options = inner.section("options", format!("options of {}", inner.title));
+    let options = options.map(|options| decode_options(&options)).unwrap_or_default();
+    inner.finish();
+    Some(CopyConfig { url: url?.value, options })
 }
 
 fn decode_kind(section: &Section<'_>) -> Option<StoreKind> {

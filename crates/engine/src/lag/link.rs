@@ -1,6 +1,7 @@
 //! One link: sampling both sides in rounds, until the answer is known or the time is up.
 
 use super::coverage;
+use super::curves::Curves;
 use super::sampled::{Failed, Sampled};
 use super::stream::{self, Measured, Streams};
 use crate::datasets::matches;
@@ -53,6 +54,7 @@ struct Outcome {
     notes: Vec<String>,
     problem: Option<Problem>,
     samples: u64,
+    curves: Curves,
 }
 
 impl Link {
@@ -99,6 +101,7 @@ impl Link {
             }),
             streams: outcome.measured.into_iter().map(|measured| measured.stream).collect(),
             samples: outcome.samples,
+            curves: if run_for.is_some() { outcome.curves.finish() } else { Vec::new() },
             seconds: begun.elapsed().as_secs_f64(),
             notes: outcome.notes,
             problem: outcome.problem,
@@ -125,7 +128,8 @@ impl Link {
     }
 
     async fn sample(&mut self, cx: &Context, since: Instant, time: Duration, to_the_end: bool) -> Outcome {
-        let mut outcome = Outcome { measured: Vec::new(), notes: Vec::new(), problem: None, samples: 0 };
+        let mut outcome =
+            Outcome { measured: Vec::new(), notes: Vec::new(), problem: None, samples: 0, curves: Curves::default() };
         let begun = Instant::now();
         let (mut pause, mut since) = (PAUSE_MIN, begun.checked_sub(SHARED_AGE_MAX).map_or(since, |own| own.max(since)));
         for round in 0..ROUNDS_MAX {
@@ -135,6 +139,7 @@ impl Link {
                     outcome.samples += 1;
                     since = source.end;
                     self.take(&replica, &source, &mut outcome);
+                    outcome.curves.add(outcome.measured.iter().map(|measured| &measured.stream));
                     self.cover(cx, &replica, &source, &outcome).await;
                     if !to_the_end && self.answered(&outcome) {
                         return outcome;
@@ -148,6 +153,7 @@ impl Link {
                 Err((origin, failed)) => {
                     since = Instant::now();
                     outcome.measured.clear();
+                    outcome.curves.unseen(&failed.problem.message);
                     outcome.problem = Some(sided(origin, failed.problem));
                     if !(to_the_end && failed.kind == FailureKind::Transient) {
                         return outcome;

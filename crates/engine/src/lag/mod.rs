@@ -1,6 +1,7 @@
 //! `lag`: how far replicas are behind, for configured links and for two stores named ad hoc.
 
 mod coverage;
+mod curves;
 mod link;
 mod sampled;
 mod stream;
@@ -200,6 +201,6 @@ fn missing(link: &str, store: &str) -> Error {
     Error::usage("config.reference", message, "declare it as a [store.NAME] section")
 }
 
-fn levels(levels: Levels) -> paritas_lag::Levels {
+pub(crate) fn levels(levels: Levels) -> paritas_lag::Levels {
     paritas_lag::Levels { target: levels.target, warning: levels.warning, critical: levels.critical }
 }

@@ -213,6 +213,7 @@ impl LogLink {
             }),
             streams: lags.iter().map(stream).collect(),
             samples,
+            curves: Vec::new(),
             seconds: began.elapsed().as_secs_f64(),
             notes: Vec::new(),
             problem,

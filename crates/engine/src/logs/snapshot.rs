@@ -104,6 +104,7 @@ async fn finish(
             crate::snapshot::one(cx, job, options, (monitor, checksum.is_some()), keeper).await
         });
     }
+    crate::snapshot::copy_all(cx, options, keeper, &mut links).await;
     let mut report = keeper.finish(checksum, links, options.deny_warnings);
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);

@@ -1,5 +1,6 @@
 //! `verify --against`: a snapshot in place of a source that is gone. Only the replica is asked.
 
+use super::copies::fetch;
 use super::load::{Loaded, Stored, load};
 use super::{files, rows};
 use crate::error::problem_of;
@@ -30,10 +31,12 @@ pub async fn verify_links_against(
     let chosen = chosen_links(config, names)?;
     let options = &with_secrets(config, options)?;
     hide(options);
-    if let (Stored::File(_), true) = (stored, chosen.len() > 1) {
+    if let (Stored::File(_) | Stored::Url(_), true) = (stored, chosen.len() > 1) {
         let hint = "name the link that it is of: paritas verify --against FILE LINK";
         return Err(Error::usage("usage.against", "a snapshot's file is one of a single link", hint));
     }
+    let fetched = fetch(cx, stored, options).await?;
+    let stored = &fetched.stored;
     let folder = options.state.as_deref().or(config.state.as_deref());
     let mut jobs = Vec::new();
     for link in chosen {
@@ -68,7 +71,8 @@ pub async fn verify_pair_against(
     hide(options);
     let job = crate::pair::job(&ours, &theirs)?;
     fits(&job)?;
-    let loaded = load(stored, options.state.as_deref(), (&job.name, false), &options.digest_key)?;
+    let fetched = fetch(cx, stored, options).await?;
+    let loaded = load(&fetched.stored, options.state.as_deref(), (&job.name, false), &options.digest_key)?;
     faces(&job, &loaded)?;
     let keeper = Keeper::begin(options, None);
     let link = verify(cx, &job, options, monitor, &loaded).await;

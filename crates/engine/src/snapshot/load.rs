@@ -2,6 +2,7 @@
 
 use super::document::{DOCUMENT_VERSION, Document};
 use crate::{Error, Result};
+use paritas_connect::redact_url;
 use paritas_digest::DigestKey;
 use paritas_report::Problem;
 use paritas_state::{Bundle, State, StateError, Which};
@@ -20,6 +21,8 @@ pub enum Stored {
     Id(Ulid),
     /// A file that was copied from somewhere.
     File(PathBuf),
+    /// A copy somewhere else, without any credentials.
+    Url(String),
 }
 
 impl FromStr for Stored {
@@ -29,6 +32,7 @@ impl FromStr for Stored {
         Ok(match (text, Ulid::from_string(text)) {
             ("last", _) => Self::Last,
             (_, Ok(id)) => Self::Id(id),
+            (url, Err(_)) if url.contains("://") => Self::Url(url.to_owned()),
             (path, Err(_)) => Self::File(PathBuf::from(path)),
         })
     }
@@ -40,6 +44,7 @@ impl fmt::Display for Stored {
             Self::Last => f.write_str("last"),
             Self::Id(id) => write!(f, "{id}"),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Url(url) => f.write_str(&redact_url(url)),
         }
     }
 }
@@ -63,6 +68,11 @@ pub(crate) fn load(
 ) -> Result<Loaded> {
     let bundle = match stored {
         Stored::File(path) => Bundle::open(path).map_err(|error| from_state(&error))?,
+        // It was brought here before.
+        Stored::Url(url) => {
+            let hint = "name its file, or a place that is read: s3://bucket/prefix/ID.snapshot";
+            return Err(Error::usage("usage.against", format!("{} cannot be read here", redact_url(url)), hint));
+        }
         Stored::Last | Stored::Id(_) => {
             let state = State::open(folder.ok_or_else(no_state)?).map_err(|error| from_state(&error))?;
             let which = if let Stored::Id(id) = stored { Which::Id(*id) } else { Which::Last };
@@ -125,5 +135,6 @@ mod tests {
         let id = Ulid::from_parts(1, 2);
         assert_eq!(id.to_string().parse(), Ok(Stored::Id(id)));
         assert_eq!("./last".parse(), Ok(Stored::File("./last".into())));
+        assert_eq!("s3://b/p".parse(), Ok(Stored::Url("s3://b/p".into())));
     }
 }

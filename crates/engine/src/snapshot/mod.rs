@@ -2,6 +2,7 @@
 //! gone.
 
 mod against;
+mod copies;
 mod document;
 mod files;
 mod load;
@@ -12,6 +13,7 @@ pub use against::{verify_links_against, verify_pair_against};
 pub use load::Stored;
 
 pub(crate) use against::verify as verify_loaded;
+pub(crate) use copies::copy_all;
 pub(crate) use load::{Loaded, load};
 
 pub(crate) use take::{can_be_kept, one};

@@ -3,6 +3,7 @@
 
 mod dataset;
 mod files;
+pub(crate) mod history;
 mod lag;
 mod ledger;
 mod logs;
@@ -12,6 +13,7 @@ mod page;
 pub(crate) mod probe;
 pub(crate) mod recovery;
 mod rows;
+pub(crate) mod simulation;
 
 use crate::summary::{DatasetView, LAG, PROBE, datasets, link_line, report_line};
 use crate::text::{escape, width, wrap};
