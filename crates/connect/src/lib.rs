@@ -49,7 +49,7 @@ pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
 pub use standing::{Lineages, PreparedTransaction, Standing, Synchrony};
 pub use store::{
-    Beside, BlockSink, ColumnPair, Counter, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
+    Beside, BlockSink, ColumnPair, Counter, CounterUse, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
     FileManifest, Files, KeyRange, Lookup, Positions, QuickPart, QuickSum, ReplicaRole, Scan, ScanRequest, Split,
     SplitDone, Store, StoreIdentity, Surrounding,
 };
