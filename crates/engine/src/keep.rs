@@ -22,6 +22,7 @@ pub(crate) struct Keeper {
     save_digest: Option<PathBuf>,
     /// Whether a digest that was asked for could not be written.
     lost_digest: AtomicBool,
+    drill: Option<String>,
     /// What is finished, for a run that goes on with this one.
     pub(crate) resumption: Resumption,
 }
@@ -45,6 +46,7 @@ impl Keeper {
             state,
             save_digest,
             lost_digest: AtomicBool::new(false),
+            drill: None,
             resumption: Resumption::default(),
         }
     }
@@ -64,6 +66,12 @@ impl Keeper {
         self
     }
 
+    /// The same as part of a drill of this name, if it is one.
+    pub(crate) fn drilled(mut self, drill: Option<String>) -> Self {
+        self.drill = drill;
+        self
+    }
+
     /// The run's own part of a report that ends now.
     fn run(&self, config: Option<String>) -> Run {
         Run {
@@ -74,6 +82,7 @@ impl Keeper {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config,
             resumed_from: self.resumption.from().map(|id| id.to_string()),
+            drill: self.drill.clone(),
         }
     }
 

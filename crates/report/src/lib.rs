@@ -4,6 +4,7 @@
 //! that a stored run can be reported again in any format without a store. A format is one file
 //! here and one implementation of [`Format`].
 
+mod achieved;
 mod document;
 mod format;
 mod human;
@@ -17,9 +18,11 @@ mod nagios;
 mod privacy;
 mod probe;
 mod recovery;
+mod sequences;
 mod summary;
 mod text;
 
+pub use achieved::{Achieved, AchievedIn, AchievedRpo, AchievedRto, LostCount, LostSum};
 pub use document::{
     BothSides, Check, ErrorDocument, FileDifference, FileFacts, FilesCheck, LinkReport, NotChecked, PageCheck,
     ParityCheck, Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference,
@@ -27,7 +30,7 @@ pub use document::{
 pub use format::{Format, RenderOptions};
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
-pub use kept::{Against, KeptDataset, KeptDatasets};
+pub use kept::{Against, KeptDataset, KeptDatasets, KeptLedger};
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
 pub use ledger::{LedgerCheck, LedgerColumn, LedgerFigures, LedgerItem, LedgerRule, LedgerSide};
 pub use logs::{
@@ -40,7 +43,8 @@ pub use privacy::{Privacy, apply_privacy};
 pub use probe::{ProbeCheck, ProbeCounts, ProbeFailover, ProbeGaps, ProbeLosses, ProbeOutage, ProbeSplit, ProbeWrite};
 pub use recovery::{
     Bounds, HeldTransaction, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
-    UndecidedTransaction,
+    Step, UndecidedTransaction,
 };
+pub use sequences::{SequenceItem, SequencesCheck};
 pub use summary::{Totals, elapsed_seconds};
 pub use text::{counted, escape, grouped, shell_word};

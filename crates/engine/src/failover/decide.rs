@@ -42,7 +42,7 @@ pub(super) fn decide(job: &Job, evidence: &Evidence, lineage: &LineageCheck, max
     };
     let prepared = evidence.replica.as_ref().map(prepared::listed).unwrap_or_default();
     let decision = if go { "go" } else { "no-go" }.to_owned();
-    Recovery { decision, reasons, rpo, rto, timelines, prepared }
+    Recovery { decision, steps: Vec::new(), reasons, rpo, rto, timelines, prepared }
 }
 
 /// The recovery time against its objective, if there is one.
@@ -72,7 +72,7 @@ fn kept_in_time(rto: &Rto) -> Option<Reason> {
 }
 
 pub(super) fn reason(verdict: Verdict, text: String, hint: Option<String>) -> Reason {
-    Reason { verdict, text, hint }
+    Reason::new(verdict, text).hinted(hint)
 }
 
 fn lineage_hint(lineage: &LineageCheck) -> Option<String> {

@@ -1,6 +1,7 @@
 //! What a person reads at three in the morning: verdict first, then what is wrong, then the next
 //! command.
 
+mod achieved;
 mod dataset;
 mod files;
 mod lag;
@@ -12,6 +13,7 @@ mod page;
 pub(crate) mod probe;
 pub(crate) mod recovery;
 mod rows;
+mod sequences;
 
 use crate::summary::{DatasetView, LAG, PROBE, datasets, link_line, report_line};
 use crate::text::{escape, width, wrap};

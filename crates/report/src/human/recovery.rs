@@ -18,11 +18,19 @@ const HELD_MAX: usize = 20;
 
 /// The whole report of a failover.
 pub(super) fn write(page: &mut Page<'_>, report: &Report, called: &Called) -> io::Result<()> {
+    if let Some(name) = &report.run.drill {
+        let named = if name.is_empty() { String::new() } else { format!(" {}", escape(name)) };
+        page.line(0, &page.paint(Paint::Warn, &format!("DRILL{named}: an exercise, judged like an incident")))?;
+    }
     for (number, link) in report.links.iter().enumerate() {
         if number > 0 {
             page.blank()?;
         }
         one(page, link)?;
+    }
+    if let Some(achieved) = report.recovery.as_ref().filter(|_| report.links.len() > 1) {
+        page.blank()?;
+        super::achieved::write(page, achieved)?;
     }
     if let Some(command) = next(report, called) {
         page.line(0, &format!("{} {command}", page.paint(Paint::Dim, "next:")))?;
@@ -71,6 +79,7 @@ fn one(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
     link_places(page, link)?;
     if let Some(recovery) = &link.recovery {
         reasons(page, recovery)?;
+        steps(page, recovery)?;
     }
     for check in &link.checks {
         if let Check::Lineage(check) = check {
@@ -164,9 +173,10 @@ fn held(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
 
 /// Where a recovery time comes from.
 fn source_of(rto: &Rto) -> String {
+    let from = rto.failed_at.as_ref().map(|at| format!("; from the failure at {}", escape(at))).unwrap_or_default();
     match (&rto.observation, &rto.observed_at) {
         (Some(id), Some(at)) => format!("; observation {} of {}", escape(id), escape(at)),
-        _ => String::new(),
+        _ => from,
     }
 }
 
@@ -274,6 +284,25 @@ fn reasons(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
         if let Some(hint) = &reason.hint {
             page.labelled(6, Paint::Strong, "hint:", &escape(hint))?;
         }
+        if let Some(next) = &reason.next {
+            page.line(6, &format!("{} {}", page.paint(Paint::Dim, "next:"), escape(next)))?;
+        }
+    }
+    Ok(())
+}
+
+/// What was done, one line each.
+fn steps(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
+    if recovery.steps.is_empty() {
+        return Ok(());
+    }
+    page.line(2, &page.paint(Paint::Strong, "steps:"))?;
+    let width = recovery.steps.iter().map(|step| step.step.len()).max().unwrap_or(0);
+    for step in &recovery.steps {
+        let (word, paint) = step.verdict.map_or(("-", Paint::Dim), |verdict| (verdict.as_str(), Paint::of(verdict)));
+        let text =
+            format!("{}  {}  {}", pad(&step.step.replace('_', " "), width), seconds(step.seconds), escape(&step.text));
+        page.labelled(4, paint, &pad(word, "unknown".len()), &text)?;
     }
     Ok(())
 }

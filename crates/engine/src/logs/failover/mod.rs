@@ -64,13 +64,13 @@ struct Findings {
 
 impl Findings {
     fn reason(&mut self, verdict: Verdict, text: String, hint: Option<&str>) {
-        self.reasons.push(Reason { verdict, text, hint: hint.map(str::to_owned) });
+        self.reasons.push(Reason::new(verdict, text).hinted(hint.map(str::to_owned)));
     }
 
     fn problem(&mut self, problem: &Problem) {
         let detail = problem.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
         let text = format!("{}{detail}", problem.message);
-        self.reasons.push(Reason { verdict: Verdict::Unknown, text, hint: problem.hint.clone() });
+        self.reasons.push(Reason::new(Verdict::Unknown, text).hinted(problem.hint.clone()));
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn examine(cx: &Context, link: &Examined<'_>, options: &Options
     found.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
     let verdict = Verdict::combine(found.reasons.iter().map(|reason| reason.verdict));
     let decision = if verdict <= Verdict::Warn { "go" } else { "no-go" }.to_owned();
-    let recovery = Recovery { decision, reasons: found.reasons, rpo, rto, timelines: Vec::new(), prepared: Vec::new() };
+    let recovery = Recovery { decision, reasons: found.reasons, rpo, rto, timelines: Vec::new(), prepared: Vec::new(), steps: Vec::new() };
     LinkReport {
         name: link.name.to_owned(),
         tier: link.tier,
@@ -349,7 +349,7 @@ fn loss_reason(rpo: &Rpo) -> Reason {
         (None, 0) => "how many records are lost is not known".to_owned(),
         (None, least) => format!("at least {} lost", counted(least, "record")),
     };
-    Reason { verdict: rpo.verdict, text, hint: rpo.why.clone() }
+    Reason::new(rpo.verdict, text).hinted(rpo.why.clone())
 }
 
 fn unknown_rpo(objective: Option<f64>, why: &str) -> Rpo {
