@@ -156,7 +156,9 @@ async fn values(session: &Session, cx: &Context, uses: &[Use]) -> Result<Vec<Kno
             Some(column) => {
                 let (farthest, round) = one.farthest();
                 let Column { table, name, .. } = column;
-                parts.push(format!("SELECT {index}::int8, {round}((SELECT {farthest}({name}) FROM {table})::numeric)::text"));
+                parts.push(format!(
+                    "SELECT {index}::int8, {round}((SELECT {farthest}({name}) FROM {table})::numeric)::text"
+                ));
                 Known::Known(None)
             }
         });

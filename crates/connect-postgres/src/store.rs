@@ -9,8 +9,8 @@ use crate::who::Who;
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, CounterUse, Datasets, Description, GroupRequest, GroupsNow, Held, Lineages, Pages, Places, Positions,
-    QuickPart, QuickSum, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding, Writers,
+    Beside, Context, CounterUse, Datasets, Description, GroupRequest, GroupsNow, Held, Lineages, Pages, Places,
+    Positions, QuickPart, QuickSum, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding, Writers,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};

@@ -221,7 +221,8 @@ fn worst(parts: &[Part<'_>], pick: impl Fn(&Recovery) -> Option<Bounds>) -> (Opt
     let all: Vec<(&str, Option<Bounds>)> =
         parts.iter().map(|(link, recovery)| (link.name.as_str(), pick(recovery))).collect();
     let low = all.iter().filter_map(|(_, bounds)| bounds.as_ref()?.low).reduce(f64::max);
-    let highs: Option<Vec<(&str, f64)>> = all.iter().map(|(name, bounds)| Some((*name, bounds.as_ref()?.high?))).collect();
+    let highs: Option<Vec<(&str, f64)>> =
+        all.iter().map(|(name, bounds)| Some((*name, bounds.as_ref()?.high?))).collect();
     let high = highs.and_then(|highs| highs.into_iter().reduce(|one, other| if other.1 > one.1 { other } else { one }));
     let name = high.map(|(name, _)| name.to_owned());
     let known = low.is_some() || high.is_some() || all.iter().any(|(_, bounds)| bounds.is_some());

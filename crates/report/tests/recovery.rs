@@ -182,7 +182,12 @@ fn names_from_servers_and_files_cannot_write_to_the_terminal() {
     let link = &mut report.links[0];
     link.name = hostile.to_owned();
     let recovery = link.recovery.as_mut().unwrap();
-    let reason = Reason { verdict: Verdict::Unknown, text: hostile.to_owned(), hint: Some(hostile.to_owned()), next: Some(hostile.to_owned()) };
+    let reason = Reason {
+        verdict: Verdict::Unknown,
+        text: hostile.to_owned(),
+        hint: Some(hostile.to_owned()),
+        next: Some(hostile.to_owned()),
+    };
     recovery.reasons.push(reason);
     let timeline = &mut recovery.timelines[0];
     for place in [&mut timeline.read_from, &mut timeline.doubts[0], &mut timeline.undecided[0].gid] {

@@ -62,7 +62,8 @@ pub async fn ledger_pair_against(
     let loaded = load(stored, options.state.as_deref(), (&job.name, false), &options.digest_key)?;
     if loaded.document.ledgers.is_empty() {
         let message = "the snapshot has no figures: it was taken of a link without a ledger";
-        let hint = "name a snapshot of a configured link with [[link.ledger]], or verify its rows: paritas verify --against";
+        let hint =
+            "name a snapshot of a configured link with [[link.ledger]], or verify its rows: paritas verify --against";
         return Err(Error::usage("snapshot.ledger", message, hint));
     }
     let keeper = Keeper::begin(options, None).of("ledger");

@@ -4,7 +4,7 @@ use super::{Reconciliation, described, refused};
 use super::{record, record::Names};
 use crate::datasets::Facing;
 use crate::error::problem_of;
-use crate::job::{Failure, Job, watched};
+use crate::job::{Failure, watched};
 use crate::record::sided;
 use crate::{Monitor, Options};
 use paritas_connect::{Description, Held, Moment};
@@ -123,7 +123,6 @@ impl LedgerKept {
 
 /// What is read for a snapshot.
 pub(crate) struct Facts<'a> {
-    pub(crate) job: &'a Job,
     pub(crate) options: &'a Options,
     pub(crate) source: &'a Side,
     /// One view of all datasets, where there is one.
@@ -282,7 +281,9 @@ fn other_rule(kept: &LedgerKept, now: &Reconciliation) -> Option<Problem> {
         code: "snapshot.ledger".to_owned(),
         message: format!("the snapshot has figures of {:?} by another rule than the link", kept.name),
         detail: None,
-        hint: Some("take a snapshot after each change of [[link.ledger]], or name another one: --against ID".to_owned()),
+        hint: Some(
+            "take a snapshot after each change of [[link.ledger]], or name another one: --against ID".to_owned(),
+        ),
     })
 }
 
@@ -291,7 +292,9 @@ fn other_schema(kept: &LedgerKept) -> Problem {
         code: "snapshot.schema".to_owned(),
         message: format!("the columns that make the groups of {:?} have other types than in the snapshot", kept.name),
         detail: None,
-        hint: Some("take a snapshot after each change of the schema, or name one of this schema: --against ID".to_owned()),
+        hint: Some(
+            "take a snapshot after each change of the schema, or name one of this schema: --against ID".to_owned(),
+        ),
     }
 }
 
@@ -311,7 +314,9 @@ pub(crate) fn not_kept(ledger: &Reconciliation) -> Check {
         code: "snapshot.ledger".to_owned(),
         message: format!("the snapshot has no figures of {:?}", ledger.named()),
         detail: None,
-        hint: Some("take a snapshot with the ledger in the configuration, or name another one: --against ID".to_owned()),
+        hint: Some(
+            "take a snapshot with the ledger in the configuration, or name another one: --against ID".to_owned(),
+        ),
     };
     Check::Ledger(Box::new(record::not_begun(ledger.named(), &dataset, &ledger.asked, problem)))
 }
@@ -330,7 +335,12 @@ fn hex(bytes: &[u8]) -> String {
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| match pair { [high, low] => Some(digit(*high)? << 4 | digit(*low)?), _ => None }).collect()
+    pairs
+        .map(|pair| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        })
+        .collect()
 }
 
 #[cfg(test)]

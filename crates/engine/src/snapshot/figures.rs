@@ -38,7 +38,7 @@ impl Taking<'_> {
             let on_replica = self.on_replica(&facing.replica.0).await.ok();
             let counters = self.monitor.begin(ledger.named());
             let side = crate::job::watched(source, &counters.source);
-            let facts = Facts { job, options: self.options, source: &side, held, on_replica, bytes_max: room };
+            let facts = Facts { options: self.options, source: &side, held, on_replica, bytes_max: room };
             let mut entry = KeptLedger {
                 name: ledger.named().to_owned(),
                 dataset: facing.source.0.clone(),
@@ -81,7 +81,9 @@ fn is_passing(problem: &Problem) -> bool {
 fn facing(ledger: &Reconciliation, names: &[(String, String)]) -> Option<Facing> {
     let (dataset, own) = ledger.datasets();
     let (source, found) = match dataset {
-        Some(dataset) => (dataset.clone(), names.iter().find(|(name, _)| name == dataset).map(|(_, there)| there.clone())),
+        Some(dataset) => {
+            (dataset.clone(), names.iter().find(|(name, _)| name == dataset).map(|(_, there)| there.clone()))
+        }
         None => match names {
             [(name, there)] => (name.clone(), Some(there.clone())),
             _ => return None,

@@ -13,8 +13,8 @@ mod take;
 pub use against::{verify_links_against, verify_pair_against};
 pub use load::Stored;
 
-pub(crate) use against::{ledgers_alone, standing_of, verify as verify_loaded};
-pub(crate) use sequences::verify as verify_sequences;
+pub(crate) use against::{ledgers_alone, verify as verify_loaded};
 pub(crate) use load::{Loaded, load};
+pub(crate) use sequences::verify as verify_sequences;
 
 pub(crate) use take::{can_be_kept, one};

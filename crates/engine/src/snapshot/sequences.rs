@@ -49,13 +49,18 @@ async fn load(side: &Side) -> Result<Vec<CounterUse>, Error> {
 /// Beside a comparison with a snapshot: sequences of the replica, where the snapshot has some.
 pub(super) async fn beside(replica: &Replica, options: &Options, loaded: &Loaded, link: &mut LinkReport) {
     if loaded.document.sequences.is_some() {
-        link.checks.extend(verify(&replica.side, options, Some(&loaded.document)).await);
+        let left = |check: &Check| match check {
+            Check::Parity(check) => check.against.as_ref().is_some_and(|against| against.relation == "behind"),
+            _ => false,
+        };
+        let behind = link.checks.iter().any(left);
+        link.checks.extend(verify(&replica.side, options, Some(&loaded.document), behind).await);
     }
 }
 
-/// Judges the sequences of a replica; nothing where it has none. Behind a snapshot that the replica never held, a
-/// sequence is what was lost: that is told by the rows.
-pub(crate) async fn verify(side: &Side, options: &Options, document: Option<&Document>) -> Option<Check> {
+/// Judges the sequences of a replica; nothing where it has none. `behind`: the replica left before the snapshot, so that
+/// the numbers handed out since belong to what was lost: a warning, because they may be known outside.
+pub(crate) async fn verify(side: &Side, options: &Options, document: Option<&Document>, behind: bool) -> Option<Check> {
     let began = Instant::now();
     let mut check = SequencesCheck {
         verdict: Verdict::Pass,
@@ -73,7 +78,7 @@ pub(crate) async fn verify(side: &Side, options: &Options, document: Option<&Doc
                 return None;
             }
             check.sequences = uses.iter().map(|one| one.name.as_str()).collect::<BTreeSet<_>>().len() as u64;
-            judge(&uses, kept, &mut check, options.max_differences);
+            judge(&uses, (kept, behind), &mut check, options.max_differences);
         }
         Err(error) => {
             check.problem = Some(sided(Origin::Replica, problem_of(&error)));
@@ -84,10 +89,10 @@ pub(crate) async fn verify(side: &Side, options: &Options, document: Option<&Doc
     Some(Check::Sequences(check))
 }
 
-fn judge(uses: &[CounterUse], kept: &[SequenceKept], check: &mut SequencesCheck, items_max: usize) {
+fn judge(uses: &[CounterUse], (kept, behind): (&[SequenceKept], bool), check: &mut SequencesCheck, items_max: usize) {
     let mut items: Vec<SequenceItem> = uses.iter().filter_map(|one| in_column(one)).collect();
     let own: BTreeMap<&str, &CounterUse> = uses.iter().map(|one| (one.name.as_str(), one)).collect();
-    items.extend(kept.iter().filter_map(|then| since(then, own.get(then.name.as_str()).copied())));
+    items.extend(kept.iter().filter_map(|then| since(then, own.get(then.name.as_str()).copied(), behind)));
     items.sort_by_key(|item| std::cmp::Reverse(item.verdict));
     check.verdict = Verdict::combine(items.iter().map(|item| item.verdict).chain([Verdict::Pass]));
     check.items_truncated = items.len() > items_max;
@@ -137,7 +142,7 @@ fn is_ahead(counter: Counter, used: i128) -> bool {
 }
 
 /// A sequence against where it was at the snapshot; nothing where all is well.
-fn since(then: &SequenceKept, now: Option<&CounterUse>) -> Option<SequenceItem> {
+fn since(then: &SequenceKept, now: Option<&CounterUse>, left: bool) -> Option<SequenceItem> {
     let (next, step) = *then.counter.value()?;
     let shown = Some(next.to_string());
     let Some(now) = now else {
@@ -163,7 +168,7 @@ fn since(then: &SequenceKept, now: Option<&CounterUse>) -> Option<SequenceItem> 
             used: None,
             snapshot: shown,
             repair: Some(format!("SELECT setval('{name}', {next}, false)")),
-            ..item(now, Verdict::Fail, why)
+            ..item(now, if left { Verdict::Warn } else { Verdict::Fail }, why)
         }
     })
 }
@@ -214,6 +219,8 @@ mod tests {
         #[case] expected: Option<Verdict>,
     ) {
         let then = SequenceKept { name: "s".to_owned(), counter: Known::Known(counter) };
-        assert_eq!(since(&then, now.as_ref()).map(|item| item.verdict), expected);
+        assert_eq!(since(&then, now.as_ref(), false).map(|item| item.verdict), expected);
+        let softened = since(&then, now.as_ref(), true).map(|item| item.verdict);
+        assert_eq!(softened, expected.map(|_| Verdict::Warn), "numbers of what was lost");
     }
 }

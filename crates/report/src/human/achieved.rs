@@ -37,7 +37,8 @@ fn section(page: &mut Page<'_>, name: &str, one: &AchievedIn) -> io::Result<()> 
         ("file", &rpo.files),
         ("byte", &rpo.bytes),
     ];
-    let lost: Vec<String> = lost.into_iter().filter_map(|(what, count)| Some(count.as_ref()?).map(|one| told(what, *one))).collect();
+    let lost: Vec<String> =
+        lost.into_iter().filter_map(|(what, count)| Some(count.as_ref()?).map(|one| told(what, *one))).collect();
     if !lost.is_empty() {
         page.wrapped(4, &format!("lost: {}", lost.join(", ")))?;
     }

@@ -14,7 +14,8 @@ pub(super) fn write(page: &mut Page<'_>, check: &SequencesCheck) -> io::Result<(
     for item in check.items.iter().take(shown) {
         let column = item.column.as_ref().map(|column| format!(" ({})", escape(column))).unwrap_or_default();
         let number = |name: &str, number: &Option<String>| number.as_ref().map(|n| format!("{name} {}", escape(n)));
-        let numbers = [number("next", &item.next), number("in use", &item.used), number("at the snapshot", &item.snapshot)];
+        let numbers =
+            [number("next", &item.next), number("in use", &item.used), number("at the snapshot", &item.snapshot)];
         let numbers: Vec<String> = numbers.into_iter().flatten().collect();
         let numbers = if numbers.is_empty() { String::new() } else { format!(" ({})", numbers.join(", ")) };
         let text = format!("{}{column}: {}{numbers}", escape(&item.sequence), escape(&item.why));

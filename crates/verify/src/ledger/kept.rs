@@ -75,15 +75,8 @@ pub async fn keep(keeping: &Keeping<'_>) -> Result<Groups> {
         held: keeping.held,
     };
     let Read { table, bytes, position, moment, rows_because } = reader.read(reader.open().await?).await?;
-    let mut kept = Groups {
-        total: Figures::of(&plan.rule),
-        groups: 0,
-        encoded: None,
-        moment,
-        position,
-        rows_because,
-        bytes,
-    };
+    let mut kept =
+        Groups { total: Figures::of(&plan.rule), groups: 0, encoded: None, moment, position, rows_because, bytes };
     let (mut sorted, mut size) = (BTreeMap::new(), 0_usize);
     let nothing = Table::new(plan.rule.columns.len(), keeping.memory_max, &none);
     table::join(table, nothing, keeping.memory_max, &mut |key, figures, _| {
