@@ -26,7 +26,10 @@ fn every_file_of_the_snapshot_must_be_there_and_intact() {
     let folder = folder();
     // The source still can be read.
     let report = failover(&folder, "", &[], 0);
-    assert_eq!((step(&report, "files").as_str(), &link(&report)["recovery"]["rpo"]["method"]), ("pass", &json!("content")));
+    assert_eq!(
+        (step(&report, "files").as_str(), &link(&report)["recovery"]["rpo"]["method"]),
+        ("pass", &json!("content"))
+    );
     folder.paritas(&["snapshot", "--state", "state", "files:east", "files:west"]).code(0);
     fs::remove_dir_all(folder.path().join("east")).unwrap();
     let now = "2026-01-01T00:00:00Z";

@@ -32,7 +32,9 @@ fn said(mut report: Value) -> Value {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(members) => {
-                for name in ["id", "started_at", "ended_at", "seconds", "snapshot", "taken_at", "resumed_from", "bytes_read"] {
+                for name in
+                    ["id", "started_at", "ended_at", "seconds", "snapshot", "taken_at", "resumed_from", "bytes_read"]
+                {
                     members.remove(name);
                 }
                 // Sentences that name the snapshot.

@@ -53,7 +53,10 @@ fn sequences_that_would_give_numbers_out_again_keep_a_clean_failover_from_going(
     pair.old.stop(false);
     pair.promote();
     let report = pair.call(&["failover", "--drill=spring 2027"]).code(0).json();
-    assert_eq!((&link(&report)["recovery"]["decision"], &report["run"]["drill"]), (&json!("go"), &json!("spring 2027")));
+    assert_eq!(
+        (&link(&report)["recovery"]["decision"], &report["run"]["drill"]),
+        (&json!("go"), &json!("spring 2027"))
+    );
     assert_eq!(report["recovery"]["whole"]["decision"], "go");
     assert_eq!(report["recovery"]["tiers"][0]["name"], "warm");
     assert_eq!(report["recovery"]["whole"]["rpo"]["transactions"], json!({"exact": 0, "at_least": 0}));
@@ -65,7 +68,10 @@ fn sequences_that_would_give_numbers_out_again_keep_a_clean_failover_from_going(
     let report = pair.call(&["failover", "--drill"]).code(1).json();
     assert_eq!((step(&report, "sequences").as_str(), &report["run"]["drill"]), ("fail", &json!("")));
     let item = &check(&report, "sequences")["items"][0];
-    assert_eq!((&item["sequence"], &item["next"], &item["used"]), (&json!("public.orders_id_seq"), &json!("1"), &json!("300")));
+    assert_eq!(
+        (&item["sequence"], &item["next"], &item["used"]),
+        (&json!("public.orders_id_seq"), &json!("1"), &json!("300"))
+    );
     for item in check(&report, "sequences")["items"].as_array().unwrap() {
         pair.new.sql(item["repair"].as_str().unwrap());
     }

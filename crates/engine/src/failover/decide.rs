@@ -62,6 +62,11 @@ pub(crate) fn kept_in_time(rto: &Rto) -> Option<Reason> {
         (Verdict::Fail, measured) => {
             (format!("{}, beyond the objective of {limit} s", measured.unwrap_or_default()), None)
         }
+        (Verdict::Unknown, Some(measured)) if rto.failed_at.is_some() => {
+            let why = rto.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let hint = "ask again when applications write; with track_commit_timestamp = on commits have times";
+            (format!("{measured}, not proven to be within the objective of {limit} s{why}"), Some(hint))
+        }
         (Verdict::Unknown, Some(measured)) => {
             let hint = "probe at a shorter interval (--every), with heartbeats, before the next failover";
             (format!("{measured}, not proven to be within the objective of {limit} s"), Some(hint))
@@ -72,7 +77,7 @@ pub(crate) fn kept_in_time(rto: &Rto) -> Option<Reason> {
         }
     };
     // A time that was not measured cannot be measured now: the next one can.
-    let next = (verdict == Verdict::Unknown).then(|| super::call::PROBE.to_owned());
+    let next = (verdict == Verdict::Unknown && rto.failed_at.is_none()).then(|| super::call::PROBE.to_owned());
     Some(Reason { next, ..reason(verdict, format!("RTO: {text}"), hint.map(str::to_owned)) })
 }
 

@@ -6,7 +6,7 @@ use crate::recovery::{Bounds, LeftTimeline, LostTransaction, Reason, Recovery, R
 use crate::summary::{DatasetView, datasets};
 use crate::text::{counted, escape, grouped, pad, shell_word, width};
 use crate::{Check, LinkReport, Report};
-use paritas_model::{Verdict, format_duration, format_size};
+use paritas_model::{StoreKind, Verdict, format_duration, format_size};
 use std::io;
 use std::time::Duration;
 
@@ -49,9 +49,36 @@ pub(crate) fn line(link: &LinkReport) -> String {
     let Some(recovery) = &link.recovery else { return format!("{name}: nothing was found out") };
     let against: Vec<&Reason> = recovery.reasons.iter().filter(|reason| reason.verdict > Verdict::Warn).collect();
     match against.as_slice() {
-        [] => format!("{name}: {}", loss(recovery)),
+        [] => format!("{name}: {}", loss_of(link, recovery)),
         [only] => format!("{name}: {}", escape(&only.text)),
         [first, rest @ ..] => format!("{name}: {}, and {} more against it", escape(&first.text), rest.len()),
+    }
+}
+
+/// What is lost, in the words of the kind of store.
+fn loss_of(link: &LinkReport, recovery: &Recovery) -> String {
+    if !matches!(link.source.kind, StoreKind::Files | StoreKind::Parquet | StoreKind::Csv) {
+        return loss(recovery);
+    }
+    let of = if recovery.rpo.method == "content" { "the source" } else { "the snapshot" };
+    let (mut lost, mut open) = (0_u64, recovery.rpo.method == "none");
+    for check in &link.checks {
+        match check {
+            Check::Parity(check) => {
+                lost = lost.saturating_add(check.differences.lost);
+                open |= !check.complete || check.differences.unsettled() > 0;
+            }
+            Check::Files(check) => {
+                lost = lost.saturating_add(check.differences.lost);
+                open |= check.problem.is_some() || check.differences.unsettled() > 0;
+            }
+            _ => {}
+        }
+    }
+    match (lost, open) {
+        (0, false) => format!("nothing of {of} is lost"),
+        (0, true) => format!("whether something of {of} is lost is not known"),
+        (lost, _) => format!("at least {} of {of} lost", counted(lost, "row or file")),
     }
 }
 
@@ -98,7 +125,7 @@ fn one(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
         }
     }
     if let Some(recovery) = &link.recovery {
-        losses(page, recovery)?;
+        losses(page, link, recovery)?;
     }
     others(page, link)?;
     not_checked(page, link)
@@ -132,10 +159,10 @@ fn place(server: &ServerLineage) -> String {
     format!("{timeline}{position}, {role}{why}")
 }
 
-fn losses(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
+fn losses(page: &mut Page<'_>, link: &LinkReport, recovery: &Recovery) -> io::Result<()> {
     let rpo = &recovery.rpo;
     let objective = rpo.objective.map(|limit| format!(", objective {}", seconds(limit))).unwrap_or_default();
-    let text = format!("{}; RPO {}{objective}", loss(recovery), bounds(&rpo.seconds));
+    let text = format!("{}; RPO {}{objective}", loss_of(link, recovery), bounds(&rpo.seconds));
     page.labelled(2, Paint::of(rpo.verdict), "lost:", &text)?;
     for timeline in &recovery.timelines {
         left(page, timeline)?;
