@@ -189,10 +189,14 @@ fn lost(job: &Job, evidence: &Evidence, rpo: &Rpo) -> Reason {
         (Some(0), _) => "no committed transaction is lost".to_owned(),
         (Some(_), _) if rpo.objective.is_none() => format!("{count} lost, and no objective says that any may be"),
         (Some(_), _) => format!("exactly {count} of the log lost{}", against(rpo)),
+        (None, _) if rpo.verdict == Verdict::Pass => {
+            format!("at least {count} lost, how many is not known{}", against(rpo))
+        }
         (None, 0) => format!("how much is lost is not known: {}", rpo.why.as_deref().unwrap_or("nothing was read")),
         (None, _) => format!("at least {count} lost: {}", rpo.why.as_deref().unwrap_or("the log has no proven end")),
     };
     let hint = match (rpo.transactions, rpo.verdict) {
+        (None, Verdict::Pass) => None,
         (None, _) => loss_hint(job, evidence),
         (Some(_), Verdict::Fail) => Some(
             "enter the lost rows again, or decide not to: they are listed where the old primary's server is named with \

@@ -106,6 +106,8 @@ struct Evidence {
     sampled_bytes: u64,
     /// The recovery time from the failure on, where somebody gave its time.
     counted: Option<paritas_report::Rto>,
+    /// Seconds from a snapshot that the new primary holds to the failure: nothing older is lost.
+    window: Option<f64>,
     /// Whether no snapshot is kept that rows could be held against.
     rows_unasked: bool,
     /// How long both servers were asked, and how long the old one's files were read.
@@ -185,7 +187,7 @@ async fn look(cx: &Context, job: Examined, options: &Options, (keeper, left): (&
     let mut link = match job {
         Examined::Servers(examined) => {
             let (job, beside) = *examined;
-            let mut link = examine(cx, job, options, (keeper.state(), left.failed_at, beside.is_nothing())).await;
+            let mut link = examine(cx, job, options, (keeper.state(), left.failed_at, &beside)).await;
             parity::fill(cx, beside, options, &mut link).await;
             link
         }
@@ -373,11 +375,13 @@ async fn examine(
     cx: &Context,
     job: Job,
     options: &Options,
-    (state, failed_at, rows_unasked): (Option<&State>, Option<FailedAt>, bool),
+    (state, failed_at, beside): (Option<&State>, Option<FailedAt>, &parity::Beside),
 ) -> LinkReport {
     let cx = &crate::job::limited(cx, options).0;
     let mut evidence = gather(cx, &job, options, state).await;
-    evidence.rows_unasked = rows_unasked;
+    evidence.rows_unasked = beside.is_nothing();
+    let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value());
+    evidence.window = failed_at.zip(ancestry).and_then(|(failed_at, ancestry)| beside.window(ancestry, failed_at));
     if let (Some(failed_at), Ok(standing)) = (failed_at, &evidence.replica) {
         let times = (failed_at, jiff::Timestamp::now());
         let rto = recovered::counted(cx, &*job.replica.store, standing, times, job.objective.rto).await;
@@ -447,6 +451,7 @@ async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State
         seen,
         sampled_bytes: 0,
         counted: None,
+        window: None,
         rows_unasked: true,
         asked: began.elapsed(),
         read: Duration::ZERO,

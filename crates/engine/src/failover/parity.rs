@@ -1,13 +1,14 @@
 //! The rows, figures and sequences of the new primary against a snapshot of the old one, where one is kept.
 
-use super::call::{FIGURES, ROWS};
+use super::call::{FIGURES, FailedAt, ROWS, future};
 use super::decide::reason;
 use super::steps;
 use crate::job::{Job, sides};
 use crate::snapshot::{Loaded, Stored, load, verify_loaded, verify_sequences};
 use crate::{Monitor, Options, Result};
-use paritas_connect::Context;
-use paritas_model::Verdict;
+use jiff::Timestamp;
+use paritas_connect::{Context, Moment};
+use paritas_model::{Ancestry, Verdict};
 use paritas_report::{Against, Check, LinkReport, NotChecked, Reason, Recovery, counted};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -27,6 +28,26 @@ impl Beside {
     /// Whether there is nothing to hold rows against.
     pub(super) fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing(_))
+    }
+}
+
+impl Beside {
+    /// Seconds from the beginning of the snapshot to the failure, where the new primary's history holds all that the
+    /// snapshot shows: what is lost was committed in between. Nothing where a clock contradicts that.
+    pub(super) fn window(&self, ancestry: &Ancestry, failed_at: FailedAt) -> Option<f64> {
+        let Self::Ready(ready) = self else { return None };
+        let document = &ready.1.document;
+        let held = |moment: &Moment| {
+            let covers = moment.covers.value()?;
+            let (system, timeline) = covers.lineage.0.split_once('/')?;
+            let left = ancestry.left(timeline.parse().ok()?)?;
+            (system == ancestry.system.to_string() && left.0 >= covers.value).then_some(())
+        };
+        let all = document.datasets.iter().map(|dataset| dataset.moment.as_ref().and_then(held));
+        all.collect::<Option<Vec<()>>>().filter(|all| !all.is_empty())?;
+        let began: Timestamp = document.began_at.parse().ok()?;
+        let seconds = failed_at.0.duration_since(began).as_secs_f64();
+        (seconds >= 0.0 && future(failed_at, Timestamp::now()).is_none()).then_some(seconds)
     }
 }
 
@@ -85,7 +106,10 @@ pub(super) async fn fill(cx: &Context, beside: Beside, options: &Options, link: 
         }
     };
     let judged = link.checks.iter().any(|check| matches!(check, Check::Sequences(_)));
-    if let (Some(job), false) = (job, judged) {
+    // Of a server that is no new primary, or does not answer, nothing follows.
+    let primary = link.recovery.as_ref().and_then(|recovery| recovery.steps.first());
+    let promoted = primary.is_some_and(|step| step.verdict == Some(Verdict::Pass));
+    if let (Some(job), false, true) = (job, judged, promoted) {
         alone(cx, &job, options, link).await;
     }
 }

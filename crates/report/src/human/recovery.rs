@@ -57,8 +57,10 @@ pub(crate) fn line(link: &LinkReport) -> String {
 
 /// What is lost, in the words of the kind of store.
 fn loss_of(link: &LinkReport, recovery: &Recovery) -> String {
-    if !matches!(link.source.kind, StoreKind::Files | StoreKind::Parquet | StoreKind::Csv) {
-        return loss(recovery);
+    match link.source.kind {
+        StoreKind::Files | StoreKind::Parquet | StoreKind::Csv => {}
+        StoreKind::Kafka => return records(recovery),
+        _ => return loss(recovery),
     }
     let of = if recovery.rpo.method == "content" { "the source" } else { "the snapshot" };
     let (mut lost, mut open) = (0_u64, recovery.rpo.method == "none");
@@ -82,16 +84,16 @@ fn loss_of(link: &LinkReport, recovery: &Recovery) -> String {
     }
 }
 
-fn loss(recovery: &Recovery) -> String {
-    let rpo = &recovery.rpo;
-    if rpo.records.is_some() || rpo.records_at_least > 0 || ["content", "snapshot"].contains(&rpo.method.as_str()) {
-        return match (rpo.records, rpo.records_at_least) {
-            (Some(0), _) => "no record is lost".to_owned(),
-            (Some(lost), _) => format!("exactly {} lost", counted(lost, "record")),
-            (None, 0) => "how many records are lost is not known".to_owned(),
-            (None, least) => format!("at least {} lost", counted(least, "record")),
-        };
+fn records(recovery: &Recovery) -> String {
+    match (recovery.rpo.records, recovery.rpo.records_at_least) {
+        (Some(0), _) => "no record is lost".to_owned(),
+        (Some(lost), _) => format!("exactly {} lost", counted(lost, "record")),
+        (None, 0) => "how many records are lost is not known".to_owned(),
+        (None, least) => format!("at least {} lost", counted(least, "record")),
     }
+}
+
+fn loss(recovery: &Recovery) -> String {
     let exact = recovery.timelines.iter().all(|timeline| timeline.exact);
     match (recovery.rpo.transactions.filter(|_| exact), recovery.rpo.transactions_at_least) {
         (Some(0), _) => "no committed transaction is lost".to_owned(),
