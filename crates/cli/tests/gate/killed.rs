@@ -37,8 +37,9 @@ fn said(mut report: Value) -> Value {
                 {
                     members.remove(name);
                 }
-                // Sentences that name the snapshot.
-                members.retain(|_, value| !value.as_str().is_some_and(|text| text.contains("napshot")));
+                // Sentences that name the snapshot, or when it was taken.
+                let of_a_run = |text: &str| text.contains("napshot") || text.contains("on the source after");
+                members.retain(|_, value| !value.as_str().is_some_and(of_a_run));
                 members.values_mut().for_each(strip);
             }
             Value::Array(all) => {

@@ -12,7 +12,7 @@ const MAJOR: u32 = 15;
 const TABLES: &str = "
 create table ledger (id bigint generated always as identity primary key, account int, amount numeric(60,20));
 insert into ledger (account, amount)
-  select i % 20, (i * 1000000007)::numeric / 7919 + 12345678901234567890.12345678901234567890
+  select i % 20, i::numeric * 1000000007 / 7919 + 12345678901234567890.12345678901234567890
   from generate_series(1, 2000) i;
 create table orders (id bigserial primary key, note text);
 insert into orders (note) select 'order ' || i from generate_series(1, 300) i;

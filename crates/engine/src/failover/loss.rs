@@ -99,6 +99,14 @@ impl Times {
         let (Some(first), Some(last)) = (times().min(), times().max()) else {
             return Self { between: None, since_survivor: None };
         };
+        let mut latest = first;
+        for time in times() {
+            // In the order of the log: a clock that was set back in between makes every duration meaningless.
+            if latest.duration_since(time).as_secs_f64() > DISORDER_SECONDS_MAX {
+                return Self { between: None, since_survivor: None };
+            }
+            latest = latest.max(time);
+        }
         let between = seconds(first, last);
         // A clock that was set back must not make the loss look smaller than what is lost.
         let since_survivor = abandoned.survivor.and_then(|survivor| {
