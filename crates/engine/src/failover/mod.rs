@@ -115,6 +115,30 @@ struct Evidence {
     read: Duration,
 }
 
+impl Evidence {
+    /// What both servers say about themselves.
+    fn of(
+        source: paritas_connect::Result<Standing>,
+        replica: paritas_connect::Result<Standing>,
+        asked: Duration,
+    ) -> Self {
+        Self {
+            source,
+            replica,
+            abandoned: Vec::new(),
+            touched: Vec::new(),
+            problems: Vec::new(),
+            seen: Seen::Nothing,
+            sampled_bytes: 0,
+            counted: None,
+            window: None,
+            rows_unasked: true,
+            asked,
+            read: Duration::ZERO,
+        }
+    }
+}
+
 /// Looks at the links of these names, or at all of them, after a failover.
 ///
 /// # Errors
@@ -441,21 +465,7 @@ async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State
         // Both were asked at once: only a later answer can say that a standby is ahead of its primary.
         replica = ask(&job.replica).await;
     }
-    let (abandoned, problems, seen) = (Vec::new(), Vec::new(), Seen::Nothing);
-    let mut evidence = Evidence {
-        source,
-        replica,
-        abandoned,
-        touched: Vec::new(),
-        problems,
-        seen,
-        sampled_bytes: 0,
-        counted: None,
-        window: None,
-        rows_unasked: true,
-        asked: began.elapsed(),
-        read: Duration::ZERO,
-    };
+    let mut evidence = Evidence::of(source, replica, began.elapsed());
     let began = Instant::now();
     let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value().cloned());
     let Some(ancestry) = ancestry else { return evidence };
