@@ -90,7 +90,7 @@ pub(crate) async fn verify(side: &Side, options: &Options, document: Option<&Doc
 }
 
 fn judge(uses: &[CounterUse], (kept, behind): (&[SequenceKept], bool), check: &mut SequencesCheck, items_max: usize) {
-    let mut items: Vec<SequenceItem> = uses.iter().filter_map(|one| in_column(one)).collect();
+    let mut items: Vec<SequenceItem> = uses.iter().filter_map(in_column).collect();
     let own: BTreeMap<&str, &CounterUse> = uses.iter().map(|one| (one.name.as_str(), one)).collect();
     items.extend(kept.iter().filter_map(|then| since(then, own.get(then.name.as_str()).copied(), behind)));
     items.sort_by_key(|item| std::cmp::Reverse(item.verdict));
