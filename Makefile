@@ -43,6 +43,7 @@ bench: build ## Measure every hot path beside what it is compared with
 soak: ## Verify loaded servers for SOAK_MINUTES (default 30) with drifts and stops at random
 	$(CARGO) build --release --locked -p paritas-cli
 	PARITAS_BIN=$(CURDIR)/target/release/paritas $(CARGO) run --release --locked -p paritas-tests --bin soak
+	$(CARGO) test --locked -p paritas-cli --test gate -- --include-ignored killed
 
 soak-pages: ## The counted promises of page mode: 100 passes under load, 100 planted faults
 	$(CARGO) build --locked -p paritas-cli

@@ -180,6 +180,22 @@ async fn a_snapshot_tells_what_is_lost_and_where_groups_go_on_when_the_source_is
     assert_eq!((&lost["class"], &lost["source"]), (&"missing".into(), &serde_json::json!([100, 109])), "{run:#?}");
     let group = &checks(&run, "offsets")[0]["groups"][0];
     assert_eq!((&group["group"], &group["may_resume"]), (&"clerk".into(), &true.into()), "{run:#?}");
+    the_first_record_after_the_failure_bounds_the_recovery_time(world, &state).await;
+}
+
+async fn the_first_record_after_the_failure_bounds_the_recovery_time(world: &World, state: &str) {
+    let now = std::process::Command::new("date").args(["-u", "+%FT%TZ"]).output().unwrap();
+    let failed = String::from_utf8(now.stdout).unwrap().trim().to_owned();
+    let measured = async |when: &str| {
+        let run = world.run("failover", "ledger", &["--state", state, "--failed-at", when]).await;
+        run.json()["links"][0]["recovery"]["rto"].clone()
+    };
+    let none = measured(&failed).await;
+    assert!(none["seconds"]["high"].is_null() && none["why"].as_str().unwrap().contains("no record"), "{none:#}");
+    world.there.produce("ledger", [Record::new("k", "written on the new side".to_owned())]).await.unwrap();
+    let found = measured(&failed).await;
+    assert_eq!((&found["method"], &found["seconds"]["low"]), (&"failed_at".into(), &0.0.into()), "{found:#}");
+    assert!(found["seconds"]["high"].as_f64().unwrap() >= 0.0, "{found:#}");
 }
 
 /// The source answers still, and the mirror is dead.

@@ -1,6 +1,6 @@
 //! The table of commands and options. Help, completions and manual pages are made from it.
 
-use crate::runs::{Budget, Method, RateLimit, SimulatedWindow, Stored, Which};
+use crate::runs::{Budget, FailedAt, Method, RateLimit, SimulatedWindow, Stored, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
 use paritas_model::{ParseQuantityError, parse_duration, parse_size};
@@ -87,7 +87,7 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Runs, verdicts, percentiles of lag, drills and incidents over a time, from stored runs
     History(HistoryArgs),
-    /// After a promotion: lineage, what was lost, achieved RPO and RTO, GO or NO-GO (PostgreSQL, Kafka)
+    /// After a promotion, or before a planned one: lineage, what was lost, achieved RPO and RTO, GO or NO-GO
     Failover(FailoverArgs),
     /// How long nobody takes writes when the source fails: watched, or measured by heartbeats (PostgreSQL)
     Probe(ProbeArgs),
@@ -232,6 +232,9 @@ pub struct LedgerArgs {
     /// Do not compare numbers of rows and of NULLs
     #[arg(long)]
     pub no_count: bool,
+    /// Hold the replica against the figures of a snapshot of the source, which may be gone: last, the id of one, or a file
+    #[arg(long, value_name = "SNAPSHOT", conflicts_with_all = ["group_by", "sum", "min", "max", "zero_sum", "no_count", "pause_lag"])]
+    pub against: Option<Stored>,
     /// Memory for groups; more of them go into a temporary file [default: 256MiB]
     #[arg(long, value_name = "SIZE", value_parser = ledger_memory)]
     pub memory: Option<u64>,
@@ -343,7 +346,9 @@ The old primary may be gone. What it lost is read from its data directory, witho
 
 Examples:
   paritas failover                              every configured link
-  paritas failover trading --data-directory /mnt/old/main
+  paritas failover trading --data-directory /mnt/old/main --failed-at 2026-11-30T19:04:05Z
+  paritas failover --drill=spring               the same, labelled as an exercise
+  paritas failover --planned                    before a planned switch: are both sides identical?
   paritas failover postgres://old/db postgres://new/db --data-directory /mnt/old/main --wal-archive /wal";
 
 /// Options of `failover`.
@@ -363,6 +368,18 @@ pub struct FailoverArgs {
     /// are read from it
     #[arg(long, value_name = "URL")]
     pub old_primary: Option<String>,
+    /// When the source failed, with a zone: 2026-11-30T19:04:05Z. Bounds RTO and RPO where nothing measured them
+    #[arg(long, value_name = "TIME")]
+    pub failed_at: Option<FailedAt>,
+    /// Hold the new side against this snapshot: last, the id of one, or a file [default: the newest, if there is one]
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub against: Option<Stored>,
+    /// Label the run as a drill, with a name; it is judged like any other
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub drill: Option<String>,
+    /// Nothing has failed: may the two sides change places now? Both must be there and identical
+    #[arg(long, conflicts_with_all = ["failed_at", "against", "data_directory", "wal_archive", "old_primary"])]
+    pub planned: bool,
     /// Make a warning count as a violation (exit code 1)
     #[arg(long, value_name = "WHAT")]
     pub deny: Option<Deny>,

@@ -7,7 +7,7 @@ use crate::scan::{BEGIN, PgScan};
 use crate::session::{Session, get};
 use crate::store::Inner;
 use async_trait::async_trait;
-use paritas_connect::{Context, Held, Horizon, Moment, Result, Scan, ScanRequest};
+use paritas_connect::{Context, GroupRequest, Held, Horizon, Moment, Result, Scan, ScanRequest};
 use paritas_model::{Known, Position};
 use std::fmt;
 use std::sync::Arc;
@@ -97,5 +97,9 @@ impl Held for HeldView {
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {
         let exported = Arc::clone(&self.exported);
         Ok(Box::new(PgScan::open_in(Arc::clone(&self.store), cx, request, exported).await?))
+    }
+
+    async fn open_grouped(&self, cx: &Context, request: &GroupRequest) -> Result<Known<Box<dyn Scan>>> {
+        crate::grouped::open_in(Arc::clone(&self.store), cx, request, Arc::clone(&self.exported)).await
     }
 }

@@ -170,6 +170,16 @@ fn finite(reader: &mut Reader<'_>) -> Result<Option<Decimal>> {
 /// Opens a view of groups, or says why rows have to be read.
 pub(crate) async fn open(store: Arc<Inner>, cx: &Context, request: &GroupRequest) -> Result<Known<Box<dyn Scan>>> {
     let exported = Arc::new(Exported::begin(&store, cx).await?);
+    open_in(store, cx, request, exported).await
+}
+
+/// The same in a view that is pinned already.
+pub(crate) async fn open_in(
+    store: Arc<Inner>,
+    cx: &Context,
+    request: &GroupRequest,
+    exported: Arc<Exported>,
+) -> Result<Known<Box<dyn Scan>>> {
     let plan = plan(&*exported.session().await, cx, request).await?;
     match plan {
         Known::Known(plan) => {

@@ -12,6 +12,7 @@ mod columns;
 mod condition;
 mod conninfo;
 mod copy;
+mod counters;
 mod coverage;
 mod cuts;
 mod decode;

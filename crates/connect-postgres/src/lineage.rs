@@ -8,10 +8,10 @@ use crate::errors::{classify, malformed};
 use crate::following;
 use crate::positions;
 use crate::quote;
-use crate::session::Session;
+use crate::session::{Session, get};
 use crate::store::Inner;
 use async_trait::async_trait;
-use paritas_connect::{Context, Error, FailureKind, Lineages, PreparedTransaction, Result, Standing};
+use paritas_connect::{Context, Error, FailureKind, Lineages, PreparedTransaction, Result, Slot, Standing};
 use paritas_model::{Ancestry, Known, Lsn};
 use std::collections::BTreeMap;
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
@@ -45,6 +45,13 @@ impl Lineages for Inner {
         }
         Err(Error::new(FailureKind::Transient, "store.busy", "the server is being promoted and does not settle")
             .hint("ask again in a moment"))
+    }
+
+    async fn slots(&self, cx: &Context) -> Result<Vec<Slot>> {
+        let session = self.connect_to_any(cx).await?;
+        let sql = "SELECT slot_name::text, slot_type = 'logical', temporary FROM pg_replication_slots ORDER BY 1";
+        let rows = session.query(cx, "look for replication slots", sql, &[]).await?;
+        rows.iter().map(|row| Ok(Slot { name: get(row, 0)?, logical: get(row, 1)?, temporary: get(row, 2)? })).collect()
     }
 }
 

@@ -9,8 +9,8 @@ use crate::who::Who;
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, Datasets, Description, GroupRequest, GroupsNow, Held, Lineages, Pages, Places, Positions,
-    QuickPart, QuickSum, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding, Writers,
+    Beside, Context, CounterUse, Datasets, Description, GroupRequest, GroupsNow, Held, Lineages, Pages, Places,
+    Positions, QuickPart, QuickSum, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding, Writers,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
@@ -222,6 +222,13 @@ impl Datasets for PostgresStore {
     async fn surroundings(&self, cx: &Context, owners: Option<&[Dataset]>) -> Result<Vec<Surrounding>> {
         let session = self.inner.session(cx).await?;
         let found = crate::surroundings::load(&session, cx, owners).await;
+        self.inner.give_back(session);
+        found
+    }
+
+    async fn counters(&self, cx: &Context) -> Result<Vec<CounterUse>> {
+        let session = self.inner.session(cx).await?;
+        let found = crate::counters::load(&session, cx).await;
         self.inner.give_back(session);
         found
     }

@@ -47,11 +47,11 @@ pub use places::{FileId, Holds, Placed, PlacedColumn, PlacedRow, PlacedShape, Pl
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
-pub use standing::{Lineages, PreparedTransaction, Standing, Synchrony};
+pub use standing::{Lineages, PreparedTransaction, Slot, Standing, Synchrony};
 pub use store::{
-    Beside, BlockSink, ColumnPair, Counter, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow, FileEntry,
-    FileManifest, Files, KeyRange, Lookup, Positions, QuickPart, QuickSum, ReplicaRole, Scan, ScanRequest, Split,
-    SplitDone, Store, StoreIdentity, Surrounding,
+    Beside, BlockSink, ColumnPair, Counter, CounterUse, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow,
+    FileEntry, FileManifest, Files, KeyRange, Lookup, Positions, QuickPart, QuickSum, ReplicaRole, Scan, ScanRequest,
+    Split, SplitDone, Store, StoreIdentity, Surrounding,
 };
 pub use transactions::{Hint, Spot, TransactionEnd, Transactions};
 pub use writers::{Authorship, Held, Horizon, Moment, Seen, Writers};

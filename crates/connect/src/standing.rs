@@ -81,4 +81,21 @@ impl Standing {
 pub trait Lineages: std::fmt::Debug + Send + Sync {
     /// Where the server stands now.
     async fn standing(&self, cx: &Context) -> Result<Standing>;
+
+    /// The places of its readers that it keeps for them.
+    async fn slots(&self, cx: &Context) -> Result<Vec<Slot>> {
+        let _ = cx;
+        Ok(Vec::new())
+    }
+}
+
+/// The place of a reader of the log, which the server keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Its name.
+    pub name: String,
+    /// Whether its reader gets changes of rows, and not the log itself.
+    pub logical: bool,
+    /// Whether it ends with its session.
+    pub temporary: bool,
 }

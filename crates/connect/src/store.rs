@@ -163,6 +163,13 @@ pub trait Datasets: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// What hands out numbers, with the columns that take them. Columns are read before the counters, so that
+    /// one that is written meanwhile is not taken for ahead of its counter.
+    async fn counters(&self, cx: &Context) -> Result<Vec<CounterUse>> {
+        let _ = cx;
+        Ok(Vec::new())
+    }
+
     /// The engine whose own binary values this store hands out (`postgres`), or `None` when it only
     /// hands out Arrow columns. Two stores of one engine are compared in the wire canon.
     fn wire_engine(&self) -> Option<&'static str> {
@@ -326,6 +333,23 @@ pub struct Counter {
     pub next: i64,
     /// From one number to the next; negative where they fall.
     pub step: i64,
+}
+
+/// Something that hands out numbers, and a column that takes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CounterUse {
+    /// Its name, such as `public.orders_id_seq`.
+    pub name: String,
+    /// Where it counts.
+    pub counter: Known<Counter>,
+    /// Whether it begins again at its other end.
+    pub cycles: bool,
+    /// The column; `None` where no column takes its numbers.
+    pub column: Option<String>,
+    /// The number in the column that is farthest in the counter's direction; `None` where there is none.
+    pub used: Known<Option<i128>>,
+    /// What sets it behind all numbers that are used, in the store's own language.
+    pub repair: Option<String>,
 }
 
 /// What is known about a dataset before reading it.

@@ -92,6 +92,12 @@ pub trait Held: std::fmt::Debug + Send + Sync {
 
     /// A scan of one dataset in this view.
     async fn open(&self, cx: &crate::Context, request: &ScanRequest) -> Result<Box<dyn Scan>>;
+
+    /// A scan of the groups of one dataset in this view, as [`crate::Datasets::open_grouped`] gives it.
+    async fn open_grouped(&self, cx: &crate::Context, request: &crate::GroupRequest) -> Result<Known<Box<dyn Scan>>> {
+        let _ = (cx, request);
+        Ok(Known::unknown("this kind of store makes no figures of groups"))
+    }
 }
 
 /// What a server says about who wrote its rows.

@@ -26,6 +26,7 @@ pub(crate) struct Keeper {
     sliced: bool,
     /// Whether a digest that was asked for could not be written.
     lost_digest: AtomicBool,
+    drill: Option<String>,
     /// What is finished, for a run that goes on with this one.
     pub(crate) resumption: Resumption,
 }
@@ -51,6 +52,7 @@ impl Keeper {
             save_digest,
             sliced: options.share.is_some_and(|share| !share.is_whole()),
             lost_digest: AtomicBool::new(false),
+            drill: None,
             resumption: Resumption::default(),
         }
     }
@@ -70,6 +72,12 @@ impl Keeper {
         self
     }
 
+    /// The same as part of a drill of this name, if it is one.
+    pub(crate) fn drilled(mut self, drill: Option<String>) -> Self {
+        self.drill = drill;
+        self
+    }
+
     /// The run's own part of a report that ends now.
     fn run(&self, config: Option<String>) -> Run {
         Run {
@@ -80,6 +88,7 @@ impl Keeper {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config,
             resumed_from: self.resumption.from().map(|id| id.to_string()),
+            drill: self.drill.clone(),
         }
     }
 

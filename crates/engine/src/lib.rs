@@ -33,10 +33,10 @@ mod target;
 mod timer;
 
 pub use error::{Error, Result};
-pub use failover::{Failover, failover_links, failover_pair};
+pub use failover::{Call, FailedAt, Failover, failover_links, failover_pair};
 pub use history::{HistoryQuery, history};
 pub use lag::{LagOptions, LagRun};
-pub use ledger::{Reconcile, ledger_links, ledger_pair};
+pub use ledger::{Reconcile, ledger_links, ledger_links_against, ledger_pair, ledger_pair_against};
 pub use links::{StoreCheck, check_stores, verify_links, with_secrets};
 pub use logs::{SnapshotOptions, snapshot_links, snapshot_pair};
 pub use method::Method;

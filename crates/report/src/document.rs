@@ -22,6 +22,9 @@ pub struct Report {
     pub exit_code: u8,
     /// Links in the order in which they were asked for.
     pub links: Vec<LinkReport>,
+    /// What was achieved over all links of a failover; absent after other commands.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recovery: Option<crate::Achieved>,
 }
 
 /// One execution.
@@ -42,6 +45,9 @@ pub struct Run {
     /// The run that this one went on with; absent when it began anew.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub resumed_from: Option<String>,
+    /// The name of the drill that it was part of; empty where it has none, absent where it was no drill.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub drill: Option<String>,
 }
 
 /// What was found about one link.
@@ -107,6 +113,8 @@ pub enum Check {
     Snapshot(crate::SnapshotCheck),
     /// Do groups of rows add up to the same?
     Ledger(Box<crate::LedgerCheck>),
+    /// Would what hands out numbers give one out twice?
+    Sequences(crate::SequencesCheck),
 }
 
 impl Check {
@@ -126,6 +134,7 @@ impl Check {
             Self::Continuity(check) => check.problem.as_ref(),
             Self::Snapshot(check) => check.problem.as_ref(),
             Self::Ledger(check) => check.problem.as_ref(),
+            Self::Sequences(check) => check.problem.as_ref(),
         }
     }
 
@@ -145,6 +154,7 @@ impl Check {
             Self::Continuity(check) => &mut check.problem,
             Self::Snapshot(check) => &mut check.problem,
             Self::Ledger(check) => &mut check.problem,
+            Self::Sequences(check) => &mut check.problem,
         }
     }
 
@@ -164,6 +174,7 @@ impl Check {
             Self::Continuity(check) => check.verdict,
             Self::Snapshot(check) => check.verdict,
             Self::Ledger(check) => check.verdict,
+            Self::Sequences(check) => check.verdict,
         }
     }
 }
@@ -418,6 +429,8 @@ impl Report {
     pub fn new(run: Run, links: Vec<LinkReport>, deny_warnings: bool) -> Self {
         let verdict = Verdict::combine(links.iter().map(|link| link.verdict));
         let exit_code = verdict.exit_code(deny_warnings);
-        Self { schema_version: SCHEMA_VERSION, message_type: "report".to_owned(), run, verdict, exit_code, links }
+        let recovery = crate::Achieved::of(&links);
+        let message_type = "report".to_owned();
+        Self { schema_version: SCHEMA_VERSION, message_type, run, verdict, exit_code, links, recovery }
     }
 }

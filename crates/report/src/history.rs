@@ -1,6 +1,7 @@
 //! The document of `paritas history`: what stored runs found over a time.
 
 use crate::Bounds;
+use crate::achieved::LostCount;
 use paritas_model::{Tier, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -248,15 +249,6 @@ pub struct AchievedSeconds {
     /// Why an end is not known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub why: Option<String>,
-}
-
-/// A number of lost things.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LostCount {
-    /// The exact number; `null` where there may be more than were found.
-    pub exact: Option<u64>,
-    /// What was found.
-    pub at_least: u64,
 }
 
 /// Drills or incidents of a link together.

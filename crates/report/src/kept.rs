@@ -12,6 +12,30 @@ pub struct KeptDatasets {
     pub files: Option<u64>,
     /// Whether all datasets were read in one view, so that they belong to one moment.
     pub one_view: bool,
+    /// Figures of the link's ledgers.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ledgers: Vec<KeptLedger>,
+    /// Sequences whose values are kept; absent for a store that has none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sequences: Option<u64>,
+}
+
+/// The figures of one ledger in a snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptLedger {
+    /// Its name.
+    pub name: String,
+    /// Its dataset on the source.
+    pub dataset: String,
+    /// Its groups; `null` where they could not be read.
+    pub groups: Option<u64>,
+    /// Whether every group is kept, and not the total alone.
+    pub by_group: bool,
+    /// Bytes that its groups take.
+    pub bytes: u64,
+    /// Why it is not in the snapshot.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<Problem>,
 }
 
 /// One dataset of a snapshot.

@@ -39,6 +39,13 @@ pub struct LedgerCheck {
     /// Rows that are proven to differ, where groups were settled by their rows.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub rows: Vec<Difference>,
+    /// What the replica has more (or less, with a minus sign) in the sums of everything, by column; absent where a side
+    /// was not read to its end.
+    #[serde(with = "pairs", skip_serializing_if = "Vec::is_empty", default)]
+    pub difference: Vec<(String, Value)>,
+    /// The snapshot that stood in for the source; `written_since` counts groups.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub against: Option<crate::Against>,
     /// Positions of the views that were read.
     pub positions: Positions,
     /// The position that the replica had to reach before it was read.

@@ -4,6 +4,7 @@
 //! that a stored run can be reported again in any format without a store. A format is one file
 //! here and one implementation of [`Format`].
 
+mod achieved;
 mod document;
 mod format;
 mod history;
@@ -18,11 +19,13 @@ mod nagios;
 mod privacy;
 mod probe;
 mod recovery;
+mod sequences;
 mod simulation;
 mod summary;
 mod text;
 mod timer;
 
+pub use achieved::{Achieved, AchievedIn, AchievedRpo, AchievedRto, LostCount, LostSum};
 pub use document::{
     BothSides, Check, ErrorDocument, FileDifference, FileFacts, FilesCheck, LinkReport, NotChecked, PageCheck,
     ParityCheck, Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference, Slice,
@@ -30,13 +33,13 @@ pub use document::{
 pub use format::{Format, RenderOptions};
 pub use history::{
     AchievedSeconds, Figures, HistoryDocument, HistoryLag, HistoryRecovery, HistoryRun, HistoryRunLink,
-    HistoryVerdicts, LostCount, NotIndexed, Percentiles, RecoveryPercentiles, VerdictAt, VerdictCounts, VerdictDay,
+    HistoryVerdicts, NotIndexed, Percentiles, RecoveryPercentiles, VerdictAt, VerdictCounts, VerdictDay,
 };
 pub use human::history::write_history;
 pub use human::simulation::write_simulation;
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
-pub use kept::{Against, KeptDataset, KeptDatasets};
+pub use kept::{Against, KeptDataset, KeptDatasets, KeptLedger};
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagCurve, LagObjective, LagPoint, LagSeconds, LagStream};
 pub use ledger::{LedgerCheck, LedgerColumn, LedgerFigures, LedgerItem, LedgerRule, LedgerSide};
 pub use logs::{
@@ -49,8 +52,9 @@ pub use privacy::{Privacy, apply_privacy};
 pub use probe::{ProbeCheck, ProbeCounts, ProbeFailover, ProbeGaps, ProbeLosses, ProbeOutage, ProbeSplit, ProbeWrite};
 pub use recovery::{
     Bounds, HeldTransaction, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
-    UndecidedTransaction,
+    Step, UndecidedTransaction,
 };
+pub use sequences::{SequenceItem, SequencesCheck};
 pub use simulation::{
     SimulatedLink, SimulatedStream, SimulatedTier, SimulatedTime, SimulationDocument, WouldHaveLost, WouldLose,
 };

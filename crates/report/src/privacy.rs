@@ -1,6 +1,6 @@
 //! Hiding values: `[privacy] values = "mask" | "hash"`.
 
-use crate::{Check, LedgerCheck, LedgerFigures, LogCheck, Problem, Recovery, Report};
+use crate::{Achieved, Check, LedgerCheck, LedgerFigures, LogCheck, LostSum, Problem, Recovery, Report};
 use paritas_model::{Difference, Value};
 
 /// What happens to keys and values of rows before a report leaves the run.
@@ -43,6 +43,10 @@ pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
     if privacy == Privacy::Show {
         return;
     }
+    for sum in report.recovery.iter_mut().flat_map(hidden_sums) {
+        // A sum of hidden amounts would be one more value.
+        sum.lost = sum.lost.take().map(|lost| hidden(&Value::Text(lost), privacy));
+    }
     for recovery in report.links.iter_mut().filter_map(|link| link.recovery.as_mut()) {
         hide_names(recovery, privacy);
     }
@@ -53,13 +57,27 @@ pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
             check.log.iter_mut().for_each(|log| hide_records(log, privacy));
         } else if let Check::Ledger(check) = check {
             hide_figures(check, privacy);
+        } else if let Check::Sequences(check) = check {
+            let numbers = check.items.iter_mut().flat_map(|one| [&mut one.next, &mut one.used, &mut one.snapshot]);
+            for number in numbers.flatten() {
+                *number = hidden(&Value::Text(std::mem::take(number)), privacy);
+            }
         }
     }
+}
+
+/// All sums of lost amounts, in every section.
+fn hidden_sums(achieved: &mut Achieved) -> impl Iterator<Item = &mut LostSum> {
+    let sections = achieved.tiers.iter_mut().chain(&mut achieved.stores).chain(&mut achieved.links);
+    std::iter::once(&mut achieved.whole).chain(sections).flat_map(|one| &mut one.rpo.amounts)
 }
 
 /// What groups are made of and what they amount to are values; how many rows and groups there are is not.
 fn hide_figures(check: &mut LedgerCheck, privacy: Privacy) {
     check.rows.iter_mut().for_each(|item| hide(item, privacy));
+    for (_, value) in &mut check.difference {
+        *value = Value::Text(hidden(value, privacy));
+    }
     for item in &mut check.items {
         for (_, value) in item.group.iter_mut().chain(&mut item.difference) {
             *value = Value::Text(hidden(value, privacy));

@@ -47,6 +47,9 @@ pub struct ServerLineage {
 pub struct Recovery {
     /// `go` when everything that was asked is proven and within its objectives, else `no-go`.
     pub decision: String,
+    /// What was done, in this order, and what each step came to.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub steps: Vec<Step>,
     /// What speaks for and against, the worst first.
     pub reasons: Vec<Reason>,
     /// What was lost.
@@ -60,6 +63,20 @@ pub struct Recovery {
     pub prepared: Vec<HeldTransaction>,
 }
 
+/// One step of the examination.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// `new_primary`, `lineage`, `replay`, `loss`, `rpo`, `rto`, `parity`, `ledger`, `groups`, `files`, `sequences`; of a
+    /// planned switch also `source`, `lag` and `slots`.
+    pub step: String,
+    /// What it came to; `null` where there was nothing to look at, which is no verdict.
+    pub verdict: Option<Verdict>,
+    /// How long it took.
+    pub seconds: f64,
+    /// What was found, or why there was nothing to look at, as a sentence without a full stop.
+    pub text: String,
+}
+
 /// One finding for or against going on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
@@ -70,6 +87,22 @@ pub struct Reason {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hint: Option<String>,
+    /// The next command to run, after what the hint says.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<String>,
+}
+
+impl Reason {
+    /// A finding that asks for nothing.
+    pub fn new(verdict: Verdict, text: impl Into<String>) -> Self {
+        Self { verdict, text: text.into(), hint: None, next: None }
+    }
+
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn hinted(self, hint: Option<String>) -> Self {
+        Self { hint, ..self }
+    }
 }
 
 /// Bounds of a number of seconds; an unknown one is `null`.
@@ -131,8 +164,12 @@ pub struct Rto {
     /// Seconds from the last acknowledged write to the first one on the new primary; no upper bound where nothing was
     /// written.
     pub seconds: Option<Bounds>,
-    /// `probe`, if it was measured by writes; `observed`, if servers were only looked at.
+    /// `probe`, if it was measured by writes; `observed`, if servers were only looked at; `failed_at`, if it is counted
+    /// from the time of the failure that somebody gave.
     pub method: Option<String>,
+    /// The time of the failure that it is counted from, where somebody gave one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed_at: Option<String>,
     /// The stored observation that it comes from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub observation: Option<String>,

@@ -41,6 +41,7 @@ fn dataset(check: &Check) -> &str {
         Check::Continuity(check) => &check.dataset,
         Check::Snapshot(_) => "snapshot",
         Check::Ledger(check) => &check.name,
+        Check::Sequences(_) => "sequences",
     }
 }
 
@@ -147,7 +148,8 @@ impl Totals {
             | Check::Health(_)
             | Check::Offsets(_)
             | Check::Continuity(_)
-            | Check::Snapshot(_) => {}
+            | Check::Snapshot(_)
+            | Check::Sequences(_) => {}
             Check::Ledger(check) => {
                 self.rows_reconciled += check.rows();
                 self.groups += check.groups.unwrap_or(0);

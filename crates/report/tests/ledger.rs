@@ -49,6 +49,8 @@ fn check(verdict: Verdict, items: Vec<LedgerItem>) -> LedgerCheck {
         items,
         items_truncated: false,
         rows: Vec::new(),
+        difference: Vec::new(),
+        against: None,
         positions: Positions { source: Some("0/3000148".into()), replica: Some("0/3000148".into()), why: None },
         fence: Some("0/3000148".into()),
         bytes_read: BothSides { source: 48_211, replica: 48_211 },

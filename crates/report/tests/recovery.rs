@@ -66,7 +66,7 @@ fn rows() -> LostRows {
 }
 
 fn recovery(exact: bool, count: u64, verdict: Verdict) -> Recovery {
-    let reason = Reason { verdict, text: format!("{count} transactions"), hint: Some("look".to_owned()) };
+    let reason = Reason::new(verdict, format!("{count} transactions")).hinted(Some("look".to_owned()));
     let timeline = LeftTimeline {
         timeline: 1,
         switchpoint: "0/5000148".to_owned(),
@@ -94,6 +94,7 @@ fn recovery(exact: bool, count: u64, verdict: Verdict) -> Recovery {
     Recovery {
         decision: if verdict == Verdict::Pass { "go" } else { "no-go" }.to_owned(),
         reasons: vec![reason],
+        steps: Vec::new(),
         rpo: Rpo {
             verdict,
             objective: Some(60.0),
@@ -181,7 +182,12 @@ fn names_from_servers_and_files_cannot_write_to_the_terminal() {
     let link = &mut report.links[0];
     link.name = hostile.to_owned();
     let recovery = link.recovery.as_mut().unwrap();
-    let reason = Reason { verdict: Verdict::Unknown, text: hostile.to_owned(), hint: Some(hostile.to_owned()) };
+    let reason = Reason {
+        verdict: Verdict::Unknown,
+        text: hostile.to_owned(),
+        hint: Some(hostile.to_owned()),
+        next: Some(hostile.to_owned()),
+    };
     recovery.reasons.push(reason);
     let timeline = &mut recovery.timelines[0];
     for place in [&mut timeline.read_from, &mut timeline.doubts[0], &mut timeline.undecided[0].gid] {

@@ -151,7 +151,9 @@ async fn run(request: &Request<'_>, spec: &Arc<Spec>, compared: &mut Compared) -
     let theirs = Digest::new(spec, facts, read.sums.clone()).filtered(request.filter.clone());
     let comparison = compare(request.digest, &theirs).map_err(|error| incomparable(&error))?;
     if let Some(since) = &request.since {
-        compared.window = window(request, since, spec, &*read.scan).await.map_err(at_replica)?;
+        let changed_at = changed_at(since, spec).map_err(at_replica)?;
+        let found = window(request.replica, since, &read.scan.position(), read.scan.moment()).await;
+        compared.window = Window { changed_at, ..found.map_err(at_replica)? };
     }
     let outcome = &mut compared.outcome;
     outcome.equal = comparison.equal;
@@ -179,10 +181,14 @@ async fn run(request: &Request<'_>, spec: &Arc<Spec>, compared: &mut Compared) -
     failed.map_or(Ok(()), Err)
 }
 
-/// What is known about rows that were written since, for the view that was read.
-async fn window(request: &Request<'_>, since: &Since<'_>, spec: &Spec, scan: &dyn Scan) -> Result<Window> {
-    let side = request.replica;
-    let relation = Relation::of(since.moment, &since.ancestry, &scan.position());
+/// What is known about rows that were written since, for a view of the replica that stands at `reached`.
+pub(crate) async fn window(
+    side: &Side,
+    since: &Since<'_>,
+    reached: &Known<Position>,
+    now: Option<Moment>,
+) -> Result<Window> {
+    let relation = Relation::of(since.moment, &since.ancestry, reached);
     let ordered = !matches!(relation, Relation::Unordered { .. });
     let snapshot = since.moment.map(|moment| moment.horizon.clone()).filter(|_| ordered);
     let (mut own_from, mut running_ended) = (Known::unknown("the replica's history is its own"), false);
@@ -203,29 +209,29 @@ async fn window(request: &Request<'_>, since: &Since<'_>, spec: &Spec, scan: &dy
         }
         _ => false,
     };
-    let changed_at = match &since.changed_at {
-        None => None,
-        Some((name, (old_before, new_from))) => {
-            let index = spec.canon().columns.iter().position(|column| column.name == *name);
-            let index = index.ok_or_else(|| {
-                let message = format!("column {name:?} is not in the snapshot");
-                let error = Error::new(FailureKind::Permanent, "snapshot.columns", message);
-                error.hint("name one of the compared columns with changed_at")
-            })?;
-            Some(ChangedAt { index, old_before: *old_before, new_from: *new_from })
-        }
-    };
     Ok(Window {
         relation,
         snapshot,
-        now: scan.moment().map(|moment| moment.horizon),
+        now: now.map(|moment| moment.horizon),
         own_from,
         promoted_at: since.promoted_at,
         running_ended,
         same_catalog,
         writes: since.writes,
-        changed_at,
+        changed_at: None,
     })
+}
+
+/// Where rows say when they were written, among the compared columns.
+fn changed_at(since: &Since<'_>, spec: &Spec) -> Result<Option<ChangedAt>> {
+    let Some((name, (old_before, new_from))) = &since.changed_at else { return Ok(None) };
+    let index = spec.canon().columns.iter().position(|column| column.name == *name);
+    let index = index.ok_or_else(|| {
+        let message = format!("column {name:?} is not in the snapshot");
+        let error = Error::new(FailureKind::Permanent, "snapshot.columns", message);
+        error.hint("name one of the compared columns with changed_at")
+    })?;
+    Ok(Some(ChangedAt { index, old_before: *old_before, new_from: *new_from }))
 }
 
 /// What is said when the sketch was too small for all that differs.

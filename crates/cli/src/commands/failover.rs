@@ -6,7 +6,7 @@ use crate::arguments::{Deny, FailoverArgs};
 use crate::commands::until_interrupted;
 use crate::configuration;
 use crate::failure::{Failure, INTERRUPTED};
-use crate::runs::{self, Failover, Options};
+use crate::runs::{self, Call, Failover, Options};
 use crate::session::Session;
 use paritas_connect::redact_url;
 use paritas_report::{Called, Report};
@@ -22,6 +22,11 @@ pub fn run(session: &Session, arguments: &FailoverArgs) -> Result<u8, Failure> {
         data_directories: arguments.data_directory.clone(),
         wal_archives: arguments.wal_archive.clone(),
         old_primary: arguments.old_primary.clone(),
+        drill: arguments.drill.clone(),
+        planned: arguments.planned,
+        failed_at: arguments.failed_at,
+        against: arguments.against.clone(),
+        call: call(session, arguments, matches!(chosen, Chosen::Links { .. })),
     };
     let (result, interrupted) = until_interrupted(async |cx| match &chosen {
         Chosen::Links { config, names } => runs::failover_links(cx, config, names, &options, &left).await,
@@ -39,12 +44,34 @@ pub fn run(session: &Session, arguments: &FailoverArgs) -> Result<u8, Failure> {
 /// What the next command has to repeat.
 fn called(session: &Session, arguments: &FailoverArgs, report: &Report) -> Called {
     let mut called = printed::called(session, &arguments.what, report);
+    called.options.extend(own(arguments));
+    called
+}
+
+/// The same for the commands that reasons name.
+fn call(session: &Session, arguments: &FailoverArgs, configured: bool) -> Call {
+    let stores = arguments.what.iter().filter(|_| !configured).map(|store| word(store)).collect();
+    Call { common: printed::common(session, true), own: own(arguments), stores }
+}
+
+/// Options of this command alone.
+fn own(arguments: &FailoverArgs) -> Vec<String> {
+    let mut options = Vec::new();
     let folders = [("--data-directory", &arguments.data_directory), ("--wal-archive", &arguments.wal_archive)];
     for (name, paths) in folders {
-        called.options.extend(paths.iter().map(|path| format!("{name} {}", word(&path.display().to_string()))));
+        options.extend(paths.iter().map(|path| format!("{name} {}", word(&path.display().to_string()))));
     }
-    called.options.extend(arguments.old_primary.iter().map(|url| format!("--old-primary {}", word(&redact_url(url)))));
-    called
+    options.extend(arguments.old_primary.iter().map(|url| format!("--old-primary {}", word(&redact_url(url)))));
+    options.extend(arguments.failed_at.iter().map(|at| format!("--failed-at {at}")));
+    options.extend(arguments.against.iter().map(|stored| format!("--against {}", word(&stored.to_string()))));
+    options.extend(
+        arguments
+            .drill
+            .iter()
+            .map(|name| if name.is_empty() { "--drill".to_owned() } else { format!("--drill={}", word(name)) }),
+    );
+    options.extend(arguments.planned.then(|| "--planned".to_owned()));
+    options
 }
 
 fn options(session: &Session, arguments: &FailoverArgs, chosen: &Chosen) -> Options {

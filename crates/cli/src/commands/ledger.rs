@@ -24,6 +24,16 @@ pub fn run(session: &Session, arguments: &LedgerArgs) -> Result<u8, Failure> {
     let display = Display::start(session, &monitor);
     let ended = until_interrupted(async |cx| {
         let cx = &cx.clone().with_parallel(options.parallel);
+        if let Some(stored) = &arguments.against {
+            return match &chosen {
+                Chosen::Links { config, names } => {
+                    runs::ledger_links_against(cx, config, names, &options, &monitor, stored).await
+                }
+                Chosen::Pair { source, replica } => {
+                    runs::ledger_pair_against(cx, (source, replica), &options, &monitor, stored).await
+                }
+            };
+        }
         match &chosen {
             Chosen::Links { config, names } => runs::ledger_links(cx, config, names, &options, &monitor).await,
             Chosen::Pair { source, replica } => {
@@ -130,6 +140,9 @@ fn called(session: &Session, arguments: &LedgerArgs, report: &Report) -> Called 
         if !columns.is_empty() {
             called.options.push(format!("{option} {}", word(&columns.join(","))));
         }
+    }
+    if let Some(stored) = &arguments.against {
+        called.options.push(format!("--against {}", word(&stored.to_string())));
     }
     if arguments.no_count {
         called.options.push("--no-count".to_owned());

@@ -41,12 +41,19 @@ pub(super) fn word(text: &str) -> String {
     shell_word(&redact_url(text)).unwrap_or_else(|| "…".to_owned())
 }
 
+/// The configuration and the state folder, as they were given. Two stores take only the state folder from here, unless
+/// the configuration says something about them as well.
+pub(super) fn common(session: &Session, configured: bool) -> Vec<String> {
+    let given = |option: &str, path: &Option<std::path::PathBuf>| {
+        path.as_ref().map(|path| format!("{option} {}", word(&path.display().to_string())))
+    };
+    let config = given("-c", &session.config).filter(|_| configured);
+    config.into_iter().chain(given("--state", &session.state)).collect()
+}
+
 /// What the next command has to repeat of this one.
 pub(super) fn called(session: &Session, what: &[String], report: &Report) -> Called {
-    let mut options = Vec::new();
-    if let (Some(config), Some(_)) = (&session.config, &report.run.config) {
-        options.extend(["-c".to_owned(), word(&config.display().to_string())]);
-    }
     let ad_hoc = report.run.config.is_none();
+    let options = common(session, !ad_hoc);
     Called { options, stores: what.iter().filter(|_| ad_hoc).map(|store| word(store)).collect(), resume: None }
 }

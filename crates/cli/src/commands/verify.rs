@@ -77,10 +77,9 @@ fn called(session: &Session, arguments: &VerifyArgs, report: &Report, kept: bool
         Some(runs::Method::Pages) => called.options.push("--method pages".to_owned()),
     }
     called.resume = kept.then(|| {
-        let state = session.state.as_ref().map(|state| format!("--state {}", word(&state.display().to_string())));
         let options = called.options.iter().cloned();
         let what = arguments.what.iter().map(|name| word(name));
-        let words = ["paritas verify --resume".to_owned()].into_iter().chain(state).chain(options).chain(what);
+        let words = ["paritas verify --resume".to_owned()].into_iter().chain(options).chain(what);
         words.collect::<Vec<String>>().join(" ")
     });
     called

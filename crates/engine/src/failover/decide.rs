@@ -29,7 +29,10 @@ pub(super) fn decide(job: &Job, evidence: &Evidence, lineage: &LineageCheck, max
     }
     reasons.extend(probed(evidence));
     reasons.extend(evidence.replica.as_ref().ok().and_then(|standing| prepared::held(job.replica_name(), standing)));
-    let rto = observed::rto(&evidence.seen, job.objective.rto);
+    let rto = match evidence.counted.clone() {
+        Some(counted) if !matches!(evidence.seen, Seen::This(_)) => counted,
+        _ => observed::rto(&evidence.seen, job.objective.rto),
+    };
     reasons.extend(kept_in_time(&rto));
     // The worst first; findings of one verdict in the order of the checks.
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
@@ -42,11 +45,11 @@ pub(super) fn decide(job: &Job, evidence: &Evidence, lineage: &LineageCheck, max
     };
     let prepared = evidence.replica.as_ref().map(prepared::listed).unwrap_or_default();
     let decision = if go { "go" } else { "no-go" }.to_owned();
-    Recovery { decision, reasons, rpo, rto, timelines, prepared }
+    Recovery { decision, steps: Vec::new(), reasons, rpo, rto, timelines, prepared }
 }
 
 /// The recovery time against its objective, if there is one.
-fn kept_in_time(rto: &Rto) -> Option<Reason> {
+pub(crate) fn kept_in_time(rto: &Rto) -> Option<Reason> {
     let (verdict, limit) = rto.verdict.zip(rto.objective)?;
     let measured = rto.seconds.map(|bounds| match (bounds.low, bounds.high) {
         (Some(low), Some(high)) => format!("{low:.3} s to {high:.3} s"),
@@ -59,20 +62,27 @@ fn kept_in_time(rto: &Rto) -> Option<Reason> {
         (Verdict::Fail, measured) => {
             (format!("{}, beyond the objective of {limit} s", measured.unwrap_or_default()), None)
         }
+        (Verdict::Unknown, Some(measured)) if rto.failed_at.is_some() => {
+            let why = rto.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let hint = "ask again when applications write; with track_commit_timestamp = on commits have times";
+            (format!("{measured}, not proven to be within the objective of {limit} s{why}"), Some(hint))
+        }
         (Verdict::Unknown, Some(measured)) => {
             let hint = "probe at a shorter interval (--every), with heartbeats, before the next failover";
             (format!("{measured}, not proven to be within the objective of {limit} s"), Some(hint))
         }
         (Verdict::Unknown, None) => {
-            let hint = "let `paritas probe` run before the next failover, or leave `rto` out of the objectives";
+            let hint = "name the time of the failure with --failed-at, or let `paritas probe` run before the next one";
             (rto.why.clone().unwrap_or_else(|| "not known".to_owned()), Some(hint))
         }
     };
-    Some(reason(verdict, format!("RTO: {text}"), hint.map(str::to_owned)))
+    // A time that was not measured cannot be measured now: the next one can.
+    let next = (verdict == Verdict::Unknown && rto.failed_at.is_none()).then(|| super::call::PROBE.to_owned());
+    Some(Reason { next, ..reason(verdict, format!("RTO: {text}"), hint.map(str::to_owned)) })
 }
 
 pub(super) fn reason(verdict: Verdict, text: String, hint: Option<String>) -> Reason {
-    Reason { verdict, text, hint }
+    Reason::new(verdict, text).hinted(hint)
 }
 
 fn lineage_hint(lineage: &LineageCheck) -> Option<String> {
@@ -113,7 +123,11 @@ fn writable(job: &Job, evidence: &Evidence) -> Reason {
         let hint = "set default_transaction_read_only = off for the server, the database and the role".to_owned();
         return reason(Verdict::Fail, format!("sessions on {name} are read only by default"), Some(hint));
     }
-    reason(Verdict::Pass, format!("{name} takes writes{}", replayed(standing)), None)
+    reason(
+        Verdict::Pass,
+        format!("{name} takes writes{}", replayed(standing).map(|text| format!("; {text}")).unwrap_or_default()),
+        None,
+    )
 }
 
 /// Whether its commits hang, as they do when the standby that they wait for was left behind.
@@ -144,13 +158,10 @@ fn waits(name: &str, standing: &Standing) -> Option<Reason> {
     Some(reason(verdict, text, Some(hint.to_owned())))
 }
 
-fn replayed(standing: &Standing) -> String {
-    match &standing.ancestry {
-        Known::Known(ancestry) => ancestry.switches.last().map_or_else(String::new, |switch| {
-            format!("; replay of timeline {} is complete up to {}", switch.timeline, switch.at)
-        }),
-        Known::Unknown { .. } => String::new(),
-    }
+/// Where replay ended, on a server that was promoted and whose history is known.
+pub(super) fn replayed(standing: &Standing) -> Option<String> {
+    let switch = standing.ancestry.value()?.switches.last()?;
+    Some(format!("replay of timeline {} is complete up to {}", switch.timeline, switch.at))
 }
 
 /// Nothing was left behind by a server that was never promoted.
@@ -178,10 +189,14 @@ fn lost(job: &Job, evidence: &Evidence, rpo: &Rpo) -> Reason {
         (Some(0), _) => "no committed transaction is lost".to_owned(),
         (Some(_), _) if rpo.objective.is_none() => format!("{count} lost, and no objective says that any may be"),
         (Some(_), _) => format!("exactly {count} of the log lost{}", against(rpo)),
+        (None, _) if rpo.verdict == Verdict::Pass => {
+            format!("at least {count} lost, how many is not known{}", against(rpo))
+        }
         (None, 0) => format!("how much is lost is not known: {}", rpo.why.as_deref().unwrap_or("nothing was read")),
         (None, _) => format!("at least {count} lost: {}", rpo.why.as_deref().unwrap_or("the log has no proven end")),
     };
     let hint = match (rpo.transactions, rpo.verdict) {
+        (None, Verdict::Pass) => None,
         (None, _) => loss_hint(job, evidence),
         (Some(_), Verdict::Fail) => Some(
             "enter the lost rows again, or decide not to: they are listed where the old primary's server is named with \
@@ -242,11 +257,16 @@ fn probed(evidence: &Evidence) -> Vec<Reason> {
 /// What nobody looked at.
 pub(super) fn not_checked(job: &Job, evidence: &Evidence) -> Vec<NotChecked> {
     let replica = job.replica_name();
-    let mut list = vec![NotChecked {
-        what: format!("rows of {replica} against the last healthy snapshot"),
-        why: "a failover compares histories, not rows: run `paritas verify digest:FILE …` with a digest that was kept"
-            .to_owned(),
-    }];
+    let mut list = Vec::new();
+    if evidence.rows_unasked {
+        list.push(NotChecked {
+            what: format!("rows of {replica} against the last healthy snapshot"),
+            why:
+                "no snapshot of the link is kept: take them from a timer, or run `paritas verify digest:FILE …` with a \
+                  digest that was kept"
+                    .to_owned(),
+        });
+    }
     if !evidence.abandoned.is_empty() {
         list.push(NotChecked {
             what: "commits acknowledged with synchronous_commit = off that never reached the old primary's log"

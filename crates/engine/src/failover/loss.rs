@@ -82,6 +82,9 @@ fn database(oid: u32, names: &BTreeMap<u32, String>) -> String {
     names.get(&oid).cloned().unwrap_or_else(|| format!("oid {oid}"))
 }
 
+/// Commits may be in the log in another order than that of their times, by so much.
+const DISORDER_SECONDS_MAX: f64 = 1.0;
+
 /// Seconds between commits. Times are taken before records are written, so their order is nearly that of the log.
 struct Times {
     /// From the first lost commit to the last one.
@@ -96,9 +99,21 @@ impl Times {
         let (Some(first), Some(last)) = (times().min(), times().max()) else {
             return Self { between: None, since_survivor: None };
         };
+        let mut latest = first;
+        for time in times() {
+            // In the order of the log: a clock that was set back in between makes every duration meaningless.
+            if latest.duration_since(time).as_secs_f64() > DISORDER_SECONDS_MAX {
+                return Self { between: None, since_survivor: None };
+            }
+            latest = latest.max(time);
+        }
         let between = seconds(first, last);
         // A clock that was set back must not make the loss look smaller than what is lost.
-        let since_survivor = abandoned.survivor.map(|survivor| seconds(survivor.time, last).max(between));
+        let since_survivor = abandoned.survivor.and_then(|survivor| {
+            // Nothing follows from a survivor that is later than everything after it.
+            let jumped = survivor.time.duration_since(last).as_secs_f64() > DISORDER_SECONDS_MAX;
+            (!jumped).then(|| seconds(survivor.time, last).max(between))
+        });
         Self { between: Some(between), since_survivor }
     }
 }
@@ -162,9 +177,20 @@ pub(super) fn rpo(evidence: &Evidence, objective: Option<Duration>) -> Rpo {
     } else {
         None
     };
-    let seconds = Bounds { low: Some(low.unwrap_or(0.0)), high };
+    let low = low.unwrap_or(0.0);
+    // A clock that contradicts what was read bounds nothing.
+    let window = evidence.window.filter(|window| high.is_none() && *window >= low);
+    let seconds = Bounds { low: Some(low), high: high.or(window) };
+    let within = window.zip(objective).is_some_and(|(window, limit)| window <= limit);
+    let why = match window {
+        Some(_) if !exact => Some(format!(
+            "{}; all that is lost was committed after the last snapshot was begun, and before the time of the failure",
+            why.as_deref().unwrap_or("the log has no proven end")
+        )),
+        _ => why,
+    };
     Rpo {
-        verdict: verdict(exact, least, seconds, objective),
+        verdict: if within { Verdict::Pass } else { verdict(exact, least, seconds, objective) },
         objective,
         seconds,
         transactions: exact.then_some(least as u64),
@@ -177,7 +203,12 @@ pub(super) fn rpo(evidence: &Evidence, objective: Option<Duration>) -> Rpo {
             .and_then(|losses| losses.if_down)
             .filter(|_| high.is_none())
             .map(|time| time.as_secs_f64()),
-        method: if read { "wal" } else { "interval" }.to_owned(),
+        method: match (read, window) {
+            (true, _) => "wal",
+            (false, Some(_)) => "snapshot",
+            (false, None) => "interval",
+        }
+        .to_owned(),
         why: if exact { high.is_none().then(|| SURVIVOR_UNKNOWN.to_owned()) } else { why },
     }
 }
@@ -194,7 +225,8 @@ fn bytes_at_least(evidence: &Evidence) -> u64 {
 
 const UNLOGGED: &str = "heartbeats that were acknowledged are gone and not in the log that was read: commits were acknowledged \
                         before they reached it (synchronous_commit = off), or it is not the old primary's log";
-const SURVIVOR_UNKNOWN: &str = "the last surviving commit lies too far back in the log, or its segment is gone";
+const SURVIVOR_UNKNOWN: &str = "the last surviving commit lies too far back in the log, or its segment is gone, or a clock was set \
+                                back between it and what is lost";
 
 fn verdict(exact: bool, lost: usize, seconds: Bounds, objective: Option<f64>) -> Verdict {
     match (objective, seconds.low, seconds.high) {

@@ -3,15 +3,24 @@
 //! Nothing is written and nothing is started. The new primary says where it left the old history; what the old primary
 //! wrote after that is read from its files. Everything that was asked must be proven, or the answer is NO-GO.
 
+mod call;
 mod decide;
 mod fetch;
+mod kept;
 mod lineage;
 mod loss;
 mod observed;
 mod parity;
+mod planned;
 mod prepared;
+pub(crate) mod recovered;
 mod rows;
 mod sampled;
+pub(crate) mod steps;
+
+pub(crate) use call::future;
+pub use call::{Call, FailedAt};
+pub(crate) use decide::kept_in_time;
 
 pub(crate) use lineage::is_gone;
 
@@ -19,6 +28,7 @@ use crate::error::problem_of;
 use crate::keep::Keeper;
 use crate::links::{chosen_links, hide, open, with_secrets};
 use crate::registry::{self, Opened, Secrets};
+use crate::snapshot::Stored;
 use crate::{Error, Options, Result, Target};
 use observed::Seen;
 use paritas_config::{Config, LinkConfig, StoreConfig};
@@ -27,7 +37,8 @@ use paritas_model::{Objective, StoreKind, Tier, Verdict};
 use paritas_pgwal::{Abandoned, Origin, Sources, Touched, recover, touched};
 use paritas_report::{Check, LinkReport, NotChecked, Problem, Report, apply_privacy};
 use paritas_state::State;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What is left of old primaries, beside what the configuration says.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +49,16 @@ pub struct Failover {
     pub wal_archives: Vec<PathBuf>,
     /// The URL of an old primary's server, started again where nobody else reaches it: its rows are read.
     pub old_primary: Option<String>,
+    /// The name of the drill that this is, empty where it has none; `None` where it is no drill.
+    pub drill: Option<String>,
+    /// Whether a switch is planned: both sides are there, and must be identical.
+    pub planned: bool,
+    /// When the source failed, as far as somebody knows.
+    pub failed_at: Option<FailedAt>,
+    /// The snapshot that stands in for the source; without one, the newest that is kept, if any is.
+    pub against: Option<Stored>,
+    /// How the command was called.
+    pub call: Call,
 }
 
 /// One link to look at.
@@ -83,6 +104,39 @@ struct Evidence {
     seen: Seen,
     /// Bytes of log that stored samples show behind the switchpoint.
     sampled_bytes: u64,
+    /// The recovery time from the failure on, where somebody gave its time.
+    counted: Option<paritas_report::Rto>,
+    /// Seconds from a snapshot that the new primary holds to the failure: nothing older is lost.
+    window: Option<f64>,
+    /// Whether no snapshot is kept that rows could be held against.
+    rows_unasked: bool,
+    /// How long both servers were asked, and how long the old one's files were read.
+    asked: Duration,
+    read: Duration,
+}
+
+impl Evidence {
+    /// What both servers say about themselves.
+    fn of(
+        source: paritas_connect::Result<Standing>,
+        replica: paritas_connect::Result<Standing>,
+        asked: Duration,
+    ) -> Self {
+        Self {
+            source,
+            replica,
+            abandoned: Vec::new(),
+            touched: Vec::new(),
+            problems: Vec::new(),
+            seen: Seen::Nothing,
+            sampled_bytes: 0,
+            counted: None,
+            window: None,
+            rows_unasked: true,
+            asked,
+            read: Duration::ZERO,
+        }
+    }
 }
 
 /// Looks at the links of these names, or at all of them, after a failover.
@@ -96,33 +150,19 @@ pub async fn failover_links(
     options: &Options,
     left: &Failover,
 ) -> Result<Report> {
-    let keeper = Keeper::begin(options, config.state.as_deref()).of("failover");
+    let keeper = Keeper::begin(options, config.state.as_deref()).of("failover").drilled(left.drill.clone());
+    call::consistent(left.planned, left.failed_at)?;
     let chosen = chosen_links(config, names)?;
     let options = &with_secrets(config, options)?;
     hide(options);
     let mut jobs = Vec::new();
     for link in chosen {
-        jobs.push(match logs_of(config, link)? {
-            Some(logs) => Examined::Logs(Box::new(logs)),
-            None => {
-                let rows = crate::links::job(config, link, options);
-                let folder = options.state.as_deref().or(config.state.as_deref());
-                let beside = parity::find(rows, folder, true, options);
-                Examined::Servers(Box::new((job(config, link, left)?, beside)))
-            }
-        });
+        let folder = options.state.as_deref().or(config.state.as_deref());
+        jobs.push(examined(config, link, (options, folder), left)?);
     }
     let mut links = Vec::new();
     for job in jobs {
-        links.push(match job {
-            Examined::Servers(examined) => {
-                let (job, beside) = *examined;
-                let mut link = examine(cx, job, options, keeper.state()).await;
-                parity::fill(cx, beside, options, &mut link).await;
-                link
-            }
-            Examined::Logs(logs) => examine_logs(cx, &logs, options, &keeper).await,
-        });
+        links.push(look(cx, job, options, (&keeper, left)).await);
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
     let mut report = keeper.finish(Some(checksum), links, options.deny_warnings);
@@ -135,6 +175,52 @@ pub async fn failover_links(
 enum Examined {
     Servers(Box<(Job, parity::Beside)>),
     Logs(Box<LogJob>),
+    /// Rows or files without a history.
+    Kept(Box<kept::KeptJob>),
+    /// Both sides are there, and nothing has failed.
+    Planned(Box<planned::PlannedJob>),
+}
+
+/// A configured link, ready to be looked at.
+fn examined(
+    config: &Config,
+    link: &LinkConfig,
+    (options, folder): (&Options, Option<&Path>),
+    left: &Failover,
+) -> Result<Examined> {
+    let (tier, objective) = (link.tier, link.objectives.limits());
+    if left.planned {
+        let rows = crate::links::job(config, link, options)?;
+        return Ok(Examined::Planned(Box::new(planned::PlannedJob { rows, tier, objective })));
+    }
+    if let Some(logs) = logs_of(config, link)? {
+        return Ok(Examined::Logs(Box::new(logs)));
+    }
+    let rows = crate::links::job(config, link, options);
+    let is_kept = rows.as_ref().is_ok_and(kept::is_kept);
+    let beside = parity::find(rows, (folder, true), left.against.as_ref(), options)?;
+    if is_kept {
+        let rows = crate::links::job(config, link, options)?;
+        return Ok(Examined::Kept(Box::new(kept::KeptJob { rows, beside, objective })));
+    }
+    Ok(Examined::Servers(Box::new((job(config, link, left)?, beside))))
+}
+
+/// Looks at one link.
+async fn look(cx: &Context, job: Examined, options: &Options, (keeper, left): (&Keeper, &Failover)) -> LinkReport {
+    let mut link = match job {
+        Examined::Servers(examined) => {
+            let (job, beside) = *examined;
+            let mut link = examine(cx, job, options, (keeper.state(), left.failed_at, &beside)).await;
+            parity::fill(cx, beside, options, &mut link).await;
+            link
+        }
+        Examined::Logs(logs) => examine_logs(cx, &logs, options, (keeper, left.failed_at)).await,
+        Examined::Kept(job) => kept::examine(cx, *job, options, (keeper, left.failed_at)).await,
+        Examined::Planned(job) => planned::examine(cx, *job, options, keeper).await,
+    };
+    call::finish(&mut link, &left.call);
+    link
 }
 
 /// A link between stores of logs.
@@ -168,7 +254,12 @@ fn logs_of(config: &Config, link: &LinkConfig) -> Result<Option<LogJob>> {
     }))
 }
 
-async fn examine_logs(cx: &Context, job: &LogJob, options: &Options, keeper: &Keeper) -> LinkReport {
+async fn examine_logs(
+    cx: &Context,
+    job: &LogJob,
+    options: &Options,
+    (keeper, failed_at): (&Keeper, Option<FailedAt>),
+) -> LinkReport {
     let cx = &crate::job::limited(cx, options).0;
     let examined = crate::logs::Examined {
         name: &job.name,
@@ -178,6 +269,7 @@ async fn examine_logs(cx: &Context, job: &LogJob, options: &Options, keeper: &Ke
         include: &job.include,
         exclude: &job.exclude,
         objective: job.objective,
+        failed_at,
     };
     crate::logs::examine(cx, &examined, options, keeper).await
 }
@@ -199,35 +291,45 @@ pub async fn failover_pair(
         let hint = "name the old primary first and the new one second";
         return Err(Error::usage("usage.same", "source and replica are the same", hint));
     }
-    let source = registry::open(&ours, Secrets::default(), None)?;
-    let replica = registry::open(&theirs, Secrets::default(), None)?;
-    let name = format!("{} -> {}", source.store.name(), replica.store.name());
-    if ours.kind == StoreKind::Kafka && theirs.kind == StoreKind::Kafka {
-        let (include, exclude, objective) = (Vec::new(), Vec::new(), Objective::default());
-        let job = LogJob { name, tier: None, source, replica, include, exclude, objective };
-        let keeper = Keeper::begin(options, None).of("failover");
-        let link = examine_logs(cx, &job, options, &keeper).await;
-        let mut report = keeper.finish(None, vec![link], options.deny_warnings);
-        apply_privacy(&mut report, options.privacy);
-        keeper.report(cx, &report);
-        return Ok(report);
-    }
-    fetch::check(&left.wal_archives)?;
-    let (left, objective) = (left.clone(), Objective::default());
-    let old_primary = old_primary(&left, None)?;
-    let named = source.target.datasets.iter().chain(&replica.target.datasets).cloned().collect();
-    let taken = rows::Taken { named, ..rows::Taken::default() };
-    let not_checked = Vec::new();
-    let job = Job { name, ad_hoc: true, tier: None, source, replica, left, old_primary, taken, objective, not_checked };
-    only_postgres(&job)?;
-    let keeper = Keeper::begin(options, None).of("failover");
-    let beside = parity::find(crate::pair::job(&ours, &theirs), options.state.as_deref(), false, options);
-    let mut link = examine(cx, job, options, keeper.state()).await;
-    parity::fill(cx, beside, options, &mut link).await;
+    call::consistent(left.planned, left.failed_at)?;
+    let job = pair(&ours, &theirs, options, left)?;
+    let keeper = Keeper::begin(options, None).of("failover").drilled(left.drill.clone());
+    let link = look(cx, job, options, (&keeper, left)).await;
     let mut report = keeper.finish(None, vec![link], options.deny_warnings);
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
     Ok(report)
+}
+
+/// Two stores named by URL, ready to be looked at.
+fn pair(ours: &Target, theirs: &Target, options: &Options, left: &Failover) -> Result<Examined> {
+    let objective = Objective::default();
+    if left.planned {
+        let rows = crate::pair::job(ours, theirs)?;
+        return Ok(Examined::Planned(Box::new(planned::PlannedJob { rows, tier: None, objective })));
+    }
+    let source = registry::open(ours, Secrets::default(), None)?;
+    let replica = registry::open(theirs, Secrets::default(), None)?;
+    let name = format!("{} -> {}", source.store.name(), replica.store.name());
+    if ours.kind == StoreKind::Kafka && theirs.kind == StoreKind::Kafka {
+        let (include, exclude) = (Vec::new(), Vec::new());
+        return Ok(Examined::Logs(Box::new(LogJob { name, tier: None, source, replica, include, exclude, objective })));
+    }
+    fetch::check(&left.wal_archives)?;
+    let rows = crate::pair::job(ours, theirs)?;
+    let is_kept = kept::is_kept(&rows);
+    let beside = parity::find(Ok(rows), (options.state.as_deref(), false), left.against.as_ref(), options)?;
+    if is_kept {
+        let rows = crate::pair::job(ours, theirs)?;
+        return Ok(Examined::Kept(Box::new(kept::KeptJob { rows, beside, objective })));
+    }
+    let old_primary = old_primary(left, None)?;
+    let named = source.target.datasets.iter().chain(&replica.target.datasets).cloned().collect();
+    let taken = rows::Taken { named, ..rows::Taken::default() };
+    let (left, not_checked) = (left.clone(), Vec::new());
+    let job = Job { name, ad_hoc: true, tier: None, source, replica, left, old_primary, taken, objective, not_checked };
+    only_postgres(&job)?;
+    Ok(Examined::Servers(Box::new((job, beside))))
 }
 
 fn job(config: &Config, link: &LinkConfig, given: &Failover) -> Result<Job> {
@@ -293,9 +395,22 @@ fn only_postgres(job: &Job) -> Result<()> {
     }
 }
 
-async fn examine(cx: &Context, job: Job, options: &Options, state: Option<&State>) -> LinkReport {
+async fn examine(
+    cx: &Context,
+    job: Job,
+    options: &Options,
+    (state, failed_at, beside): (Option<&State>, Option<FailedAt>, &parity::Beside),
+) -> LinkReport {
     let cx = &crate::job::limited(cx, options).0;
-    let evidence = gather(cx, &job, options, state).await;
+    let mut evidence = gather(cx, &job, options, state).await;
+    evidence.rows_unasked = beside.is_nothing();
+    let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value());
+    evidence.window = failed_at.zip(ancestry).and_then(|(failed_at, ancestry)| beside.window(ancestry, failed_at));
+    if let (Some(failed_at), Ok(standing)) = (failed_at, &evidence.replica) {
+        let times = (failed_at, jiff::Timestamp::now());
+        let rto = recovered::counted(cx, &*job.replica.store, standing, times, job.objective.rto).await;
+        evidence.counted = Some(rto);
+    }
     let servers = lineage::Servers {
         source: &evidence.source,
         replica: &evidence.replica,
@@ -307,7 +422,9 @@ async fn examine(cx: &Context, job: Job, options: &Options, state: Option<&State
     let mut recovery = decide::decide(&job, &evidence, &lineage, options.max_differences);
     let mut not_checked = job.not_checked.clone();
     not_checked.extend(decide::not_checked(&job, &evidence));
+    let began = Instant::now();
     rows::fill(cx, &job, &evidence, options, &mut recovery, &mut not_checked).await;
+    recovery.steps = steps::of_servers(&job, &evidence, &lineage, &recovery, began.elapsed());
     LinkReport {
         name: job.name.clone(),
         tier: job.tier,
@@ -342,13 +459,14 @@ async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State
             cx.bound(lineages.standing(&cx)).await
         }
     };
+    let began = Instant::now();
     let (source, mut replica) = tokio::join!(ask(&job.source), ask(&job.replica));
     if ahead(&source, &replica) {
         // Both were asked at once: only a later answer can say that a standby is ahead of its primary.
         replica = ask(&job.replica).await;
     }
-    let (abandoned, problems, seen) = (Vec::new(), Vec::new(), Seen::Nothing);
-    let mut evidence = Evidence { source, replica, abandoned, touched: Vec::new(), problems, seen, sampled_bytes: 0 };
+    let mut evidence = Evidence::of(source, replica, began.elapsed());
+    let began = Instant::now();
     let ancestry = evidence.replica.as_ref().ok().and_then(|standing| standing.ancestry.value().cloned());
     let Some(ancestry) = ancestry else { return evidence };
     evidence.seen = observed::find(state, &job.name, &ancestry);
@@ -388,6 +506,7 @@ async fn gather(cx: &Context, job: &Job, options: &Options, state: Option<&State
         }),
         Err(error) => evidence.problems.push(problem_of(&error)),
     }
+    evidence.read = began.elapsed();
     evidence
 }
 

@@ -43,5 +43,6 @@ pub(crate) fn held(name: &str, standing: &Standing) -> Option<Reason> {
         verdict: Verdict::Warn,
         text: format!("{name} holds {}{known} that nobody decided", counted(count, "prepared transaction")),
         hint: Some(hint.to_owned()),
+        next: None,
     })
 }

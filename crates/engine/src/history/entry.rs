@@ -7,18 +7,6 @@ use paritas_state::history::{Achieved, CheckEntry, LinkEntry, Lost, RecoveryEntr
 use serde::Deserialize;
 use ulid::Ulid;
 
-/// The part of a report that says whether it was a drill.
-#[derive(Deserialize)]
-struct Drilled {
-    run: Run,
-}
-
-#[derive(Deserialize)]
-struct Run {
-    #[serde(default)]
-    drill: Option<String>,
-}
-
 /// What every version of a report says.
 #[derive(Deserialize)]
 struct Head {
@@ -51,7 +39,7 @@ struct HeadLink {
 /// Why it cannot be understood at all.
 pub(crate) fn stored(id: Ulid, json: &[u8]) -> Result<RunEntry, String> {
     if let Ok(report) = serde_json::from_slice::<Report>(json) {
-        return entry(id, &report, json);
+        return entry(id, &report);
     }
     let head: Head = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     let link = |link: HeadLink| LinkEntry {
@@ -75,12 +63,11 @@ pub(crate) fn stored(id: Ulid, json: &[u8]) -> Result<RunEntry, String> {
     })
 }
 
-/// What is recorded of a report, of which the text is given as well.
+/// What is recorded of a report.
 ///
 /// # Errors
 /// Why it cannot be understood.
-pub(crate) fn entry(id: Ulid, report: &Report, json: &[u8]) -> Result<RunEntry, String> {
-    let drilled: Drilled = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+pub(crate) fn entry(id: Ulid, report: &Report) -> Result<RunEntry, String> {
     let (started, ended) = (micros(&report.run.started_at)?, micros(&report.run.ended_at)?);
     Ok(RunEntry {
         id,
@@ -89,7 +76,7 @@ pub(crate) fn entry(id: Ulid, report: &Report, json: &[u8]) -> Result<RunEntry, 
         ended,
         verdict: report.verdict,
         exit_code: report.exit_code,
-        drill: drilled.run.drill,
+        drill: report.run.drill.clone(),
         links: report.links.iter().map(|link| of_link(link, ended)).collect(),
     })
 }
@@ -125,6 +112,7 @@ fn of_check(check: &Check) -> CheckEntry {
         Check::Continuity(_) => ("continuity", None),
         Check::Snapshot(_) => ("snapshot", None),
         Check::Ledger(own) => ("ledger", Some(own.name.as_str())),
+        Check::Sequences(_) => ("sequences", None),
     };
     CheckEntry { check: name.to_owned(), dataset: dataset.map(str::to_owned), verdict: check.verdict() }
 }

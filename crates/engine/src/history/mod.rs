@@ -45,7 +45,7 @@ pub(crate) fn now() -> i64 {
 /// # Errors
 /// Those of the history. The report is kept all the same, and the next time the history is asked it takes it in.
 pub(crate) fn record(state: &State, retention: Retention, run: &RunRecord, report: &Report) -> Result<(), StateError> {
-    match entry::entry(run.id, report, &run.json) {
+    match entry::entry(run.id, report) {
         Ok(entry) => state.history(retention)?.record(state, &entry, now()),
         // A report that cannot be understood is told of whenever the history is asked.
         Err(why) => {

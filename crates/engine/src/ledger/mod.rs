@@ -1,6 +1,11 @@
 //! Reconciling figures: which datasets face each other, and what is asked of their groups.
 
+mod against;
+mod kept;
 mod record;
+
+pub use against::{ledger_links_against, ledger_pair_against};
+pub(crate) use kept::{Facts, LedgerKept, Standing, held_against, keep, not_kept};
 
 use crate::datasets::Facing;
 use crate::error::problem_of;
@@ -110,7 +115,12 @@ impl Reconciliation {
         }
     }
 
-    fn named(&self) -> &str {
+    /// The dataset on the source, and that on the replica, where they are named.
+    pub(crate) fn datasets(&self) -> (Option<&String>, Option<&String>) {
+        (self.dataset.as_ref(), self.replica_dataset.as_ref())
+    }
+
+    pub(crate) fn named(&self) -> &str {
         match &self.dataset {
             _ if !self.name.is_empty() => &self.name,
             Some(dataset) => dataset,
@@ -131,16 +141,7 @@ pub async fn ledger_links(
     monitor: &Monitor,
 ) -> Result<Report> {
     let mut chosen = chosen_links(config, names)?;
-    let without = |link: &&LinkConfig| link.ledgers.is_empty();
-    let hint = "add [[link.ledger]] with name, dataset and what to reconcile, such as sum = [\"amount\"]";
-    if names.is_empty() {
-        chosen.retain(|link| !without(link));
-        if chosen.is_empty() {
-            return Err(Error::usage("config.ledger", "no link has a ledger", hint));
-        }
-    } else if let Some(link) = chosen.iter().find(|link| without(link)) {
-        return Err(Error::usage("config.ledger", format!("link {:?} has no ledger", link.name), hint));
-    }
+    with_ledgers(&mut chosen, names)?;
     let options = &with_secrets(config, options)?;
     hide(options);
     let mut jobs = Vec::new();
@@ -164,6 +165,19 @@ pub async fn ledger_links(
     apply_privacy(&mut report, options.privacy);
     keeper.report(cx, &report);
     Ok(report)
+}
+
+/// Leaves the links that have a ledger; one that was named must have one.
+fn with_ledgers(chosen: &mut Vec<&LinkConfig>, names: &[String]) -> Result<()> {
+    let hint = "add [[link.ledger]] with name, dataset and what to reconcile, such as sum = [\"amount\"]";
+    if let Some(link) = chosen.iter().find(|link| link.ledgers.is_empty() && !names.is_empty()) {
+        return Err(Error::usage("config.ledger", format!("link {:?} has no ledger", link.name), hint));
+    }
+    chosen.retain(|link| !link.ledgers.is_empty());
+    if chosen.is_empty() {
+        return Err(Error::usage("config.ledger", "no link has a ledger", hint));
+    }
+    Ok(())
 }
 
 /// Reconciles two datasets named by URL or path.
@@ -271,6 +285,11 @@ pub(crate) fn not_begun(work: &Work<'_>, problem: &Problem, link: &mut LinkRepor
 pub(crate) fn left_out(job: &Job, why: &str, link: &mut LinkReport) {
     let what = |ledger: &Reconciliation| format!("ledger {:?}", ledger.named());
     link.not_checked.extend(job.ledgers.iter().map(|ledger| NotChecked { what: what(ledger), why: why.to_owned() }));
+}
+
+/// The check of a ledger of which only the name is known.
+pub(crate) fn not_begun_as(name: &str, problem: Problem) -> Check {
+    Check::Ledger(Box::new(record::not_begun(name, "", &Asked::default(), problem)))
 }
 
 fn unknown(ledger: &Reconciliation, problem: Problem) -> Check {

@@ -37,6 +37,8 @@ pub(super) fn not_begun(name: &str, dataset: &str, asked: &Asked, problem: Probl
         items: Vec::new(),
         items_truncated: false,
         rows: Vec::new(),
+        difference: Vec::new(),
+        against: None,
         positions: Positions::default(),
         fence: None,
         bytes_read: BothSides::default(),
@@ -65,6 +67,8 @@ pub(super) fn ledger(names: &Names<'_>, asked: &Rule, outcome: &Outcome, took: D
         items: outcome.items.iter().map(|one| item(one, asked)).collect(),
         items_truncated: outcome.items_truncated,
         rows: outcome.rows.clone(),
+        difference: difference(outcome, asked),
+        against: None,
         positions: positions(outcome.source.position.as_ref(), outcome.replica.position.as_ref()),
         fence: outcome.fence.as_ref().map(|fence| fence.text.clone()),
         bytes_read: BothSides { source: outcome.source.bytes, replica: outcome.replica.bytes },
@@ -72,6 +76,14 @@ pub(super) fn ledger(names: &Names<'_>, asked: &Rule, outcome: &Outcome, took: D
         notes: outcome.notes.clone(),
         problem: outcome.problem.as_ref().map(|(origin, error)| sided(*origin, problem_of(error))),
     }
+}
+
+/// What the replica has more in the sums of everything.
+fn difference(outcome: &Outcome, rule: &Rule) -> Vec<(String, Value)> {
+    let (Some(source), Some(replica)) = (&outcome.source.total, &outcome.replica.total) else { return Vec::new() };
+    let columns = rule.columns.iter().zip(source.columns.iter().zip(&replica.columns));
+    let summed = columns.filter(|(rule, _)| rule.sum);
+    summed.map(|(rule, (a, b))| (rule.name.clone(), Value::Text(b.sum.minus(&a.sum).to_string()))).collect()
 }
 
 fn rule(rule: &Rule) -> LedgerRule {

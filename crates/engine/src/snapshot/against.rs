@@ -2,7 +2,7 @@
 
 use super::copies::fetch;
 use super::load::{Loaded, Stored, load};
-use super::{files, rows};
+use super::{figures, files, rows, sequences};
 use crate::error::problem_of;
 use crate::job::{Job, sides};
 use crate::keep::Keeper;
@@ -120,8 +120,8 @@ fn faces(job: &Job, loaded: &Loaded) -> Result<()> {
 
 /// What a replica says about its own history.
 #[derive(Debug, Clone)]
-pub(super) struct Replica {
-    pub(super) side: Side,
+pub(crate) struct Replica {
+    pub(crate) side: Side,
     pub(super) ancestry: Known<Ancestry>,
     pub(super) promoted_at: Option<i64>,
 }
@@ -151,12 +151,16 @@ pub(crate) async fn verify(
             link.checks.push(Check::Parity(record::not_begun(&job.name, problem)));
         }
         Ok(_) => {
-            let replica = standing(side).await;
+            let replica = standing_of(side).await;
             match &loaded.document.files {
                 Some(kept) => {
                     link.checks.push(files::verify(job, &replica.side, options, monitor, (loaded, kept)).await);
                 }
-                None => rows::verify(job, &replica, (options, monitor), loaded, &mut link).await,
+                None => {
+                    rows::verify(job, &replica, (options, monitor), loaded, &mut link).await;
+                    figures::verify(job, &replica, (options, monitor), loaded, &mut link).await;
+                    sequences::beside(&replica, options, loaded, &mut link).await;
+                }
             }
         }
     }
@@ -165,7 +169,39 @@ pub(crate) async fn verify(
     link
 }
 
-async fn standing(side: Side) -> Replica {
+/// The ledgers alone. Whatever goes wrong is in the link's report.
+pub(crate) async fn ledgers_alone(
+    cx: &Context,
+    job: &Job,
+    options: &Options,
+    monitor: &Monitor,
+    loaded: &Loaded,
+) -> LinkReport {
+    let mut link = LinkReport {
+        name: job.name.clone(),
+        tier: job.tier,
+        verdict: Verdict::Unknown,
+        source: loaded.document.source.clone(),
+        replica: job.replica.described.clone(),
+        checks: Vec::new(),
+        recovery: None,
+        not_checked: Vec::new(),
+    };
+    let side = sides(cx, job, options).replica;
+    match side.cx.bound(side.store.probe(&side.cx)).await {
+        Err(error) => figures::not_begun(job, loaded, &record::sided(Origin::Replica, problem_of(&error)), &mut link),
+        Ok(_) => {
+            let replica = standing_of(side).await;
+            figures::verify(job, &replica, (options, monitor), loaded, &mut link).await;
+        }
+    }
+    unseen(loaded, &mut link);
+    link.verdict = LinkReport::combined(&link.checks);
+    link
+}
+
+/// What a replica says about its own history.
+pub(crate) async fn standing_of(side: Side) -> Replica {
     let standing = match side.store.lineages() {
         None => None,
         Some(lineages) => Some(side.cx.bound(lineages.standing(&side.cx)).await),

@@ -1,5 +1,6 @@
 //! The document of a snapshot: everything there is to know about its digests.
 
+use crate::ledger::LedgerKept;
 use crate::target::Declared;
 use paritas_connect::{FileEntry, FileManifest, Moment};
 use paritas_digest::KeyId;
@@ -41,6 +42,21 @@ pub(crate) struct Document {
     pub(crate) files: Option<FilesKept>,
     /// What of the source is not in it.
     pub(crate) not_kept: Vec<NotChecked>,
+    /// Figures of the link's ledgers; a snapshot of an older version has none.
+    #[serde(default)]
+    pub(crate) ledgers: Vec<LedgerKept>,
+    /// Sequences and where they were; `None` where the store has none, or an older version took it.
+    #[serde(default)]
+    pub(crate) sequences: Option<Vec<SequenceKept>>,
+}
+
+/// One sequence.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SequenceKept {
+    /// Its name.
+    pub(crate) name: String,
+    /// The number that it would have handed out next, and from one number to the next.
+    pub(crate) counter: Known<(i64, i64)>,
 }
 
 /// One dataset.

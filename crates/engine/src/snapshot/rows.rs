@@ -1,7 +1,7 @@
 //! Rows of a replica against the digests of a snapshot.
 
 use super::against::Replica;
-use super::document::DatasetKept;
+use super::document::{DatasetKept, Document};
 use super::load::Loaded;
 use super::take::{declared, describe};
 use crate::error::problem_of;
@@ -11,7 +11,7 @@ use crate::tables::{choice_for, face, is_named, list};
 use crate::target::Declared;
 use crate::{Monitor, Options};
 use jiff::{SignedDuration, Timestamp};
-use paritas_connect::{Description, FACT_UNLOGGED};
+use paritas_connect::{Description, FACT_UNLOGGED, Moment};
 use paritas_digest::CanonKind;
 use paritas_model::{Dataset, StoreKind, Verdict, Writes};
 use paritas_report::{Against, Check, LinkReport, NotChecked, ParityCheck, Problem};
@@ -183,14 +183,8 @@ impl Work<'_> {
         };
         let bounds =
             at(&document.began_at, -TRANSACTION_SECONDS_MAX).zip(at(&document.taken_at, CLOCK_SKEW_SECONDS_MAX));
-        Since {
-            moment: kept.moment.as_ref(),
-            catalog: document.catalog.as_deref(),
-            ancestry: self.replica.ancestry.clone(),
-            promoted_at: self.replica.promoted_at,
-            writes: declared.writes.unwrap_or_default(),
-            changed_at: declared.changed_at.zip(bounds),
-        }
+        let since = since_of(self.replica, document, kept.moment.as_ref(), declared.writes);
+        Since { changed_at: declared.changed_at.zip(bounds), ..since }
     }
 
     /// What was compared then, by the names of now.
@@ -259,6 +253,23 @@ impl Work<'_> {
             written_since,
         });
         check
+    }
+}
+
+/// What is known about the time since a view of a snapshot.
+pub(super) fn since_of<'a>(
+    replica: &Replica,
+    document: &'a Document,
+    moment: Option<&'a Moment>,
+    writes: Option<Writes>,
+) -> Since<'a> {
+    Since {
+        moment,
+        catalog: document.catalog.as_deref(),
+        ancestry: replica.ancestry.clone(),
+        promoted_at: replica.promoted_at,
+        writes: writes.unwrap_or_default(),
+        changed_at: None,
     }
 }
 

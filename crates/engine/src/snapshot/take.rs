@@ -25,10 +25,10 @@ const REPLICA_TIME: Duration = Duration::from_secs(10);
 const READ_RATE: u64 = 50_000_000;
 
 /// What keeps a snapshot from being taken.
-struct Failed {
-    problem: Problem,
+pub(super) struct Failed {
+    pub(super) problem: Problem,
     /// Whether it says nothing about the dataset itself, so that another try may succeed.
-    passing: bool,
+    pub(super) passing: bool,
 }
 
 /// Takes a snapshot of the source of a job and keeps it. Whatever goes wrong is in the link's report.
@@ -87,17 +87,17 @@ fn empty() -> SnapshotCheck {
 }
 
 /// A snapshot under way.
-struct Taking<'a> {
-    job: &'a Job,
-    options: &'a Options,
-    monitor: &'a Monitor,
+pub(super) struct Taking<'a> {
+    pub(super) job: &'a Job,
+    pub(super) options: &'a Options,
+    pub(super) monitor: &'a Monitor,
     keeper: &'a Keeper,
     configured: bool,
     sides: Sides,
     /// Whether the replica did not answer: it is not waited for again.
     replica_away: AtomicBool,
-    check: SnapshotCheck,
-    not_checked: Vec<NotChecked>,
+    pub(super) check: SnapshotCheck,
+    pub(super) not_checked: Vec<NotChecked>,
 }
 
 /// A dataset that is going to be read.
@@ -140,6 +140,8 @@ impl Taking<'_> {
             datasets: Vec::new(),
             files: None,
             not_kept: Vec::new(),
+            ledgers: Vec::new(),
+            sequences: None,
         };
         let mut kept = KeptDatasets::default();
         if source.store.datasets().is_some() {
@@ -149,7 +151,8 @@ impl Taking<'_> {
         }
         document.taken_at = Timestamp::now().to_string();
         document.not_kept.clone_from(&self.not_checked);
-        let whole = kept.datasets.iter().all(|dataset| dataset.problem.is_none());
+        let whole = kept.datasets.iter().all(|dataset| dataset.problem.is_none())
+            && kept.ledgers.iter().all(|ledger| ledger.problem.is_none());
         let json = serde_json::to_value(&document).map_err(|error| of_defect(&error))?;
         let (_, bytes) = writer.finish(json).map_err(|error| of_state(&error))?;
         self.check.bytes = bytes;
@@ -202,7 +205,9 @@ impl Taking<'_> {
             kept.datasets.push(entry);
             document.datasets.push(dataset);
         }
+        self.ledgers(source, held.as_deref(), document, kept).await?;
         drop(held);
+        self.sequences(source, document, kept).await;
         if catalog(source).await? == before {
             document.catalog = before;
         } else {
@@ -237,7 +242,7 @@ impl Taking<'_> {
     }
 
     /// Names on the source, each with that on the replica.
-    async fn names(&self, source: &Side) -> Result<Vec<(String, String)>, Failed> {
+    pub(super) async fn names(&self, source: &Side) -> Result<Vec<(String, String)>, Failed> {
         let (ours, theirs) = (&self.job.source.target.datasets, &self.job.replica.target.datasets);
         if !ours.is_empty() {
             let same = ours.len() == theirs.len();
@@ -314,7 +319,7 @@ impl Taking<'_> {
     }
 
     /// The dataset as the replica describes it: both sides then agree on how it is read.
-    async fn on_replica(&self, name: &str) -> Result<Description, Error> {
+    pub(super) async fn on_replica(&self, name: &str) -> Result<Description, Error> {
         let side = &self.sides.replica;
         if self.replica_away.load(Ordering::Relaxed) {
             return Err(Error::new(FailureKind::Transient, "store.unreachable", "it did not answer a moment ago"));

@@ -1,7 +1,7 @@
 //! One dataset: its schema, its rows or files, its failures.
 
 use super::page::{Page, Paint};
-use super::{files, lag, ledger, logs, rows};
+use super::{files, lag, ledger, logs, rows, sequences};
 use crate::summary::DatasetView;
 use crate::text::{counted, escape, fit, grouped, pad};
 use crate::{Check, ParityCheck, Problem, SchemaCheck};
@@ -28,6 +28,7 @@ pub(super) fn write(page: &mut Page<'_>, view: &DatasetView<'_>) -> io::Result<(
             Check::Continuity(check) => logs::continuity(page, check)?,
             Check::Snapshot(check) => logs::snapshot(page, check)?,
             Check::Ledger(check) => ledger::write(page, check)?,
+            Check::Sequences(check) => sequences::write(page, check)?,
         }
     }
     Ok(())
@@ -56,6 +57,7 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
                 facts.push(counted(check.rows(), "row"));
                 facts.push(seconds(check.seconds));
             }
+            Check::Sequences(check) => facts.push(counted(check.sequences, "sequence")),
             Check::Continuity(check) => facts.push(format!("{} unbroken", counted(check.sequences, "sequence"))),
             Check::Parity(check) => {
                 facts.push(match &check.pages {

@@ -231,11 +231,11 @@ fn recoveries(page: &mut Page<'_>, history: &HistoryDocument) -> io::Result<()> 
 
 /// What was lost, in its own unit: records of logs, transactions of databases.
 fn lost(one: &HistoryRecovery) -> String {
-    let text = |count: crate::history::LostCount, noun: &str| match count.exact {
+    let text = |count: crate::LostCount, noun: &str| match count.exact {
         Some(exact) => counted(exact, noun),
         None => format!("at least {}", counted(count.at_least, noun)),
     };
-    if one.records != crate::history::LostCount::default() {
+    if one.records != crate::LostCount::default() {
         return text(one.records, "record");
     }
     text(one.transactions, "transaction")

@@ -49,6 +49,7 @@ pub(super) fn write(page: &mut Page<'_>, check: &LedgerCheck) -> io::Result<()> 
         }
     }
     totals(page, check)?;
+    super::dataset::against(page, check.against.as_ref())?;
     notes(page, check)?;
     problem(page, check.problem.as_ref())
 }

@@ -1,6 +1,7 @@
 //! What a person reads at three in the morning: verdict first, then what is wrong, then the next
 //! command.
 
+mod achieved;
 mod dataset;
 mod files;
 pub(crate) mod history;
@@ -13,6 +14,7 @@ mod page;
 pub(crate) mod probe;
 pub(crate) mod recovery;
 mod rows;
+mod sequences;
 pub(crate) mod simulation;
 
 use crate::summary::{DatasetView, LAG, PROBE, datasets, link_line, report_line};

@@ -6,7 +6,7 @@ use crate::recovery::{Bounds, LeftTimeline, LostTransaction, Reason, Recovery, R
 use crate::summary::{DatasetView, datasets};
 use crate::text::{counted, escape, grouped, pad, shell_word, width};
 use crate::{Check, LinkReport, Report};
-use paritas_model::{Verdict, format_duration, format_size};
+use paritas_model::{StoreKind, Verdict, format_duration, format_size};
 use std::io;
 use std::time::Duration;
 
@@ -18,11 +18,19 @@ const HELD_MAX: usize = 20;
 
 /// The whole report of a failover.
 pub(super) fn write(page: &mut Page<'_>, report: &Report, called: &Called) -> io::Result<()> {
+    if let Some(name) = &report.run.drill {
+        let named = if name.is_empty() { String::new() } else { format!(" {}", escape(name)) };
+        page.line(0, &page.paint(Paint::Warn, &format!("DRILL{named}: an exercise, judged like an incident")))?;
+    }
     for (number, link) in report.links.iter().enumerate() {
         if number > 0 {
             page.blank()?;
         }
         one(page, link)?;
+    }
+    if let Some(achieved) = report.recovery.as_ref().filter(|_| report.links.len() > 1) {
+        page.blank()?;
+        super::achieved::write(page, achieved)?;
     }
     if let Some(command) = next(report, called) {
         page.line(0, &format!("{} {command}", page.paint(Paint::Dim, "next:")))?;
@@ -41,22 +49,51 @@ pub(crate) fn line(link: &LinkReport) -> String {
     let Some(recovery) = &link.recovery else { return format!("{name}: nothing was found out") };
     let against: Vec<&Reason> = recovery.reasons.iter().filter(|reason| reason.verdict > Verdict::Warn).collect();
     match against.as_slice() {
-        [] => format!("{name}: {}", loss(recovery)),
+        [] => format!("{name}: {}", loss_of(link, recovery)),
         [only] => format!("{name}: {}", escape(&only.text)),
         [first, rest @ ..] => format!("{name}: {}, and {} more against it", escape(&first.text), rest.len()),
     }
 }
 
-fn loss(recovery: &Recovery) -> String {
-    let rpo = &recovery.rpo;
-    if rpo.records.is_some() || rpo.records_at_least > 0 || ["content", "snapshot"].contains(&rpo.method.as_str()) {
-        return match (rpo.records, rpo.records_at_least) {
-            (Some(0), _) => "no record is lost".to_owned(),
-            (Some(lost), _) => format!("exactly {} lost", counted(lost, "record")),
-            (None, 0) => "how many records are lost is not known".to_owned(),
-            (None, least) => format!("at least {} lost", counted(least, "record")),
-        };
+/// What is lost, in the words of the kind of store.
+fn loss_of(link: &LinkReport, recovery: &Recovery) -> String {
+    match link.source.kind {
+        StoreKind::Files | StoreKind::Parquet | StoreKind::Csv => {}
+        StoreKind::Kafka => return records(recovery),
+        _ => return loss(recovery),
     }
+    let of = if recovery.rpo.method == "content" { "the source" } else { "the snapshot" };
+    let (mut lost, mut open) = (0_u64, recovery.rpo.method == "none");
+    for check in &link.checks {
+        match check {
+            Check::Parity(check) => {
+                lost = lost.saturating_add(check.differences.lost);
+                open |= !check.complete || check.differences.unsettled() > 0;
+            }
+            Check::Files(check) => {
+                lost = lost.saturating_add(check.differences.lost);
+                open |= check.problem.is_some() || check.differences.unsettled() > 0;
+            }
+            _ => {}
+        }
+    }
+    match (lost, open) {
+        (0, false) => format!("nothing of {of} is lost"),
+        (0, true) => format!("whether something of {of} is lost is not known"),
+        (lost, _) => format!("at least {} of {of} lost", counted(lost, "row or file")),
+    }
+}
+
+fn records(recovery: &Recovery) -> String {
+    match (recovery.rpo.records, recovery.rpo.records_at_least) {
+        (Some(0), _) => "no record is lost".to_owned(),
+        (Some(lost), _) => format!("exactly {} lost", counted(lost, "record")),
+        (None, 0) => "how many records are lost is not known".to_owned(),
+        (None, least) => format!("at least {} lost", counted(least, "record")),
+    }
+}
+
+fn loss(recovery: &Recovery) -> String {
     let exact = recovery.timelines.iter().all(|timeline| timeline.exact);
     match (recovery.rpo.transactions.filter(|_| exact), recovery.rpo.transactions_at_least) {
         (Some(0), _) => "no committed transaction is lost".to_owned(),
@@ -71,6 +108,7 @@ fn one(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
     link_places(page, link)?;
     if let Some(recovery) = &link.recovery {
         reasons(page, recovery)?;
+        steps(page, recovery)?;
     }
     for check in &link.checks {
         if let Check::Lineage(check) = check {
@@ -89,7 +127,7 @@ fn one(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
         }
     }
     if let Some(recovery) = &link.recovery {
-        losses(page, recovery)?;
+        losses(page, link, recovery)?;
     }
     others(page, link)?;
     not_checked(page, link)
@@ -123,10 +161,10 @@ fn place(server: &ServerLineage) -> String {
     format!("{timeline}{position}, {role}{why}")
 }
 
-fn losses(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
+fn losses(page: &mut Page<'_>, link: &LinkReport, recovery: &Recovery) -> io::Result<()> {
     let rpo = &recovery.rpo;
     let objective = rpo.objective.map(|limit| format!(", objective {}", seconds(limit))).unwrap_or_default();
-    let text = format!("{}; RPO {}{objective}", loss(recovery), bounds(&rpo.seconds));
+    let text = format!("{}; RPO {}{objective}", loss_of(link, recovery), bounds(&rpo.seconds));
     page.labelled(2, Paint::of(rpo.verdict), "lost:", &text)?;
     for timeline in &recovery.timelines {
         left(page, timeline)?;
@@ -164,9 +202,10 @@ fn held(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
 
 /// Where a recovery time comes from.
 fn source_of(rto: &Rto) -> String {
+    let from = rto.failed_at.as_ref().map(|at| format!("; from the failure at {}", escape(at))).unwrap_or_default();
     match (&rto.observation, &rto.observed_at) {
         (Some(id), Some(at)) => format!("; observation {} of {}", escape(id), escape(at)),
-        _ => String::new(),
+        _ => from,
     }
 }
 
@@ -274,6 +313,25 @@ fn reasons(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
         if let Some(hint) = &reason.hint {
             page.labelled(6, Paint::Strong, "hint:", &escape(hint))?;
         }
+        if let Some(next) = &reason.next {
+            page.line(6, &format!("{} {}", page.paint(Paint::Dim, "next:"), escape(next)))?;
+        }
+    }
+    Ok(())
+}
+
+/// What was done, one line each.
+fn steps(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
+    if recovery.steps.is_empty() {
+        return Ok(());
+    }
+    page.line(2, &page.paint(Paint::Strong, "steps:"))?;
+    let width = recovery.steps.iter().map(|step| step.step.len()).max().unwrap_or(0);
+    for step in &recovery.steps {
+        let (word, paint) = step.verdict.map_or(("-", Paint::Dim), |verdict| (verdict.as_str(), Paint::of(verdict)));
+        let text =
+            format!("{}  {}  {}", pad(&step.step.replace('_', " "), width), seconds(step.seconds), escape(&step.text));
+        page.labelled(4, paint, &pad(word, "unknown".len()), &text)?;
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ pub fn report(links: Vec<LinkReport>) -> Report {
         version: "0.1.0".into(),
         config: Some("blake3:00".into()),
         resumed_from: None,
+        drill: None,
     };
     Report::new(run, links, false)
 }

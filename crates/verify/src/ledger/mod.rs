@@ -8,6 +8,7 @@
 mod amounts;
 mod confirm;
 mod judge;
+mod kept;
 mod outcome;
 mod plan;
 mod reading;
@@ -15,6 +16,7 @@ mod shown;
 mod spill;
 mod table;
 
+pub use kept::{Against, Compared, Groups, Keeping, against, keep};
 pub use outcome::{Item, Outcome, SideOutcome};
 pub use plan::{Asked, LedgerPlan, SidePlan};
 
@@ -195,6 +197,7 @@ async fn read_both(request: &Request<'_>, outcome: &mut Outcome) -> Result<(Read
         rule: &request.plan.rule,
         memory_max: request.memory_max / 2,
         spill,
+        held: None,
     };
     let source = reader(request.source, &request.plan.source, ours);
     let replica = reader(request.replica, &request.plan.replica, theirs);

@@ -7,7 +7,7 @@ use super::table::Table;
 use crate::Side;
 use crate::side::View;
 use arrow_array::RecordBatch;
-use paritas_connect::{BlockSink, Error, FailureKind, Result, Split, figures_of};
+use paritas_connect::{BlockSink, Error, FailureKind, Held, Moment, Result, Split, figures_of};
 use paritas_digest::{Block, Canon, Encoder};
 use paritas_ledger::Rule;
 use paritas_model::{Known, Position};
@@ -22,6 +22,8 @@ pub(super) struct Read {
     pub(super) table: Table,
     pub(super) bytes: u64,
     pub(super) position: Known<Position>,
+    /// What the view showed, where its store can say.
+    pub(super) moment: Option<Moment>,
     /// Why rows were read, where the store made no figures.
     pub(super) rows_because: Option<String>,
 }
@@ -42,12 +44,24 @@ pub(super) struct Reader<'a> {
     pub(super) rule: &'a Arc<Rule>,
     pub(super) memory_max: usize,
     pub(super) spill: Arc<Spill>,
+    /// A view of all datasets of the side that is to be read; without one, a view is pinned.
+    pub(super) held: Option<&'a dyn Held>,
 }
 
 impl Reader<'_> {
     /// Pins a view.
     pub(super) async fn open(&self) -> Result<Opened> {
         let side = self.side;
+        if let Some(held) = self.held {
+            let grouped = side.again("open a view", || held.open_grouped(&side.cx, &self.plan.grouped)).await?;
+            return Ok(match grouped {
+                Known::Known(view) => Opened { view: Arc::from(view), rows_because: None },
+                Known::Unknown { why } => {
+                    let view = side.again("open a view", || held.open(&side.cx, &self.plan.rows)).await?;
+                    Opened { view: Arc::from(view), rows_because: Some(why) }
+                }
+            });
+        }
         let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
         let grouped = side.again("open a view", || datasets.open_grouped(&side.cx, &self.plan.grouped)).await?;
         Ok(match grouped {
@@ -63,9 +77,10 @@ impl Reader<'_> {
             match self.read_view(&opened).await {
                 Ok((table, bytes)) => {
                     let position = opened.view.position();
-                    return Ok(Read { table, bytes, position, rows_because: opened.rows_because });
+                    let moment = opened.view.moment();
+                    return Ok(Read { table, bytes, position, moment, rows_because: opened.rows_because });
                 }
-                Err(error) if error.is_transient() && view < VIEWS_MAX => {
+                Err(error) if error.is_transient() && view < VIEWS_MAX && self.held.is_none() => {
                     tracing::warn!(store = self.side.store.name(), %error, view, "view lost, opening another");
                     drop(opened);
                     opened = self.open().await?;

@@ -89,7 +89,7 @@ pub(super) async fn fill(
         let hint =
             "set default_transaction_read_only = on there, and let nobody reach it: what it takes now is lost, too";
         let text = format!("{} takes writes", old.name);
-        recovery.reasons.push(Reason { verdict: Verdict::Warn, text, hint: Some(hint.to_owned()) });
+        recovery.reasons.push(Reason::new(Verdict::Warn, text).hinted(Some(hint.to_owned())));
     }
     if job.old_primary.is_some() && !complete {
         let hint = "the rows that are lost are listed with each timeline, and why there may be more";
@@ -97,6 +97,7 @@ pub(super) async fn fill(
             verdict: Verdict::Unknown,
             text: "not every lost row could be named".to_owned(),
             hint: Some(hint.to_owned()),
+            next: None,
         });
         "no-go".clone_into(&mut recovery.decision);
     }

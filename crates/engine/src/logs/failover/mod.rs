@@ -2,6 +2,7 @@
 //! whether groups would go on at the right record. GO only where everything that was asked is proven.
 
 mod gone;
+mod time;
 mod torn;
 
 use super::parity::{self, Terms};
@@ -11,6 +12,7 @@ use super::verify::Chosen;
 use super::{LogOptions, coverage, health, offsets};
 use crate::Options;
 use crate::error::problem_of;
+use crate::failover::{FailedAt, steps};
 use crate::keep::Keeper;
 use crate::registry::Opened;
 use paritas_connect::Context;
@@ -19,7 +21,7 @@ use paritas_logs::health as judged;
 use paritas_logs::recovery::TornReport;
 use paritas_model::{Objective, Store, Tier, Verdict};
 use paritas_report::{
-    Bounds, Check, LinkReport, NotChecked, OffsetsCheck, Problem, Reason, Recovery, Rpo, Rto, counted,
+    Bounds, Check, LinkReport, NotChecked, OffsetsCheck, Problem, Reason, Recovery, Rpo, Step, counted,
 };
 use paritas_verify::logs::{self, Outcome, Topic};
 use std::time::{Duration, Instant};
@@ -39,6 +41,8 @@ pub(crate) struct Examined<'a> {
     pub(crate) include: &'a [String],
     pub(crate) exclude: &'a [String],
     pub(crate) objective: Objective,
+    /// When the source failed, as far as somebody knows.
+    pub(crate) failed_at: Option<FailedAt>,
 }
 
 /// What was lost, and what that follows from.
@@ -57,6 +61,7 @@ struct Loss {
 /// What is put together into the report.
 #[derive(Default)]
 struct Findings {
+    steps: Vec<Step>,
     reasons: Vec<Reason>,
     checks: Vec<Check>,
     not_checked: Vec<NotChecked>,
@@ -64,31 +69,40 @@ struct Findings {
 
 impl Findings {
     fn reason(&mut self, verdict: Verdict, text: String, hint: Option<&str>) {
-        self.reasons.push(Reason { verdict, text, hint: hint.map(str::to_owned) });
+        self.reasons.push(Reason::new(verdict, text).hinted(hint.map(str::to_owned)));
     }
 
     fn problem(&mut self, problem: &Problem) {
         let detail = problem.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
         let text = format!("{}{detail}", problem.message);
-        self.reasons.push(Reason { verdict: Verdict::Unknown, text, hint: problem.hint.clone() });
+        self.reasons.push(Reason::new(Verdict::Unknown, text).hinted(problem.hint.clone()));
     }
 }
 
 /// Looks at a link after a failover; the source may be gone.
 pub(crate) async fn examine(cx: &Context, link: &Examined<'_>, options: &Options, keeper: &Keeper) -> LinkReport {
     let mut found = Findings::default();
+    let began = Instant::now();
     let rpo = gather(cx, link, options, keeper, &mut found).await;
+    found.steps.push(steps::loss(&rpo, began.elapsed()));
     found.reasons.push(loss_reason(&rpo));
-    // A failover of clusters is over when groups have gone on; only their owners see that.
-    let rto = Rto {
-        objective: link.objective.rto.map(|time| time.as_secs_f64()),
-        why: Some("nobody measured when consumers went on: `paritas probe` writes to PostgreSQL only".to_owned()),
-        ..Rto::default()
-    };
+    let rto = time::rto(cx, link, rpo.method == "content").await;
+    found.reasons.extend(crate::failover::kept_in_time(&rto));
+    found.steps.extend([steps::rpo(&rpo), steps::rto(&rto)]);
+    found.steps.extend(steps::of_checks(&found.checks, began.elapsed(), &format!("by {}", rpo.method)));
+    found.steps.extend(of_groups(&found.checks));
     found.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
     let verdict = Verdict::combine(found.reasons.iter().map(|reason| reason.verdict));
     let decision = if verdict <= Verdict::Warn { "go" } else { "no-go" }.to_owned();
-    let recovery = Recovery { decision, reasons: found.reasons, rpo, rto, timelines: Vec::new(), prepared: Vec::new() };
+    let recovery = Recovery {
+        decision,
+        reasons: found.reasons,
+        rpo,
+        rto,
+        timelines: Vec::new(),
+        prepared: Vec::new(),
+        steps: found.steps,
+    };
     LinkReport {
         name: link.name.to_owned(),
         tier: link.tier,
@@ -99,6 +113,17 @@ pub(crate) async fn examine(cx: &Context, link: &Examined<'_>, options: &Options
         recovery: Some(recovery),
         not_checked: found.not_checked,
     }
+}
+
+/// Whether groups would go on at the right record.
+fn of_groups(checks: &[Check]) -> Option<Step> {
+    let check = checks.iter().find_map(|check| match check {
+        Check::Offsets(check) => Some(check),
+        _ => None,
+    })?;
+    let fine = check.groups.iter().filter(|group| group.may_resume == Some(true)).count();
+    let text = format!("{fine} of {} may go on", counted(check.groups.len() as u64, "group"));
+    Some(steps::step("groups", Some(check.verdict), Duration::ZERO, text))
 }
 
 fn described(opened: &Opened) -> Store {
@@ -127,7 +152,11 @@ async fn gather(cx: &Context, link: &Examined<'_>, options: &Options, keeper: &K
             return unknown("the replica could not be asked");
         }
     };
+    let began = Instant::now();
     standing(&replica, found);
+    if let Some(reason) = found.reasons.last() {
+        found.steps.push(steps::step("new_primary", Some(reason.verdict), began.elapsed(), reason.text.clone()));
+    }
     let mut near = both.clone();
     near.source.cx = near.source.cx.clone().with_timeout(SOURCE_PATIENCE);
     let alive = look(&near, &log_options, &wanted).await;
@@ -349,7 +378,7 @@ fn loss_reason(rpo: &Rpo) -> Reason {
         (None, 0) => "how many records are lost is not known".to_owned(),
         (None, least) => format!("at least {} lost", counted(least, "record")),
     };
-    Reason { verdict: rpo.verdict, text, hint: rpo.why.clone() }
+    Reason::new(rpo.verdict, text).hinted(rpo.why.clone())
 }
 
 fn unknown_rpo(objective: Option<f64>, why: &str) -> Rpo {
