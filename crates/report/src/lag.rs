@@ -2,11 +2,12 @@
 
 use crate::Problem;
 use paritas_model::{LagState, Verdict};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How far a replica is behind, stream by stream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LagCheck {
     /// Fails only where a breach is proven, passes only where lag within the objective is.
     pub verdict: Verdict,
@@ -27,7 +28,7 @@ pub struct LagCheck {
 }
 
 /// The promised levels, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LagObjective {
     /// Aimed at.
     pub target: Option<f64>,
@@ -38,7 +39,7 @@ pub struct LagObjective {
 }
 
 /// One stream of a link.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LagStream {
     /// Its name: `wal/1` (timeline 1), `subscription/orders`.
     pub stream: String,
@@ -79,7 +80,7 @@ pub struct LagStream {
 }
 
 /// An interval that contains the true lag.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LagSeconds {
     /// No less than this.
     pub low: f64,
@@ -88,7 +89,7 @@ pub struct LagSeconds {
 }
 
 /// Whether everything that should be replicated is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageCheck {
     /// Fails where something is proven not to be replicated.
     pub verdict: Verdict,
@@ -102,7 +103,7 @@ pub struct CoverageCheck {
 }
 
 /// One thing that is not replicated whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageItem {
     /// What: a table, a publication, a slot.
     pub what: String,

@@ -2,10 +2,11 @@
 
 use crate::{BothSides, Positions, Problem};
 use paritas_model::{Difference, Proof, Value, Verdict, pairs};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Counts, exact sums, extremes and balances of groups, held against each other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerCheck {
     /// Its name in the configuration; of an ad-hoc one the dataset.
     pub name: String,
@@ -56,7 +57,7 @@ pub struct LedgerCheck {
 }
 
 /// What is asked of each group.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerRule {
     /// Whether both sides have the same number of rows, and of rows without a value in the columns below.
     pub count: bool,
@@ -71,7 +72,7 @@ pub struct LedgerRule {
 }
 
 /// One side as a whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerSide {
     /// Its groups; `null` where it was not read to its end.
     pub groups: Option<u64>,
@@ -86,7 +87,7 @@ pub struct LedgerSide {
 }
 
 /// The figures of a group, or of everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerFigures {
     /// Rows.
     pub rows: u64,
@@ -95,7 +96,7 @@ pub struct LedgerFigures {
 }
 
 /// The figures of one column. Amounts are decimal texts with all their digits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerColumn {
     /// Its name on the source.
     pub column: String,
@@ -123,10 +124,11 @@ fn is_zero(count: &u64) -> bool {
 }
 
 /// A group that breaks the rule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerItem {
     /// Its columns with their values, in the order of `group_by`.
     #[serde(with = "pairs")]
+    #[schemars(with = "pairs::Object")]
     pub group: Vec<(String, Value)>,
     /// How sure it is.
     pub proof: Proof,
@@ -138,6 +140,7 @@ pub struct LedgerItem {
     pub replica: Option<LedgerFigures>,
     /// What the replica has more (or less, with a minus sign) in sums that differ, by column.
     #[serde(with = "pairs")]
+    #[schemars(with = "pairs::Object")]
     pub difference: Vec<(String, Value)>,
 }
 
