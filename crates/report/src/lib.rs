@@ -6,6 +6,7 @@
 
 mod document;
 mod format;
+mod html;
 mod human;
 mod json;
 mod kept;
@@ -25,6 +26,7 @@ pub use document::{
     ParityCheck, Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference,
 };
 pub use format::{Format, RenderOptions};
+pub use html::Html;
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
 pub use kept::{Against, KeptDataset, KeptDatasets};

@@ -1,6 +1,8 @@
 //! Reports to write: one builder per situation.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod sample;
+
 use paritas_model::{Class, Difference, DifferenceCounts, Proof, Region, Store, StoreKind, Tier, Value, Verdict};
 use paritas_report::{
     BothSides, Check, FileDifference, FileFacts, FilesCheck, LinkReport, NotChecked, ParityCheck, Positions, Problem,
