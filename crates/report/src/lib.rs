@@ -4,16 +4,20 @@
 //! that a stored run can be reported again in any format without a store. A format is one file
 //! here and one implementation of [`Format`].
 
+mod csv;
 mod document;
 mod format;
 mod html;
 mod human;
 mod json;
+mod junit;
 mod kept;
 mod lag;
 mod ledger;
 mod logs;
 mod lost_rows;
+mod markdown;
+mod metrics;
 mod nagios;
 mod privacy;
 mod probe;
@@ -21,6 +25,7 @@ mod recovery;
 mod summary;
 mod text;
 
+pub use csv::Csv;
 pub use document::{
     BothSides, Check, ErrorDocument, FileDifference, FileFacts, FilesCheck, LinkReport, NotChecked, PageCheck,
     ParityCheck, Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference,
@@ -29,6 +34,7 @@ pub use format::{Format, RenderOptions};
 pub use html::Html;
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
+pub use junit::Junit;
 pub use kept::{Against, KeptDataset, KeptDatasets};
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagObjective, LagSeconds, LagStream};
 pub use ledger::{LedgerCheck, LedgerColumn, LedgerFigures, LedgerItem, LedgerRule, LedgerSide};
@@ -37,6 +43,8 @@ pub use logs::{
     LogCheck, LogFinding, LogWindow, OffsetsCheck, PartitionOffsets, ShownRecord, SnapshotCheck,
 };
 pub use lost_rows::{LostAmount, LostRow, LostRows, LostTable, RowChanges, TouchedTable};
+pub use markdown::Markdown;
+pub use metrics::Metrics;
 pub use nagios::{Nagios, nagios_code, nagios_error};
 pub use privacy::{Privacy, apply_privacy};
 pub use probe::{ProbeCheck, ProbeCounts, ProbeFailover, ProbeGaps, ProbeLosses, ProbeOutage, ProbeSplit, ProbeWrite};
@@ -46,3 +54,10 @@ pub use recovery::{
 };
 pub use summary::{Totals, elapsed_seconds};
 pub use text::{counted, escape, grouped, shell_word};
+
+/// The shape of the document as JSON Schema, made from its types.
+pub fn schema() -> serde_json::Value {
+    let mut settings = schemars::generate::SchemaSettings::draft2020_12();
+    settings.contract = schemars::generate::Contract::Serialize;
+    settings.into_generator().into_root_schema_for::<Report>().to_value()
+}

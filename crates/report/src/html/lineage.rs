@@ -10,6 +10,7 @@ const LANES_MAX: usize = 24;
 /// Pixels.
 const LANE_HEIGHT: usize = 56;
 const TOP: usize = 26;
+const BOTTOM: usize = 28;
 /// Where lanes begin, and where the newest one ends, in percent.
 const BEGIN: f64 = 11.0;
 const END: f64 = 74.0;
@@ -90,7 +91,7 @@ pub(super) fn draw(page: &mut Markup, link: &LinkReport, lineage: Option<&Lineag
         return;
     }
     let shown = all.get(all.len().saturating_sub(LANES_MAX)..).unwrap_or(&all);
-    let height = (TOP + shown.len() * LANE_HEIGHT).to_string();
+    let height = (TOP + (shown.len() - 1) * LANE_HEIGHT + BOTTOM).to_string();
     page.raw("<figure class=lineage>");
     page.open("svg", &[("class", "lanes"), ("role", "img"), ("width", "100%"), ("height", &height)]);
     page.element("title", "", &words(shown));

@@ -2,6 +2,12 @@
 
 use crate::text::is_hostile;
 
+/// Characters of one text that are written; names and messages have no business being longer.
+const TEXT_MAX: usize = 4_096;
+
+/// Lines of one text.
+const LINES_MAX: usize = 200;
+
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Column {
@@ -30,7 +36,7 @@ impl Markup {
 
     /// Any text. Characters that would not be seen, or would turn the reading direction, are written out and marked.
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
-        for c in text.chars() {
+        for c in text.chars().take(TEXT_MAX) {
             if is_hostile(c) {
                 self.0.push_str("<i class=x>");
                 self.0.extend(c.escape_default());
@@ -39,12 +45,15 @@ impl Markup {
                 self.character(c);
             }
         }
+        if text.len() > TEXT_MAX && text.chars().nth(TEXT_MAX).is_some() {
+            self.raw("<i class=cut>…</i>");
+        }
         self
     }
 
     /// A text of several lines, which stay lines.
     pub(super) fn lines(&mut self, text: &str) -> &mut Self {
-        for (number, line) in text.trim_end().split('\n').enumerate() {
+        for (number, line) in text.trim_end().split('\n').take(LINES_MAX).enumerate() {
             if number > 0 {
                 self.raw("\n");
             }
@@ -69,7 +78,7 @@ impl Markup {
         self.raw("<").raw(tag);
         for (name, value) in attributes {
             self.raw(" ").raw(name).raw("=\"");
-            for c in value.chars() {
+            for c in value.chars().take(TEXT_MAX) {
                 if is_hostile(c) { self.0.extend(c.escape_default()) } else { self.character(c) }
             }
             self.raw("\"");

@@ -73,7 +73,9 @@ impl Format for Html<'_> {
     }
 
     fn write(&self, report: &Report, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
-        let next = crate::human::next_command(report, &self.called, options);
+        // A page hides nothing that was kept, so only what was not kept asks for more.
+        let options = RenderOptions { max_items: usize::MAX, ..*options };
+        let next = crate::human::next_command(report, &self.called, &options);
         let mut body = Body { rows_left: PAGE_ROWS_MAX, ..Body::default() };
         for (number, one) in report.links.iter().enumerate() {
             link::write(&mut body, report, number, one);

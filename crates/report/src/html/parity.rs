@@ -5,7 +5,7 @@ use super::shell::badge;
 use crate::human::recovery::seconds;
 use crate::text::grouped;
 use crate::{ParityCheck, RowCounts};
-use paritas_model::{Verdict, format_size};
+use paritas_model::{DifferenceCounts, Verdict, format_size};
 
 /// The table, what is wrong first, and what there is to know about each dataset.
 pub(super) fn table(page: &mut Markup, checks: &[&ParityCheck]) {
@@ -18,13 +18,8 @@ pub(super) fn table(page: &mut Markup, checks: &[&ParityCheck]) {
         Number("Lost"),
         Number("Extra"),
         Number("Changed"),
-        Number("In flight"),
-        Number("Unproven"),
-        Number("Not comparable"),
-        Text("Counts"),
-        Text("Method"),
+        Number("Not settled"),
         Number("Read"),
-        Number("Time"),
     ];
     page.table("Datasets", &columns);
     let mut order = checks.to_vec();
@@ -53,14 +48,25 @@ fn row(page: &mut Markup, check: &ParityCheck) {
     for (count, class) in [(counts.lost, "n bad"), (counts.extra, "n bad"), (counts.changed, "n bad")] {
         page.count(count, class);
     }
-    for count in [counts.in_flight, counts.unproven, counts.unverifiable] {
-        page.count(count, "n open");
+    unsettled(page, counts);
+    page.open("td", &[("class", "n")]);
+    page.text(&format_size(check.bytes_read.source.saturating_add(check.bytes_read.replica)));
+    let how = [Some(seconds(check.seconds)), check.method.clone(), check.canon.clone()];
+    page.element("div", "sub", &how.into_iter().flatten().collect::<Vec<_>>().join(", ")).close("td").raw("</tr>");
+}
+
+/// What differs without proof, by how.
+fn unsettled(page: &mut Markup, counts: &DifferenceCounts) {
+    let class = if counts.unsettled() == 0 { "n zero" } else { "n open" };
+    page.open("td", &[("class", class)]).text(&grouped(counts.unsettled()));
+    for (count, words) in
+        [(counts.in_flight, "in flight"), (counts.unproven, "unproven"), (counts.unverifiable, "not comparable")]
+    {
+        if count > 0 {
+            page.element("div", "sub", &format!("{} {words}", grouped(count)));
+        }
     }
-    page.cell(if check.complete { "complete" } else { "lower bounds" });
-    let canon = check.canon.as_ref().map(|canon| format!(", {canon}")).unwrap_or_default();
-    page.cell(&format!("{}{canon}", check.method.as_deref().unwrap_or("–")));
-    page.number(&format_size(check.bytes_read.source.saturating_add(check.bytes_read.replica)));
-    page.number(&seconds(check.seconds)).raw("</tr>");
+    page.close("td");
 }
 
 fn known(page: &mut Markup, rows: Option<u64>, of: &RowCounts) {
@@ -76,6 +82,9 @@ fn known(page: &mut Markup, rows: Option<u64>, of: &RowCounts) {
 /// Positions, the snapshot that stood in, notes.
 fn about(page: &mut Markup, check: &ParityCheck) {
     let mut lines: Vec<(&str, String)> = Vec::new();
+    if !check.complete {
+        lines.push(("incomplete", "not everything was read or counted, so the counts are lower bounds".to_owned()));
+    }
     if let Some(why) = &check.rows.why {
         lines.push(("rows", why.clone()));
     }

@@ -475,7 +475,7 @@ pub fn failover() -> Report {
             observation: Some("01K00000000000000000000002".into()),
             why: None,
         },
-        timelines: vec![left(1, "0/3000000", None, 0), left(2, "0/5000148", Some("0/50F9440"), 37)],
+        timelines: vec![left(1, "0/3000000", Some("0/3000000"), 0), left(2, "0/5000148", Some("0/50F9440"), 37)],
         prepared: Vec::new(),
     });
     trading.verdict = Verdict::Fail;
