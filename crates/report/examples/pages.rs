@@ -1,6 +1,6 @@
 //! Writes sample reports into a folder, as pages to look at, and says how long each took:
 //! `cargo run --release -p paritas-report --example pages -- FOLDER`.
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 #[path = "../tests/common/mod.rs"]
 mod common;

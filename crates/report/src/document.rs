@@ -409,4 +409,9 @@ impl Report {
         let exit_code = verdict.exit_code(deny_warnings);
         Self { schema_version: SCHEMA_VERSION, message_type: "report".to_owned(), run, verdict, exit_code, links }
     }
+
+    /// When the run ended; `None` when that cannot be read.
+    pub fn ended(&self) -> Option<std::time::SystemTime> {
+        self.run.ended_at.parse::<jiff::Timestamp>().ok().map(Into::into)
+    }
 }

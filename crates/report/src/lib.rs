@@ -56,7 +56,7 @@ pub use summary::{Totals, elapsed_seconds};
 pub use text::{counted, escape, grouped, shell_word};
 
 /// The shape of the document as JSON Schema, made from its types.
-pub fn schema() -> serde_json::Value {
+pub fn document_schema() -> serde_json::Value {
     let mut settings = schemars::generate::SchemaSettings::draft2020_12();
     settings.contract = schemars::generate::Contract::Serialize;
     settings.into_generator().into_root_schema_for::<Report>().to_value()
