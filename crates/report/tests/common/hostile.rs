@@ -46,6 +46,7 @@ const OURS: &[&str] = &[
     "started_at",
     "ended_at",
     "command",
+    "sum",
 ];
 
 /// Replaces every text of a document that is not a word of ours, names of columns among them.

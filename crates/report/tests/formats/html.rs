@@ -160,7 +160,7 @@ fn every_report_becomes_a_page_with_the_document_in_it() {
         let page = page(&report);
         elements(&page);
         assert_eq!(embedded(&page), report);
-        assert!(page.contains("Content-Security-Policy") && page.contains("default-src 'none'"));
+        assert!(page.contains("Content-Security-Policy") && page.contains("default-src &#39;none&#39;"));
         let address = page.find("http:").or_else(|| page.find("https:"));
         assert_eq!(address.map(|at| &page[at..at + 40]), None);
     }
