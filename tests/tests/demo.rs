@@ -4,12 +4,14 @@
 use paritas_testbed::Scratch;
 use paritas_tests::{command, run};
 
-fn demo(without_postgres: bool) -> String {
+/// Runs the demo where these servers are missing.
+fn demo(without: &[&str]) -> String {
     let scratch = Scratch::new().unwrap();
     let folder = scratch.path().join("demo");
     let mut call = command(&["demo", folder.to_str().unwrap()]);
-    if without_postgres {
-        call.env("PARITAS_PGBIN", scratch.path().join("no-servers-here"));
+    for variable in without {
+        // A folder for one, a version for the other; neither is there.
+        call.env(variable, scratch.path().join("no-servers-here"));
     }
     let run = run(call).expect_code(0);
     assert!(run.stdout.contains("every injected fault was found, and nothing else"), "{run:#?}");
@@ -19,14 +21,16 @@ fn demo(without_postgres: bool) -> String {
 
 #[test]
 fn the_demo_finds_every_injected_fault_and_nothing_else() {
-    let text = demo(false);
+    let text = demo(&[]);
     assert!(text.contains("PostgreSQL -> logical replica"), "{text}");
-    assert!(!text.contains("left out"), "{text}");
+    assert!(!text.contains("left out") && !text.contains("mocked"), "{text}");
 }
 
 #[test]
-fn without_postgres_the_lakes_are_verified_and_the_demo_says_what_was_left_out() {
-    let text = demo(true);
+fn without_servers_lakes_and_mocked_clusters_are_verified_and_the_demo_says_what_was_left_out() {
+    let text = demo(&["PARITAS_PGBIN", "PARITAS_KAFKA"]);
     assert!(text.contains("left out: PostgreSQL"), "{text}");
+    assert!(text.contains("left out: Apache Kafka and MirrorMaker 2, two mocked clusters stand in"), "{text}");
+    assert!(text.contains("Kafka topic -> copy (mocked)"), "{text}");
     assert!(!text.contains("logical replica"), "{text}");
 }

@@ -4,10 +4,12 @@ use crate::bindings::{Client, Event, Fault, Overview, Queue, Request};
 use crate::errors::{Asker, On};
 use crate::heard::Heard;
 use crate::options::Settings;
+use crate::pins::Pins;
 use crate::{codes, errors};
 use paritas_connect::logs::Isolation;
 use paritas_connect::{Context, Error, FailureKind, Result};
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,8 @@ pub(crate) const SLICE: Duration = Duration::from_millis(100);
 const REQUEST_MAX: Duration = Duration::from_secs(15);
 /// When no broker can be reached, one may come back within this time.
 const ALL_DOWN_MAX: Duration = Duration::from_secs(1);
+/// A cluster without a controller may elect one within this time.
+const ELECTION_MAX: Duration = Duration::from_secs(2);
 /// A client whose answers nobody waits for any more is kept for them this long, and ended then.
 const LATE_MAX: Duration = Duration::from_secs(20);
 
@@ -43,17 +47,34 @@ pub(crate) struct Line {
     asked: Mutex<Option<Arc<Open>>>,
     /// Those that have read to the end and wait for the next ranges, one for each isolation.
     idle: Mutex<Vec<(Isolation, Arc<Open>)>>,
+    /// Whether no broker controlled the others when the cluster was last looked at: requests for a controller would
+    /// wait until there is one.
+    uncontrolled: AtomicBool,
+    /// What the last survey saw.
+    pub(crate) pins: Pins,
 }
 
 impl Line {
     pub(crate) fn new(settings: Settings, bootstrap: String) -> Self {
         let asker = Asker { bootstrap, user: settings.user.clone(), identified: settings.identified };
-        Self { settings, asker, asked: Mutex::default(), idle: Mutex::default() }
+        Self {
+            settings,
+            asker,
+            asked: Mutex::default(),
+            idle: Mutex::default(),
+            uncontrolled: AtomicBool::new(false),
+            pins: Pins::default(),
+        }
     }
 
     /// Whether certificates of brokers are believed without looking.
     pub(crate) fn is_trusting(&self) -> bool {
         self.settings.trusting
+    }
+
+    /// Whether there was no controller at the last look.
+    pub(crate) fn is_uncontrolled(&self) -> bool {
+        self.uncontrolled.load(Ordering::Acquire)
     }
 
     fn open(&self, isolation: Isolation) -> Result<Arc<Open>> {
@@ -142,8 +163,40 @@ impl Line {
         Ok(answers.into_iter().flatten().collect())
     }
 
-    /// The cluster, its brokers and the names of all topics that may be seen. Blocks.
+    /// The cluster, its brokers and all topics that may be seen. A controller that is being elected is waited for
+    /// briefly. Blocks.
+    ///
+    /// # Errors
+    /// `store.changed` when it is not the cluster that was surveyed, and what keeps it from being reached.
     pub(crate) fn overview(&self, cx: &Context) -> Result<Overview> {
+        let overview = self.whole(cx)?;
+        self.pins.check_cluster(&overview)?;
+        Ok(overview)
+    }
+
+    /// The same for a survey, which may be one of another cluster, after it has said so once. Blocks.
+    pub(crate) fn overview_anew(&self, cx: &Context) -> Result<Overview> {
+        let overview = self.whole(cx)?;
+        let checked = self.pins.check_cluster(&overview);
+        self.pins.expect_cluster(&overview);
+        checked.map(|()| overview)
+    }
+
+    fn whole(&self, cx: &Context) -> Result<Overview> {
+        let begun = Instant::now();
+        loop {
+            let overview = self.look(cx)?;
+            let uncontrolled = overview.controller.is_none();
+            // Who was without one a moment ago is not waited for again.
+            if !uncontrolled || self.is_uncontrolled() || begun.elapsed() > ELECTION_MAX {
+                self.uncontrolled.store(uncontrolled, Ordering::Release);
+                return Ok(overview);
+            }
+            std::thread::sleep(SLICE);
+        }
+    }
+
+    fn look(&self, cx: &Context) -> Result<Overview> {
         cx.check()?;
         let doing = "ask who the cluster is";
         let open = self.asked()?;

@@ -4,7 +4,7 @@ use crate::bindings::Request;
 use crate::client::Line;
 use crate::codes;
 use crate::errors::On;
-use crate::survey::one;
+use crate::survey::{UNCONTROLLED, one};
 use paritas_connect::logs::Settings;
 use paritas_connect::{Context, Result};
 use paritas_model::Known;
@@ -15,6 +15,9 @@ pub(crate) fn settings(line: &Line, cx: &Context, logs: &[String]) -> Result<BTr
     let names: Vec<String> = logs.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
     if names.is_empty() {
         return Ok(BTreeMap::new());
+    }
+    if line.is_uncontrolled() {
+        return Ok(names.into_iter().map(|name| (name, Known::unknown(UNCONTROLLED))).collect());
     }
     let doing = "ask for the settings of topics";
     let answer = one(line.ask(cx, doing, &[Request::Settings(&names)])?)?;

@@ -11,6 +11,7 @@ mod groups;
 mod heard;
 pub mod mm2;
 mod options;
+mod pins;
 mod reader;
 mod reading;
 pub mod rows;

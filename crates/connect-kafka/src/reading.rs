@@ -15,9 +15,6 @@ use tokio::sync::{mpsc, oneshot};
 /// Batches that wait for the sink.
 const WAITING_MAX: usize = 4;
 
-/// What a topic was when reading began: the id that it keeps as long as it lives.
-type Ids = BTreeMap<String, Option<String>>;
-
 /// Reads ranges into a sink.
 pub(crate) async fn read(
     line: &Arc<Line>,
@@ -40,24 +37,28 @@ pub(crate) async fn read(
     if wanted.is_empty() {
         return Ok(results);
     }
-    let before = ids(line, cx, ranges).await?;
+    same(line, cx, ranges).await?;
     hand_out(line, cx, wanted, sink, &mut results).await?;
-    let after = ids(line, cx, ranges).await?;
-    for (name, id) in &before {
-        if after.get(name) != Some(id) {
-            let message = format!("topic {name} was deleted and made again while it was read");
-            return Err(Error::new(FailureKind::Transient, "data.changed", message).hint("read it again"));
-        }
-    }
+    same(line, cx, ranges).await?;
     Ok(results)
 }
 
-/// The ids of all topics that are read. Fails where a partition is not there or has no leader.
-async fn ids(line: &Arc<Line>, cx: &Context, ranges: &[Range]) -> Result<Ids> {
+/// All topics that are read are those that were surveyed. Fails also where a partition is not there or has no leader.
+async fn same(line: &Arc<Line>, cx: &Context, ranges: &[Range]) -> Result<()> {
     let names: Vec<String> =
         ranges.iter().map(|range| &range.partition.log).collect::<BTreeSet<_>>().into_iter().cloned().collect();
     let inside = Arc::clone(line);
     let topics = apart(cx, "describe", move |cx| survey::topics(&inside, cx, &names)).await?;
+    let other = line.pins.other(&topics).map(str::to_owned);
+    if other.is_some() || topics.iter().any(|topic| topic.id.is_none()) {
+        let inside = Arc::clone(line);
+        // Another cluster has other topics of the same names.
+        apart(cx, "look", move |cx| inside.overview(cx).map(|_| ())).await?;
+    }
+    if let Some(name) = other {
+        let message = format!("topic {name} was deleted and made again while it was looked at");
+        return Err(Error::new(FailureKind::Permanent, "data.changed", message).hint("run it again"));
+    }
     let topics: BTreeMap<String, TopicSeen> = topics.into_iter().map(|topic| (topic.name.clone(), topic)).collect();
     for range in ranges {
         let partition = &range.partition;
@@ -82,7 +83,7 @@ async fn ids(line: &Arc<Line>, cx: &Context, ranges: &[Range]) -> Result<Ids> {
                 .hint("the brokers that hold it are down: start one of its replicas"));
         }
     }
-    Ok(topics.into_iter().map(|(name, topic)| (name, topic.id)).collect())
+    Ok(())
 }
 
 async fn hand_out(

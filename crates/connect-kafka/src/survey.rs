@@ -1,6 +1,6 @@
 //! Who the cluster is, and all its topics, in three requests to one broker.
 
-use crate::bindings::{Operations, Overview, Request, TopicSeen};
+use crate::bindings::{Fault, Operations, Overview, Request, TopicSeen};
 use crate::client::{Answer, Line};
 use crate::codes;
 use crate::errors::On;
@@ -8,6 +8,8 @@ use paritas_connect::logs::{Log, Survey};
 use paritas_connect::{Context, Error, FailureKind, ReplicaRole, Result, StoreIdentity};
 use paritas_model::Known;
 
+/// Why the controller is not asked.
+pub(crate) const UNCONTROLLED: &str = "no broker controls the others now";
 /// Names at most in a list of topics that cannot be read.
 const NAMED_MAX: usize = 5;
 
@@ -22,17 +24,48 @@ pub(crate) fn topics(line: &Line, cx: &Context, names: &[String]) -> Result<Vec<
     if names.is_empty() {
         return Ok(Vec::new());
     }
+    if line.is_uncontrolled() {
+        let overview = line.overview(cx)?;
+        if overview.controller.is_none() {
+            return Ok(names.iter().map(|name| of_name(name, &overview.topics)).collect());
+        }
+    }
     let doing = "describe topics";
     let answer = one(line.ask(cx, doing, &[Request::Topics(names)])?)?;
     answer.event.topics().map_err(|fault| line.failed(cx, doing, &fault, "Describe", On::Cluster))
 }
 
+/// A topic among all of them.
+fn of_name(name: &str, all: &[TopicSeen]) -> TopicSeen {
+    all.iter().find(|topic| topic.name == name).cloned().unwrap_or_else(|| TopicSeen {
+        name: name.to_owned(),
+        fault: Some(Fault::of(codes::UNKNOWN_TOPIC)),
+        id: None,
+        internal: false,
+        partitions: Vec::new(),
+        operations: None,
+    })
+}
+
+/// The topics of a cluster as its controller describes them; without one as any broker lists them.
+fn described(line: &Line, cx: &Context, overview: &Overview) -> Result<(Vec<TopicSeen>, Vec<String>)> {
+    if overview.controller.is_none() {
+        let why = format!("{UNCONTROLLED}: ids, rights and settings of topics are not known");
+        return Ok((overview.topics.clone(), vec![why]));
+    }
+    let names: Vec<String> = overview.topics.iter().map(|topic| topic.name.clone()).collect();
+    let seen = topics(line, cx, &names)?;
+    let limits = hidden(line, &seen).into_iter().collect();
+    Ok((seen, limits))
+}
+
 /// Everything that may be seen. Blocks.
 pub(crate) fn survey(line: &Line, cx: &Context) -> Result<Survey> {
-    let Overview { cluster, controller, brokers, topics: names } = line.overview(cx)?;
-    let (mut limits, mut logs) = (Vec::new(), Vec::new());
-    let seen = topics(line, cx, &names)?;
-    limits.extend(hidden(line, &seen));
+    let overview = line.overview_anew(cx)?;
+    let (seen, mut limits) = described(line, cx, &overview)?;
+    line.pins.expect_topics(&seen);
+    let Overview { cluster, controller, brokers, .. } = overview;
+    let mut logs = Vec::new();
     for topic in seen {
         match topic.fault {
             None => logs.push(log(topic)),
@@ -44,7 +77,7 @@ pub(crate) fn survey(line: &Line, cx: &Context) -> Result<Survey> {
     logs.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Survey {
         cluster: cluster.map_or_else(|| Known::unknown("the brokers do not say"), Known::Known),
-        controller: controller.map_or_else(|| Known::unknown("no broker controls the others now"), Known::Known),
+        controller: controller.map_or_else(|| Known::unknown(UNCONTROLLED), Known::Known),
         brokers,
         logs,
         limits,
@@ -53,7 +86,7 @@ pub(crate) fn survey(line: &Line, cx: &Context) -> Result<Survey> {
 
 fn log(topic: TopicSeen) -> Log {
     let TopicSeen { name, id, internal, partitions, .. } = topic;
-    let id = id.map_or_else(|| Known::unknown("topics have no ids before Kafka 2.8"), Known::Known);
+    let id = id.map_or_else(|| Known::unknown("the brokers tell no ids of topics"), Known::Known);
     Log { name, id, internal, partitions }
 }
 
@@ -71,8 +104,7 @@ fn hidden(line: &Line, topics: &[TopicSeen]) -> Option<String> {
 /// What the cluster is as a store. Blocks.
 pub(crate) fn identity(line: &Line, cx: &Context) -> Result<StoreIdentity> {
     let overview = line.overview(cx)?;
-    let topics = topics(line, cx, &overview.topics)?;
-    let mut limits: Vec<String> = hidden(line, &topics).into_iter().collect();
+    let (topics, mut limits) = described(line, cx, &overview)?;
     let lacking = |operation| {
         let lacks = move |topic: &&TopicSeen| topic.operations.is_some_and(|allowed| !allowed.allow(operation));
         topics.iter().filter(|topic| !topic.internal).filter(lacks).map(|topic| topic.name.as_str()).collect::<Vec<_>>()

@@ -151,7 +151,7 @@ impl Staged {
             source_id: None,
             replica_id: None,
         };
-        let topics = [Topic { name: "orders".into(), policy: Policy::default(), facing: vec![facing] }];
+        let topics = [Topic { name: "orders".into(), policy: Policy::default(), doubt: None, facing: vec![facing] }];
         let request = Request {
             source: &side,
             replica: &side,

@@ -4,6 +4,7 @@
 use crate::around::{END_BUDGET, End, SLOW, in_time};
 use crate::finding;
 use crate::mirror::{forever, records};
+use crate::names::{HERE, Names};
 use crate::stage::World;
 use paritas_testbed::kafka::{Cluster, Install, Listener, Options, Record};
 use paritas_testbed::ports;
@@ -28,6 +29,9 @@ pub struct Scene {
     pub east: Cluster,
     pub west: Cluster,
     proxies: Vec<Proxy>,
+    host: String,
+    /// What the names of hosts mean to the comparison, where the system's do not.
+    pub names: Option<Names>,
     before_source: bool,
     user: String,
     settings: String,
@@ -37,6 +41,8 @@ pub struct Scene {
 pub struct Far {
     pub options: Options,
     pub listener: Listener,
+    /// The name or address under which the brokers are known.
+    pub host: String,
     /// In front of its address, with an `@`.
     pub user: String,
     /// Settings of the client.
@@ -49,6 +55,7 @@ impl Default for Far {
         Self {
             options: Options::default(),
             listener: Listener::Routed,
+            host: HERE.to_owned(),
             user: String::new(),
             settings: String::new(),
             before_source: false,
@@ -65,7 +72,7 @@ impl Scene {
             for _ in 0..brokers {
                 let port = ports::free_port().unwrap();
                 let proxy = Proxy::start(port).await.unwrap();
-                options = options.route_as(far.listener, port, &format!("127.0.0.1:{}", proxy.port()));
+                options = options.route_as(far.listener, port, &format!("{}:{}", far.host, proxy.port()));
                 proxies.push(proxy);
             }
             let (near_name, far_name) = (format!("{name}near"), format!("{name}far"));
@@ -79,7 +86,8 @@ impl Scene {
                 let many = cluster.brokers().len() > 1;
                 fill(cluster, planted, many).await;
             }
-            Self { east, west, proxies, before_source: far.before_source, user: far.user, settings: far.settings }
+            let Far { host, user, settings, before_source, .. } = far;
+            Self { east, west, proxies, host, names: None, before_source, user, settings }
         })
     }
 
@@ -92,12 +100,17 @@ impl Scene {
         self.proxies.iter().for_each(|proxy| proxy.set(behaviour));
     }
 
+    /// The ports of the proxies.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.proxies.iter().map(Proxy::port)
+    }
+
     pub fn connections(&self) -> u64 {
         self.proxies.iter().map(Proxy::connections).sum()
     }
 
     pub fn urls(&self) -> (String, String) {
-        let routed: Vec<String> = self.proxies.iter().map(|proxy| format!("127.0.0.1:{}", proxy.port())).collect();
+        let routed: Vec<String> = self.ports().map(|port| format!("{}:{port}", self.host)).collect();
         let far = format!("kafka://{}{}?policy=identity{}", self.user, routed.join(","), self.settings);
         let near = if self.before_source { &self.west } else { &self.east };
         let near = format!("kafka://{}?policy=identity", near.bootstrap());
@@ -107,14 +120,21 @@ impl Scene {
     /// Both differences, and nothing else.
     pub fn control(&self) {
         let (source, replica) = self.urls();
-        found(&verify(&source, &replica, &[]), "without any fault");
+        match &self.names {
+            None => found(&verify(&source, &replica, &[]), "without any fault"),
+            Some(names) => {
+                let child = names.command(&["verify", "--json", &source, &replica]).spawn().unwrap();
+                found(&in_time(child, Instant::now(), "by name"), "by name");
+            }
+        }
     }
 
     /// Starts a comparison, and waits until the large topic is being read, slowly.
     pub fn begin(&self, more: &[&str]) -> Child {
         let (source, replica) = self.urls();
         let before = self.bytes();
-        let mut call = command(&["verify", "--json", &source, &replica, "--budget", END_BUDGET]);
+        let call = ["verify", "--json", &source, &replica, "--budget", END_BUDGET];
+        let mut call = self.names.as_ref().map_or_else(|| command(&call), |names| names.command(&call));
         let child = call.args(more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let deadline = Instant::now() + UNDER_WAY_LIMIT;
         while self.bytes() < before + UNDER_WAY_BYTES {
@@ -141,7 +161,7 @@ impl Scene {
 }
 
 /// The topics of one side.
-async fn fill(cluster: &Cluster, planted: bool, many: bool) {
+pub async fn fill(cluster: &Cluster, planted: bool, many: bool) {
     let client = cluster.client().unwrap();
     for (name, count, bytes) in [("a_small", 10, 0), ("b_large", RECORDS, 900), ("c_last", 5, 0)] {
         let topic = forever(name);

@@ -2,12 +2,13 @@
 
 use crate::around::{END_BUDGET, End, SLOW, Scene, found, honest, in_time};
 use crate::files;
+use crate::names::{ELSEWHERE, NAME, Names, forward};
 use crate::stage::{World, demand_urls, owned};
 use crate::standby::{Pair, TABLE, blind};
 use crate::table::Cell;
 use crate::tables::many;
 use paritas_testbed::faults;
-use paritas_testbed::postgres::{self, Install, Mode, Options, REQUIRE_VARIABLE, Server};
+use paritas_testbed::postgres::{self, Install, Mode, Options, Server};
 use paritas_testbed::proxy::{Behaviour, Proxy};
 use paritas_testbed::tls::Authority;
 use paritas_tests::lag::{text, until_text};
@@ -317,9 +318,8 @@ fn killed(world: &World) {
 
 /// The name leads to another server from now on, which does not differ: half of it was never looked at.
 fn renamed(world: &World) {
-    const NAME: &str = "db.paritas.test";
     let scene = Scene::new(world, "renamed", &Options::default());
-    let (stranger, other) = world.run(async {
+    let stranger = world.run(async {
         let install = Install::find().unwrap();
         let stranger = Server::start(&install, world.scratch(), "renamed_to", Options::default()).await.unwrap();
         for sql in [READER.split(';').next().unwrap(), "ALTER ROLE reader SUPERUSER"] {
@@ -327,44 +327,20 @@ fn renamed(world: &World) {
         }
         scene.west.batch("postgres", READER).await.unwrap();
         stranger.batch("postgres", &crate::around::tables(1)).await.unwrap();
-        // The same port at another address.
-        let other = tokio::net::TcpListener::bind(("127.0.0.2", scene.proxy.port())).await.unwrap();
-        (stranger, other)
+        stranger
     });
-    let port = stranger.port();
-    let forward = world.spawn(async move {
-        while let Ok((mut client, _)) = other.accept().await {
-            tokio::spawn(async move {
-                let mut server = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                drop(tokio::io::copy_bidirectional(&mut client, &mut server).await);
-            });
-        }
-    });
-    let hosts = world.folder("etc").join("hosts");
-    fs::write(&hosts, format!("127.0.0.1 {NAME}\n")).unwrap();
-    // A file of names of its own needs a mount of its own.
-    let inside = format!("mount --bind {} /etc/hosts && exec \"$0\" \"$@\"", hosts.display());
-    let probe = Command::new("unshare").args(["-rm", "sh", "-c", &inside, "true"]).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        forward.abort();
-        let required = std::env::var_os(REQUIRE_VARIABLE).is_some_and(|value| value == "1");
-        assert!(!required, "a file of host names of its own needs `unshare -rm` (util-linux, and leave to mount)");
-        return println!("left out: a file of host names of its own needs `unshare -rm`");
-    }
+    let Some(names) = Names::new(world) else { return };
+    // The same port at another address.
+    let forward = forward(world, scene.proxy.port(), stranger.port());
     let far = format!("postgresql://reader@{NAME}:{}/postgres", scene.proxy.port());
-    let urls = (scene.east.url("postgres"), far);
-    let call = || {
-        let mut call = Command::new("unshare");
-        call.args(["-rm", "sh", "-c", &inside]).arg(binary());
-        call.args(["verify", "--json", &urls.0, &urls.1, "--parallel", "1", "--budget", END_BUDGET]);
-        call.env_remove("PARITAS_CONFIG").env_remove("PARITAS_STATE").stdin(Stdio::null());
-        call.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    };
+    let near = scene.east.url("postgres");
+    let call = ["verify", "--json", &near, &far, "--parallel", "1", "--budget", END_BUDGET];
+    let call = || names.command(&call).spawn().unwrap();
     found(&in_time(call(), Instant::now(), "by name"), "by name");
     let before = scene.proxy.bytes_from_server();
     let (begun, child) = (Instant::now(), call());
     scene.under_way(before);
-    fs::write(&hosts, format!("127.0.0.2 {NAME}\n")).unwrap();
+    names.lead_to(ELSEWHERE);
     end_sessions(world, &scene.west, "SELECT 1");
     scene.proxy.set(Behaviour::Pass);
     let end = honest(&in_time(child, begun, "another address"), "another address");

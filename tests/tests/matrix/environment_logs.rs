@@ -1,10 +1,12 @@
 //! Faults of what is around two Kafka clusters while they are compared.
 
-use crate::around_logs::{Far, RECORDS, Scene, found, honest};
+use crate::around_logs::{Far, RECORDS, Scene, fill, found, honest};
 use crate::environment::{GONE, limited};
+use crate::names::{ELSEWHERE, NAME, Names, forward};
 use crate::stage::World;
 use crate::table::Cell;
-use paritas_testbed::kafka::{Listener, Options, Resource};
+use paritas_testbed::kafka::{Cluster, Install, Listener, Options, Resource};
+use paritas_testbed::ports;
 use paritas_testbed::proxy::Behaviour;
 use paritas_testbed::tls::Authority;
 use paritas_tests::{ended, verify};
@@ -24,7 +26,7 @@ pub const CELLS: [Option<Cell>; 12] = [
     Some(disk_full),
     Some(memory),
     Some(killed),
-    None,
+    Some(renamed),
     Some(half_open),
 ];
 
@@ -107,7 +109,7 @@ fn known(name: &str, world: &World) -> Scene {
         listener: Listener::Sasl,
         user: format!("reader:{PASSWORD}@"),
         settings: "&security.protocol=SASL_PLAINTEXT&sasl.mechanism=PLAIN".to_owned(),
-        before_source: false,
+        ..Far::default()
     };
     let mut scene = Scene::new(world, name, 1, far);
     world.run(async {
@@ -224,6 +226,30 @@ fn killed(world: &World) {
     }
     found(&verify(&source, &replica, &with_state), "after three kills");
     found(&verify(&source, &replica, &[&with_state[..], &["--resume"]].concat()), "after three kills, resumed");
+}
+
+/// The name leads to another cluster from now on, which does not differ: half of it was never looked at.
+fn renamed(world: &World) {
+    let Some(names) = Names::new(world) else { return };
+    let mut scene = Scene::new(world, "krenamed", 1, Far { host: NAME.to_owned(), ..Far::default() });
+    scene.names = Some(names);
+    let port = scene.ports().next().unwrap();
+    let behind = ports::free_port().unwrap();
+    let options = Options::default().route_as(Listener::Routed, behind, &format!("{NAME}:{port}"));
+    let _stranger = world.run(async {
+        let install = Install::find().unwrap();
+        let stranger = Cluster::start(&install, world.scratch(), "krenamedto", options).await.unwrap();
+        fill(&stranger, false, false).await;
+        stranger
+    });
+    let forward = forward(world, port, behind);
+    scene.control();
+    let end = scene.during("another cluster", |scene| {
+        scene.names.as_ref().unwrap().lead_to(ELSEWHERE);
+        scene.set(Behaviour::Refuse);
+    });
+    end.unknown(&["store.changed", "dataset.changed", "data.changed"], "another cluster");
+    forward.abort();
 }
 
 fn half_open(world: &World) {

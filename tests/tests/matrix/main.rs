@@ -20,6 +20,7 @@ mod logical;
 mod mirror;
 mod mirror_state;
 mod mirrored;
+mod names;
 mod rows;
 mod stage;
 mod standby;
@@ -38,7 +39,7 @@ use std::time::Instant;
 use table::{COLUMNS, Cell, FAULTS};
 
 /// Cells that run at a time.
-const WORKERS: usize = 2;
+const WORKERS: usize = 3;
 
 #[test]
 fn every_filled_cell_finds_its_fault_and_nothing_else() {

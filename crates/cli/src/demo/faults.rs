@@ -22,6 +22,9 @@ pub(super) async fn inject(regions: &mut Regions) -> Result<Vec<Planted>> {
     if let Some(clusters) = &mut regions.clusters {
         planted.extend(clusters.inject(super::links::MIRROR).await?);
     }
+    if let Some(mocks) = &regions.mocks {
+        planted.extend(mocks.inject(super::links::MIRROR).await?);
+    }
     let (_, west) = regions.lakes();
     inject_lake(&west, &mut planted)?;
     Ok(planted)

@@ -41,6 +41,10 @@ pub(super) fn all(regions: &Regions) -> Vec<DemoLink> {
         let (source, replica) = clusters.urls();
         links.push(DemoLink { name: MIRROR, title: "Kafka topics -> MirrorMaker 2", source, replica });
     }
+    if let Some(mocks) = &regions.mocks {
+        let (source, replica) = mocks.urls();
+        links.push(DemoLink { name: MIRROR, title: "Kafka topic -> copy (mocked)", source, replica });
+    }
     let parquet = |lake, name| format!("parquet:{}", path(lake, name));
     links.push(DemoLink {
         name: "lake-fills",

@@ -7,6 +7,7 @@ mod board;
 mod faults;
 mod links;
 mod mirrored;
+mod mocked;
 mod regions;
 
 use crate::demo::board::Board;

@@ -1,6 +1,7 @@
 //! The two regions: PostgreSQL servers, where they can be had, and two lakes of files.
 
 use super::mirrored::Clusters;
+use super::mocked::Mocks;
 use super::{Error, Result};
 use paritas_report::Report;
 use paritas_testbed::Scratch;
@@ -20,6 +21,8 @@ pub(super) struct Regions {
     pub(super) servers: Option<Servers>,
     /// Kafka, if it can be had.
     pub(super) clusters: Option<Clusters>,
+    /// What stands in for it where it cannot.
+    pub(super) mocks: Option<Mocks>,
     /// What is left out, and why.
     pub(super) left_out: Vec<String>,
     summary: String,
@@ -56,11 +59,11 @@ impl Regions {
                 None
             }
         };
-        let clusters = match paritas_testbed::kafka::Install::find() {
-            Ok(install) => Some(Clusters::start(&install).await?),
+        let (clusters, mocks) = match paritas_testbed::kafka::Install::find() {
+            Ok(install) => (Some(Clusters::start(&install).await?), None),
             Err(error) => {
-                missing("Kafka", &error);
-                None
+                missing("Apache Kafka and MirrorMaker 2, two mocked clusters stand in for them", &error);
+                (None, Some(Mocks::start().await?))
             }
         };
         lakes.await.map_err(io::Error::other)??;
@@ -72,10 +75,10 @@ impl Regions {
         };
         let clusters_text = match &clusters {
             Some(clusters) => format!("two Kafka {} clusters with MirrorMaker 2, ", clusters.version()),
-            None => String::new(),
+            None => "two mocked Kafka clusters, ".to_owned(),
         };
         let summary = format!("{servers_text}{clusters_text}two lakes, {} rows", plan.total());
-        Ok(Self { folder: folder.to_owned(), servers, clusters, left_out, summary })
+        Ok(Self { folder: folder.to_owned(), servers, clusters, mocks, left_out, summary })
     }
 
     /// One line about what was started.

@@ -13,7 +13,7 @@ pub(crate) use admin::{Event, Queue, Request, Spec, Wanted};
 pub(crate) use answers::{CommitsSeen, GroupState, OffsetSeen, Operations, TopicSeen};
 pub(crate) use consume::{Feed, Message, Topic};
 
-use paritas_connect::logs::Broker;
+use paritas_connect::logs::{Broker, PartitionState};
 use rdkafka::bindings as rd;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -254,6 +254,7 @@ impl Client {
             }
             let (topics, count) = ((*metadata).topics, (*metadata).topic_cnt);
             let topics = each(topics.cast_const(), usize::try_from(count).unwrap_or(0));
+            let topics = topics.filter_map(|topic| listed(topic)).collect();
             let (brokers, count) = ((*metadata).brokers, (*metadata).broker_cnt);
             let brokers = each(brokers.cast_const(), usize::try_from(count).unwrap_or(0));
             let broker = |at: *const rd::rd_kafka_metadata_broker| Broker {
@@ -262,11 +263,13 @@ impl Client {
             };
             // Both are known by now: they came with the rest.
             let id = rd::rd_kafka_clusterid(self.rk.as_ptr(), 0);
+            let brokers: Vec<Broker> = brokers.map(broker).collect();
+            let controller = rd::rd_kafka_controllerid(self.rk.as_ptr(), 0);
             let overview = Overview {
                 cluster: text(id).filter(|id| !id.is_empty()),
-                controller: Some(rd::rd_kafka_controllerid(self.rk.as_ptr(), 0)).filter(|id| *id >= 0),
-                brokers: brokers.map(broker).collect(),
-                topics: topics.filter_map(|topic| text((*topic).topic)).collect(),
+                controller: brokers.iter().map(|broker| broker.id).find(|id| *id == controller),
+                brokers,
+                topics,
             };
             rd::rd_kafka_mem_free(self.rk.as_ptr(), id.cast());
             rd::rd_kafka_metadata_destroy(metadata);
@@ -279,10 +282,38 @@ impl Client {
 #[derive(Debug, Clone)]
 pub(crate) struct Overview {
     pub(crate) cluster: Option<String>,
+    /// The broker that controls the others; `None` where none of them does.
     pub(crate) controller: Option<i32>,
     pub(crate) brokers: Vec<Broker>,
-    /// Names of topics.
-    pub(crate) topics: Vec<String>,
+    /// Topics without what only a controller is asked for: ids and rights.
+    pub(crate) topics: Vec<TopicSeen>,
+}
+
+/// A topic in a list of all; `None` for one without a name.
+///
+/// # Safety
+/// `seen` is a topic of metadata that lives during this call.
+unsafe fn listed(seen: *const rd::rd_kafka_metadata_topic) -> Option<TopicSeen> {
+    // SAFETY: as this function demands; counts are those of the lists beside them, and everything is copied.
+    unsafe {
+        let name = text((*seen).topic)?;
+        let ids = |from: *mut i32, count: c_int| {
+            each(from.cast_const(), usize::try_from(count).unwrap_or(0)).map(|id| *id).collect::<Vec<i32>>()
+        };
+        let partition = |state: *const rd::rd_kafka_metadata_partition| PartitionState {
+            index: (*state).id,
+            leader: Some((*state).leader).filter(|leader| *leader >= 0),
+            replicas: ids((*state).replicas, (*state).replica_cnt),
+            in_sync: ids((*state).isrs, (*state).isr_cnt),
+        };
+        let count = usize::try_from((*seen).partition_cnt).unwrap_or(0);
+        let mut partitions: Vec<_> = each((*seen).partitions.cast_const(), count).map(partition).collect();
+        partitions.sort_unstable_by_key(|state| state.index);
+        // Read as the number that it is: it may be one that the library has no name for.
+        let code = (&raw const (*seen).err).cast::<c_int>().read();
+        let fault = (code != 0).then(|| Fault::of(code));
+        Some(TopicSeen { internal: name.starts_with("__"), name, fault, id: None, partitions, operations: None })
+    }
 }
 
 fn address(host: &str, port: c_int) -> String {

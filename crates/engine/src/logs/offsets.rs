@@ -22,6 +22,9 @@ pub(crate) async fn check(
     log_options: &LogOptions,
     options: &Options,
 ) -> Option<Check> {
+    if log_options.groupless {
+        return None;
+    }
     let began = Instant::now();
     let mirrored = seen.mirrored(wanted);
     let pairs = seen.pairs(&mirrored, log_options, &options.digest_key);

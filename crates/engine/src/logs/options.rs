@@ -21,6 +21,10 @@ pub(crate) struct LogOptions {
     pub(crate) allow_aborted: bool,
     /// Groups to look at, by patterns; empty takes all.
     pub(crate) groups: Vec<String>,
+    /// Whether no group is looked at.
+    pub(crate) groupless: bool,
+    /// Whether logs are compacted, where their settings do not tell.
+    pub(crate) compacted: Option<bool>,
     /// How far clocks of producers and brokers may be from ours; without it they prove nothing.
     pub(crate) clock: Option<Duration>,
     /// Where a record has a number that follows the one before, and whose number it is.
@@ -29,14 +33,18 @@ pub(crate) struct LogOptions {
     pub(crate) transaction: Option<FieldAt>,
 }
 
+/// Written for groups: none is looked at, and the store is not asked for any.
+const NO_GROUP: &str = "none";
+
 /// Options of a store of logs that its connector does not know.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 11] = [
     "alias",
     "policy",
     "separator",
     "timestamps",
     "aborted",
     "groups",
+    "cleanup",
     "clock",
     "sequence",
     "sequence_of",
@@ -95,6 +103,8 @@ impl LogOptions {
             "separator" => self.separator = Some(value.to_owned()),
             "timestamps" => self.ignore_timestamps = choice("compare", "ignore")?,
             "aborted" => self.allow_aborted = choice("refuse", "allow")?,
+            "cleanup" => self.compacted = Some(choice("delete", "compact")?),
+            "groups" if value == NO_GROUP => self.groupless = true,
             "groups" => {
                 let patterns = value.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
                 self.groups = patterns.map(str::to_owned).collect();
@@ -117,7 +127,7 @@ impl LogOptions {
 
     /// Whether a group is to be looked at.
     pub(crate) fn takes_group(&self, name: &str) -> bool {
-        self.groups.is_empty() || self.groups.iter().any(|pattern| matches(pattern, name))
+        !self.groupless && (self.groups.is_empty() || self.groups.iter().any(|pattern| matches(pattern, name)))
     }
 }
 
@@ -143,6 +153,7 @@ mod tests {
     #[rstest]
     #[case("alias=A", "alias=B")]
     #[case("policy=other", "")]
+    #[case("cleanup=sometimes", "")]
     #[case("", "timestamps=maybe")]
     #[case("clock=soon", "")]
     #[case("", "sequence_of=json:venue")]

@@ -7,7 +7,7 @@ use crate::record::sided;
 use jiff::Timestamp;
 use paritas_connect::logs::Partition;
 use paritas_logs::content::{Chain, Counts, Finding, Of, Policy, Shown, Span, Timestamps};
-use paritas_model::{DifferenceCounts, Proof};
+use paritas_model::{DifferenceCounts, Known, Proof};
 use paritas_report::{
     BothSides, Check, LogCheck, LogFinding, LogWindow, NotChecked, ParityCheck, Positions, RowCounts, ShownRecord,
 };
@@ -25,6 +25,7 @@ pub(crate) fn topics(
     let topic = |one: &Mirrored| Topic {
         name: one.source.clone(),
         policy: policy(seen, one, options),
+        doubt: doubt(options, [(&seen.source, one.source.as_str()), (&seen.replica, one.replica.as_str())]),
         facing: one
             .partitions
             .iter()
@@ -48,9 +49,37 @@ pub(crate) fn topics(
 pub(crate) fn policy_of(shows: &Shows, log: &str, options: &LogOptions) -> Policy {
     Policy {
         timestamps: if options.ignore_timestamps { Timestamps::Ignore } else { Timestamps::Compare },
-        compacted: shows.setting(log, "cleanup.policy").is_some_and(compacts),
+        compacted: compacted(options, [shows.setting(log, "cleanup.policy")]),
         aborted_allowed: options.allow_aborted,
     }
+}
+
+/// Whether one side compacts: by its settings, or by what was said beside where they are not known.
+fn compacted<'a>(options: &LogOptions, said: impl IntoIterator<Item = Option<&'a str>>) -> bool {
+    said.into_iter().any(|value| value.map_or(options.compacted == Some(true), compacts))
+}
+
+/// Why a record that one side lacks may have been compacted away there: its settings are not known, and those of no
+/// other side say that the log is compacted.
+pub(crate) fn doubt<'a>(options: &LogOptions, sides: impl IntoIterator<Item = (&'a Shows, &'a str)>) -> Option<String> {
+    if options.compacted.is_some() {
+        return None;
+    }
+    let mut why = None;
+    for (shows, log) in sides {
+        match (shows.setting(log, "cleanup.policy"), shows.settings.get(log)) {
+            (Some(value), _) if compacts(value) => return None,
+            (Some(_), _) => {}
+            (None, Some(Known::Unknown { why: reason })) => why = Some(reason.as_str()),
+            (None, _) => why = Some("its settings do not say it"),
+        }
+    }
+    why.map(|why| {
+        format!(
+            "nothing that differs is proven while it is not known whether the topic is compacted: {why} (say it with \
+             ?cleanup=delete or ?cleanup=compact)"
+        )
+    })
 }
 
 fn compacts(value: &str) -> bool {
@@ -64,7 +93,7 @@ pub(crate) fn policy(seen: &Seen, one: &Mirrored, options: &LogOptions) -> Polic
     let stamped = seen.replica.setting(&one.replica, "message.timestamp.type") == Some("LogAppendTime");
     Policy {
         timestamps: if options.ignore_timestamps || stamped { Timestamps::Ignore } else { Timestamps::Compare },
-        compacted: setting("cleanup.policy").into_iter().flatten().any(compacts),
+        compacted: compacted(options, setting("cleanup.policy")),
         aborted_allowed: options.allow_aborted,
     }
 }

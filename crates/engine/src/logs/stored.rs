@@ -279,7 +279,7 @@ fn topics(
             (Some(seen), Some(one)) => policy(seen, one, asked.options),
             _ => policy_of(shows, &log.name, asked.options),
         };
-        topics.push(Topic { name: log.name.clone(), policy, facing: facing.collect() });
+        topics.push(Topic { name: log.name.clone(), policy, doubt: None, facing: facing.collect() });
     }
     topics
 }

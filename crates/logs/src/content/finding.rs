@@ -258,6 +258,15 @@ impl Counts {
         }
     }
 
+    /// Counts proven violations as unproven ones.
+    pub fn doubt(&mut self) {
+        self.unproven = self.unproven.saturating_add(self.proven());
+        let Self { missing, altered, foreign, duplicate, reordered, wrong_partition, aborted, .. } = self;
+        for count in [missing, altered, foreign, duplicate, reordered, wrong_partition, aborted] {
+            *count = 0;
+        }
+    }
+
     /// All proven violations.
     pub fn proven(&self) -> u64 {
         [self.missing, self.altered, self.foreign, self.duplicate, self.reordered, self.wrong_partition, self.aborted]

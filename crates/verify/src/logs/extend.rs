@@ -46,13 +46,21 @@ async fn extend_group(request: &Request<'_>, side: &LogSide, group: &mut [&mut L
                 }
             }
         }
-        if !ended && to - from > 1 {
+        if error.code() == "data.changed" {
+            // It cannot be told which log is another one now, so nothing that was read counts.
+            for log in part.iter_mut().filter(|log| log.problem.is_none()) {
+                log.begin();
+                request.ledger.inspect(|ledger| ledger.keep(&log.what, log.start, 0, &[]));
+            }
+        }
+        if !ended && error.code() != "store.changed" && to - from > 1 {
             // One partition must not keep the others from being read.
             let middle = from + (to - from) / 2;
             parts.extend([(from, middle), (middle, to)]);
             continue;
         }
-        for log in part.iter_mut().filter(|log| log.is_open()) {
+        let all = error.code() == "store.changed";
+        for log in part.iter_mut().filter(|log| log.is_open() || (all && log.problem.is_none())) {
             log.problem = Some(again(&error));
         }
     }

@@ -65,6 +65,7 @@ pub async fn parity(request: &Request<'_>) -> Vec<Outcome> {
     for (index, topic) in request.topics.iter().enumerate() {
         if topic.policy.compacted {
             let mut outcome = compacted::compare(request, topic).await;
+            outcome.doubt(topic);
             show::show(request, topic, &mut outcome.findings).await;
             outcomes.push(outcome);
             continue;
@@ -74,6 +75,7 @@ pub async fn parity(request: &Request<'_>) -> Vec<Outcome> {
         let own = pairs.get_mut(from..to).unwrap_or_default();
         let explained = explained(request, topic, own).await;
         let mut outcome = judge::outcome(own, explained, topic.policy, request.items_max);
+        outcome.doubt(topic);
         show::show(request, topic, &mut outcome.findings).await;
         outcomes.push(outcome);
     }

@@ -1,10 +1,11 @@
 //! What comparing mirrored logs came to.
 
+use crate::logs::Topic;
 use crate::rows::Origin;
 use paritas_connect::logs::Partition;
 use paritas_connect::{Error, FailureKind};
 use paritas_logs::content::{Counts, Finding};
-use paritas_model::Verdict;
+use paritas_model::{Proof, Verdict};
 use std::ops::Range;
 
 /// What comparing the partitions of one log came to. Also after a failure, everything found before is in it.
@@ -115,6 +116,22 @@ impl Outcome {
     /// Records read on the replica, where every partition was read to its end.
     pub fn replica_records(&self) -> Option<u64> {
         self.sum(|window| window.replica_read.as_ref())
+    }
+
+    /// Takes what was found for unproven where the topic says why it proves nothing.
+    pub(crate) fn doubt(&mut self, topic: &Topic) {
+        let Some(why) = &topic.doubt else { return };
+        for window in self.partitions.iter_mut().filter(|window| window.counts.proven() > 0) {
+            window.counts.doubt();
+            window.decide();
+        }
+        if self.counts.proven() > 0 {
+            self.notes.push(why.clone());
+        }
+        self.counts.doubt();
+        for finding in self.findings.iter_mut().filter(|finding| finding.class.is_violation()) {
+            finding.proof = Proof::Unproven;
+        }
     }
 
     fn sum(&self, side: impl Fn(&Window) -> Option<&Read>) -> Option<u64> {

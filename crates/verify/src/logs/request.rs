@@ -44,6 +44,9 @@ pub struct Topic {
     pub name: String,
     /// How it is compared.
     pub policy: Policy,
+    /// Why nothing that differs proves a fault, where that is so: it is not known what the stores remove by
+    /// themselves.
+    pub doubt: Option<String>,
     /// Partitions that face each other.
     pub facing: Vec<Facing>,
 }

@@ -104,7 +104,9 @@ fn of(chain: &Chain) -> Read {
 pub(super) async fn against(request: &Request<'_>) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        outcomes.push(against_topic(request, topic).await);
+        let mut outcome = against_topic(request, topic).await;
+        outcome.doubt(topic);
+        outcomes.push(outcome);
     }
     outcomes
 }

@@ -86,3 +86,31 @@ async fn a_stored_chain_of_what_was_copied_proves_nothing() {
     assert_eq!(outcome.verdict(), Verdict::Pass);
     assert_eq!(found(&outcome).len(), 1);
 }
+
+#[tokio::test]
+async fn nothing_that_differs_is_proven_where_the_stores_may_have_compacted_it_away() {
+    let world = World::new(1);
+    world.append(0, (0..100).map(record));
+    // One is missing, one is altered, one comes twice.
+    world.copy(
+        0,
+        (0..40).chain([40, 41, 41]).chain(43..100).map(|number| match number {
+            70 => record(1_070),
+            number => record(number),
+        }),
+    );
+    let mut topic = world.topic();
+    let proven = world.compare_topic(&topic).await;
+    assert_eq!(proven.verdict(), Verdict::Fail);
+    topic.doubt = Some("the settings may not be seen".to_owned());
+    let outcome = world.compare_topic(&topic).await;
+    assert_eq!((outcome.verdict(), outcome.counts.proven()), (Verdict::Unknown, 0));
+    assert_eq!(outcome.counts.unproven, proven.counts.proven());
+    assert!(outcome.findings.iter().all(|finding| finding.proof == Proof::Unproven), "{:#?}", outcome.findings);
+    assert_eq!(outcome.notes, ["the settings may not be seen"]);
+    // Equal records are equal whatever the settings say.
+    let honest = World::new(1);
+    honest.append(0, (0..100).map(record));
+    honest.mirror(0);
+    assert_eq!(honest.compare_topic(&topic).await.verdict(), Verdict::Pass);
+}

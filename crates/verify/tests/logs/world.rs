@@ -92,7 +92,8 @@ impl World {
             source_id: None,
             replica_id: None,
         };
-        Topic { name: LOG.to_owned(), policy: self.policy, facing: (0..self.partitions).map(facing).collect() }
+        let facing = (0..self.partitions).map(facing).collect();
+        Topic { name: LOG.to_owned(), policy: self.policy, doubt: None, facing }
     }
 
     pub async fn compare(&self) -> Outcome {

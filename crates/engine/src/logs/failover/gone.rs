@@ -115,7 +115,8 @@ fn faced<'a>(
     };
     let own = parity::policy_of(replica, &copy.name, log_options);
     let policy = paritas_logs::content::Policy { timestamps: chain.terms.timestamps, ..own };
-    Some(Copied { kept, copy, topic: Topic { name: kept.name.clone(), policy, facing } })
+    let doubt = parity::doubt(log_options, [(replica, copy.name.as_str())]);
+    Some(Copied { kept, copy, topic: Topic { name: kept.name.clone(), policy, doubt, facing } })
 }
 
 /// Groups that stood in partitions whose records the snapshot cannot place: what is said of the others is not all.
