@@ -1,5 +1,9 @@
 //! The table of commands and options. Help, completions and manual pages are made from it.
 
+mod report;
+
+pub use report::{ReportArgs, ReportFormat};
+
 use crate::runs::{Budget, Method, RateLimit, Stored, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
@@ -86,6 +90,8 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Keep what sources hold and where their readers are, for the time when they are gone (Kafka)
     Snapshot(SnapshotArgs),
+    /// Report a stored run again, in any format; no store is asked
+    Report(ReportArgs),
     /// Write a commented paritas.toml
     Init(InitArgs),
     /// Validate or show the configuration

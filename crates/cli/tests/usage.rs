@@ -29,7 +29,7 @@ fn without_a_command_help_goes_to_standard_error() {
 fn commands_of_later_versions_are_neither_offered_nor_taken() {
     let folder = Folder::new();
     let help = folder.paritas(&["--help"]).code(0).stdout;
-    for command in ["run", "simulate", "backfill", "report", "history", "evidence", "serve"] {
+    for command in ["run", "simulate", "backfill", "history", "evidence", "serve"] {
         assert!(!help.contains(&format!("\n  {command} ")), "{command} is in:\n{help}");
         let run = folder.paritas(&[command]).code(2);
         assert!(run.stderr.starts_with(&format!("error: unknown command `{command}`\n")), "{run:#?}");

@@ -5,10 +5,11 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
+use common::browser::Browser;
 use common::sample;
 use paritas_report::{Called, Format, Html, RenderOptions, Report};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 fn main() {
@@ -20,14 +21,29 @@ fn main() {
         ("failover", sample::failover()),
         ("everything", sample::everything()),
     ];
+    let mut browser = Browser::start();
     for (name, report) in reports {
         let stored = serde_json::to_vec(&report).unwrap();
-        write(Path::new(&folder), name, &stored);
+        let page = write(Path::new(&folder), name, &stored).canonicalize().unwrap();
+        if let Some(browser) = &mut browser {
+            browser.open(&page);
+            let loaded = browser.value("performance.getEntriesByType('navigation')[0].loadEventEnd");
+            let turned = browser.value(TURN);
+            println!("  opened in {loaded} ms; the first page turned in {turned} ms");
+        }
     }
 }
 
+/// Milliseconds of the first turn, which reads the document; nothing where there is one page only.
+const TURN: &str = "(() => {
+    const [, on] = document.querySelectorAll('.bar button'), begun = performance.now();
+    if (!on) return null;
+    on.click();
+    return Math.round(performance.now() - begun);
+})()";
+
 /// From the stored bytes to the file, as the command does it.
-fn write(folder: &Path, name: &str, stored: &[u8]) {
+fn write(folder: &Path, name: &str, stored: &[u8]) -> PathBuf {
     let started = Instant::now();
     let report: Report = serde_json::from_slice(stored).unwrap();
     let read = started.elapsed();
@@ -39,4 +55,5 @@ fn write(folder: &Path, name: &str, stored: &[u8]) {
     let bytes = std::fs::metadata(&path).unwrap().len();
     let (all, read) = (started.elapsed().as_secs_f64(), read.as_secs_f64());
     println!("{name}: {} B of JSON, {bytes} B of HTML, {all:.3} s ({read:.3} s of it reading the JSON)", stored.len());
+    path
 }

@@ -17,7 +17,7 @@ const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 pub struct Csv;
 
 /// One line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line<'a> {
     check: &'a str,
     dataset: &'a str,
@@ -82,11 +82,11 @@ impl Table<'_> {
                     class: &item.class,
                     proof: if item.class == "unverifiable" { "unproven" } else { "proven" },
                     key: object(&[("path".to_owned(), Value::Text(item.path.clone()))])?,
+                    column: "",
                     source: facts(&item.source),
                     replica: facts(&item.replica),
                     copies: 1,
                     note: item.why.as_deref().unwrap_or_default(),
-                    ..Line::default()
                 })
             }),
             _ => Ok(()),
@@ -116,7 +116,6 @@ impl Table<'_> {
             replica,
             copies: item.copies,
             note: &note,
-            ..Line::default()
         };
         if item.class != Class::Changed || item.columns.is_empty() {
             return self.put(base("", whole(&item.source)?, whole(&item.replica)?));
@@ -171,7 +170,6 @@ impl Table<'_> {
                 replica: of(&replica, column).unwrap_or_default(),
                 copies: 1,
                 note: &note,
-                ..Line::default()
             })?;
         }
         Ok(())
@@ -191,7 +189,6 @@ impl Table<'_> {
             replica: range(finding.replica),
             copies: finding.records,
             note: finding.note.as_deref().unwrap_or_default(),
-            ..Line::default()
         })
     }
 

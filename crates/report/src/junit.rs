@@ -34,19 +34,23 @@ impl Format for Junit {
 
     fn write(&self, report: &Report, _: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let suites: Vec<(&LinkReport, Vec<Case>)> = report.links.iter().map(|link| (link, cases(link))).collect();
-        let all = || suites.iter().flat_map(|(_, cases)| cases);
+        let all: Vec<&Case> = suites.iter().flat_map(|(_, cases)| cases).collect();
         let time = elapsed_seconds(report).unwrap_or(0.0);
         writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
         writeln!(
             out,
             "<testsuites name=\"paritas {}\" {} time=\"{time:.3}\">",
             xml(&report.run.command),
-            counts(all())
+            counts(&all)
         )?;
         for (link, cases) in &suites {
             let name = xml(&link.name);
             let seconds: f64 = cases.iter().map(|case| case.seconds).sum();
-            write!(out, "  <testsuite name=\"{name}\" {} time=\"{seconds:.3}\"", counts(cases.iter()))?;
+            write!(
+                out,
+                "  <testsuite name=\"{name}\" {} time=\"{seconds:.3}\"",
+                counts(&cases.iter().collect::<Vec<_>>())
+            )?;
             writeln!(out, " timestamp=\"{}\" id=\"{}\">", xml(&report.run.started_at), xml(&report.run.id))?;
             cases.iter().try_for_each(|case| one(out, &name, case))?;
             writeln!(out, "  </testsuite>")?;
@@ -55,14 +59,14 @@ impl Format for Junit {
     }
 }
 
-fn counts<'a>(cases: impl Iterator<Item = &'a Case> + Clone) -> String {
-    let count = |wanted: Verdict| cases.clone().filter(|case| !case.skipped && case.verdict == wanted).count();
+fn counts(cases: &[&Case]) -> String {
+    let count = |wanted: Verdict| cases.iter().filter(|case| !case.skipped && case.verdict == wanted).count();
     format!(
         "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\"",
-        cases.clone().count(),
+        cases.len(),
         count(Verdict::Fail),
         count(Verdict::Unknown),
-        cases.clone().filter(|case| case.skipped).count()
+        cases.iter().filter(|case| case.skipped).count()
     )
 }
 

@@ -12,6 +12,7 @@ mod ledger;
 mod man;
 mod printed;
 mod probe;
+mod report;
 mod snapshot;
 mod verify;
 
@@ -51,6 +52,7 @@ pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Failover(arguments) => failover::run(session, &arguments),
         Command::Probe(arguments) => probe::run(session, &arguments),
         Command::Snapshot(arguments) => snapshot::run(session, &arguments),
+        Command::Report(arguments) => report::run(session, &arguments),
         Command::Init(arguments) => init::run(session, &arguments),
         Command::Config(ConfigCommand::Check { connect }) => config::check(session, connect),
         Command::Config(ConfigCommand::Show) => config::show(session),

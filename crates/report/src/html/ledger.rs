@@ -141,7 +141,7 @@ fn item(page: &mut Markup, item: &LedgerItem) {
     if item.group.is_empty() {
         page.raw("everything");
     } else {
-        value::pairs(page, &item.group)
+        value::pairs(page, &item.group);
     }
     match item.proof {
         Proof::Proven => {}

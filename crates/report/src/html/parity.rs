@@ -13,15 +13,15 @@ pub(super) fn table(page: &mut Markup, checks: &[&ParityCheck]) {
     let columns = [
         Text("Verdict"),
         Text("Dataset"),
-        Number("Source rows"),
-        Number("Replica rows"),
+        Number("Source"),
+        Number("Replica"),
         Number("Lost"),
         Number("Extra"),
         Number("Changed"),
         Number("Not settled"),
         Number("Read"),
     ];
-    page.table("Datasets", &columns);
+    page.table("Datasets: rows of both sides, and rows that differ", &columns);
     let mut order = checks.to_vec();
     order.sort_by_key(|check| std::cmp::Reverse(check.verdict));
     for check in &order {

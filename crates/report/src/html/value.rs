@@ -79,9 +79,9 @@ pub(super) fn two(page: &mut Markup, source: Option<&Value>, replica: Option<&Va
     for (one, text) in [(source, &a), (replica, &b)] {
         page.raw("<td class=\"d c\">");
         if *one == Value::Null {
-            show(page, one)
+            show(page, one);
         } else {
-            marked(page, text, before, behind)
+            marked(page, text, before, behind);
         }
         page.raw("</td>");
     }
