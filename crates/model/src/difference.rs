@@ -1,10 +1,11 @@
 //! Differences between a source and a replica.
 
 use crate::Value;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What kind of difference a row shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     /// On the source only.
@@ -27,7 +28,7 @@ impl Class {
 }
 
 /// How sure a difference is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
     /// Seen on both sides at positions that must agree.
@@ -39,7 +40,7 @@ pub enum Proof {
 }
 
 /// One differing row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// Lost, extra or changed.
     pub class: Class,
@@ -47,6 +48,7 @@ pub struct Difference {
     pub proof: Proof,
     /// Key columns by name, in key order. Empty if the key could not be named.
     #[serde(with = "pairs")]
+    #[schemars(with = "pairs::Object")]
     pub key: Vec<(String, Value)>,
     /// How many copies of the row differ; 1 except for exact duplicates.
     pub copies: u64,
@@ -54,9 +56,11 @@ pub struct Difference {
     pub columns: Vec<String>,
     /// The differing columns' values on the source (for a lost row: all columns).
     #[serde(with = "pairs")]
+    #[schemars(with = "pairs::Object")]
     pub source: Vec<(String, Value)>,
     /// The differing columns' values on the replica (for an extra row: all columns).
     #[serde(with = "pairs")]
+    #[schemars(with = "pairs::Object")]
     pub replica: Vec<(String, Value)>,
     /// Where the row stands, where a place says more than the key: a file and row number.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -67,7 +71,7 @@ pub struct Difference {
 }
 
 /// Complete counts per class and proof, also where the list of items is cut.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DifferenceCounts {
     /// Proven rows on the source only.
     pub lost: u64,
@@ -127,7 +131,11 @@ pub mod pairs {
     use serde::de::{MapAccess, Visitor};
     use serde::ser::SerializeMap;
     use serde::{Deserializer, Serializer};
+    use std::collections::BTreeMap;
     use std::fmt;
+
+    /// What such pairs are in a schema.
+    pub type Object = BTreeMap<String, Value>;
 
     /// Writes the pairs in their order.
     ///

@@ -1,16 +1,17 @@
 //! Stores, links and objectives.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
 /// A place where stores run, such as `us-east-1`. Free text chosen by the user.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Region(pub String);
 
 /// The kinds of store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreKind {
     /// A PostgreSQL server (also as TimescaleDB).
@@ -51,7 +52,7 @@ impl fmt::Display for StoreKind {
 }
 
 /// One data store in one region, as it is named in reports.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Store {
     /// The name in the configuration, or the URL without credentials for ad-hoc stores.
     #[serde(rename = "store")]
@@ -63,7 +64,7 @@ pub struct Store {
 }
 
 /// How fast a link is meant to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// Sub-second replication.

@@ -1,6 +1,7 @@
 //! Positions in streams, lineages, and lag.
 
 use crate::Known;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -103,7 +104,7 @@ pub struct SecondsInterval {
 }
 
 /// What a lag measurement says about a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LagState {
     /// Everything the source had at the time of sampling is on the replica.

@@ -1,5 +1,6 @@
 //! A value as it is shown to people and written into reports.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -8,7 +9,7 @@ use std::fmt;
 ///
 /// In JSON, numbers beyond 2^53 and all amounts are strings, bytes are hexadecimal strings with the
 /// prefix `\x`, NULL is `null`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
     /// SQL NULL or an absent value.

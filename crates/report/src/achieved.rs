@@ -5,10 +5,11 @@
 use crate::recovery::{Bounds, Recovery};
 use crate::{Check, LinkReport};
 use paritas_model::{StoreKind, Tier, Verdict};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What was achieved, in the sections that people ask for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Achieved {
     /// Over all links.
     pub whole: AchievedIn,
@@ -21,7 +22,7 @@ pub struct Achieved {
 }
 
 /// What was achieved over some links.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AchievedIn {
     /// Name of the tier, store or link; `all` for the whole.
     pub name: String,
@@ -36,7 +37,7 @@ pub struct AchievedIn {
 }
 
 /// The recovery point over some links.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AchievedRpo {
     /// The worst verdict.
     pub verdict: Verdict,
@@ -70,7 +71,7 @@ pub struct AchievedRpo {
 }
 
 /// A number of lost things.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LostCount {
     /// Their number; `null` if it is not known exactly.
     pub exact: Option<u64>,
@@ -79,7 +80,7 @@ pub struct LostCount {
 }
 
 /// A sum of lost amounts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LostSum {
     /// The link.
     pub link: String,
@@ -97,7 +98,7 @@ pub struct LostSum {
 }
 
 /// The recovery time over some links.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AchievedRto {
     /// The worst verdict; `null` where no link has an objective.
     pub verdict: Option<Verdict>,

@@ -2,13 +2,14 @@
 
 use crate::lag::{CoverageCheck, LagCheck};
 use paritas_model::{Difference, DifferenceCounts, Store, Tier, Verdict};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The version of the JSON document; raised when a name is removed or gets another meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// One run with everything it found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -28,7 +29,7 @@ pub struct Report {
 }
 
 /// One execution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// Sortable id (ULID).
     pub id: String,
@@ -51,7 +52,7 @@ pub struct Run {
 }
 
 /// What was found about one link.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkReport {
     /// Name in the configuration, or `SOURCE -> REPLICA` without credentials.
     pub name: String,
@@ -73,7 +74,7 @@ pub struct LinkReport {
 }
 
 /// Something that was not checked, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NotChecked {
     /// What: a dataset, a part of one, a configured check.
     pub what: String,
@@ -82,7 +83,7 @@ pub struct NotChecked {
 }
 
 /// One check. In JSON the member `check` names its kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "check", rename_all = "snake_case")]
 // A report holds a few checks per dataset, so the size of one does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -180,7 +181,7 @@ impl Check {
 }
 
 /// Comparison of two schemas.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SchemaCheck {
     /// Name of the dataset on the source.
     pub dataset: String,
@@ -194,7 +195,7 @@ pub struct SchemaCheck {
 }
 
 /// One difference between two schemas.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SchemaDifference {
     /// What differs: `column amount`, `key`, `constraint …`.
     pub what: String,
@@ -207,7 +208,7 @@ pub struct SchemaDifference {
 }
 
 /// Comparison of all rows of a dataset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ParityCheck {
     /// Name of the dataset on the source.
     pub dataset: String,
@@ -265,7 +266,7 @@ pub struct ParityCheck {
 }
 
 /// Some of the parts of a dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Slice {
     /// Parts that were verified, by this run and by those that it goes on from.
     pub parts: u64,
@@ -274,7 +275,7 @@ pub struct Slice {
 }
 
 /// What was compared in pages.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PageCheck {
     /// Pages that were compared to the end.
     pub compared: u64,
@@ -291,7 +292,7 @@ pub struct PageCheck {
 }
 
 /// Row counts of both sides.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RowCounts {
     /// Rows on the source.
     pub source: Option<u64>,
@@ -303,7 +304,7 @@ pub struct RowCounts {
 }
 
 /// Positions of both sides, in the stores' own notation.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Positions {
     /// Position of the source's view.
     pub source: Option<String>,
@@ -315,7 +316,7 @@ pub struct Positions {
 }
 
 /// A number for each side.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BothSides {
     /// On the source.
     pub source: u64,
@@ -324,7 +325,7 @@ pub struct BothSides {
 }
 
 /// Comparison of files.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FilesCheck {
     /// What was compared: the two roots' common name.
     pub dataset: String,
@@ -353,7 +354,7 @@ pub struct FilesCheck {
 }
 
 /// One file that is not proven equal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileDifference {
     /// Path below the root.
     pub path: String,
@@ -369,7 +370,7 @@ pub struct FileDifference {
 }
 
 /// Size and checksum of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileFacts {
     /// Size in bytes.
     pub size_bytes: u64,
@@ -378,7 +379,7 @@ pub struct FileFacts {
 }
 
 /// A failure inside a run: it makes a check unknown, and the run goes on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Stable word such as `store.unreachable`.
     pub code: String,
@@ -391,7 +392,7 @@ pub struct Problem {
 }
 
 /// The document that `--json` prints when a command could not run at all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorDocument {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -432,5 +433,10 @@ impl Report {
         let recovery = crate::Achieved::of(&links);
         let message_type = "report".to_owned();
         Self { schema_version: SCHEMA_VERSION, message_type, run, verdict, exit_code, links, recovery }
+    }
+
+    /// When the run ended; `None` when that cannot be read.
+    pub fn ended(&self) -> Option<std::time::SystemTime> {
+        self.run.ended_at.parse::<jiff::Timestamp>().ok().map(Into::into)
     }
 }

@@ -1,10 +1,11 @@
 //! What a snapshot of rows or files holds, and what a comparison with one says about the time since.
 
 use crate::Problem;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The datasets of a snapshot.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeptDatasets {
     /// Datasets with rows.
     pub datasets: Vec<KeptDataset>,
@@ -21,7 +22,7 @@ pub struct KeptDatasets {
 }
 
 /// The figures of one ledger in a snapshot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeptLedger {
     /// Its name.
     pub name: String,
@@ -39,7 +40,7 @@ pub struct KeptLedger {
 }
 
 /// One dataset of a snapshot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeptDataset {
     /// Its name on the source.
     pub dataset: String,
@@ -57,7 +58,7 @@ pub struct KeptDataset {
 }
 
 /// The snapshot that stood in for a source, and what told apart what was written since.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Against {
     /// The id of the snapshot.
     pub snapshot: String,

@@ -2,11 +2,12 @@
 
 use crate::Problem;
 use paritas_model::{LagState, Verdict};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How far a replica is behind, stream by stream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LagCheck {
     /// Fails only where a breach is proven, passes only where lag within the objective is.
     pub verdict: Verdict,
@@ -30,7 +31,7 @@ pub struct LagCheck {
 }
 
 /// The promised levels, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LagObjective {
     /// Aimed at.
     pub target: Option<f64>,
@@ -41,7 +42,7 @@ pub struct LagObjective {
 }
 
 /// One stream of a link.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LagStream {
     /// Its name: `wal/1` (timeline 1), `subscription/orders`.
     pub stream: String,
@@ -82,7 +83,7 @@ pub struct LagStream {
 }
 
 /// How the lag of a stream went while it was measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LagCurve {
     /// The stream.
     pub stream: String,
@@ -91,7 +92,7 @@ pub struct LagCurve {
 }
 
 /// The lag of a stream at one moment. What is not known is `null`, as in the stream itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LagPoint {
     /// When the replica was asked, RFC 3339 in UTC.
     pub at: String,
@@ -115,7 +116,7 @@ pub struct LagPoint {
 }
 
 /// An interval that contains the true lag.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LagSeconds {
     /// No less than this.
     pub low: f64,
@@ -124,7 +125,7 @@ pub struct LagSeconds {
 }
 
 /// Whether everything that should be replicated is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageCheck {
     /// Fails where something is proven not to be replicated.
     pub verdict: Verdict,
@@ -138,7 +139,7 @@ pub struct CoverageCheck {
 }
 
 /// One thing that is not replicated whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageItem {
     /// What: a table, a publication, a slot.
     pub what: String,

@@ -2,10 +2,11 @@
 
 use crate::{BothSides, Positions, Problem};
 use paritas_model::{Difference, Proof, Value, Verdict, pairs};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Counts, exact sums, extremes and balances of groups, held against each other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerCheck {
     /// Its name in the configuration; of an ad-hoc one the dataset.
     pub name: String,
@@ -42,6 +43,7 @@ pub struct LedgerCheck {
     /// What the replica has more (or less, with a minus sign) in the sums of everything, by column; absent where a side
     /// was not read to its end.
     #[serde(with = "pairs", skip_serializing_if = "Vec::is_empty", default)]
+    #[schemars(with = "pairs::Object")]
     pub difference: Vec<(String, Value)>,
     /// The snapshot that stood in for the source; `written_since` counts groups.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -63,7 +65,7 @@ pub struct LedgerCheck {
 }
 
 /// What is asked of each group.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerRule {
     /// Whether both sides have the same number of rows, and of rows without a value in the columns below.
     pub count: bool,
@@ -78,7 +80,7 @@ pub struct LedgerRule {
 }
 
 /// One side as a whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerSide {
     /// Its groups; `null` where it was not read to its end.
     pub groups: Option<u64>,
@@ -93,7 +95,7 @@ pub struct LedgerSide {
 }
 
 /// The figures of a group, or of everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerFigures {
     /// Rows.
     pub rows: u64,
@@ -102,7 +104,7 @@ pub struct LedgerFigures {
 }
 
 /// The figures of one column. Amounts are decimal texts with all their digits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerColumn {
     /// Its name on the source.
     pub column: String,
@@ -130,10 +132,11 @@ fn is_zero(count: &u64) -> bool {
 }
 
 /// A group that breaks the rule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerItem {
     /// Its columns with their values, in the order of `group_by`.
     #[serde(with = "pairs")]
+    #[schemars(with = "pairs::Object")]
     pub group: Vec<(String, Value)>,
     /// How sure it is.
     pub proof: Proof,
@@ -145,6 +148,7 @@ pub struct LedgerItem {
     pub replica: Option<LedgerFigures>,
     /// What the replica has more (or less, with a minus sign) in sums that differ, by column.
     #[serde(with = "pairs")]
+    #[schemars(with = "pairs::Object")]
     pub difference: Vec<(String, Value)>,
 }
 

@@ -5,16 +5,21 @@
 //! here and one implementation of [`Format`].
 
 mod achieved;
+mod csv;
 mod document;
 mod format;
 mod history;
+mod html;
 mod human;
 mod json;
+mod junit;
 mod kept;
 mod lag;
 mod ledger;
 mod logs;
 mod lost_rows;
+mod markdown;
+mod metrics;
 mod nagios;
 mod privacy;
 mod probe;
@@ -26,6 +31,7 @@ mod text;
 mod timer;
 
 pub use achieved::{Achieved, AchievedIn, AchievedRpo, AchievedRto, LostCount, LostSum};
+pub use csv::Csv;
 pub use document::{
     BothSides, Check, ErrorDocument, FileDifference, FileFacts, FilesCheck, LinkReport, NotChecked, PageCheck,
     ParityCheck, Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference, Slice,
@@ -35,10 +41,12 @@ pub use history::{
     AchievedSeconds, Figures, HistoryDocument, HistoryLag, HistoryRecovery, HistoryRun, HistoryRunLink,
     HistoryVerdicts, NotIndexed, Percentiles, RecoveryPercentiles, VerdictAt, VerdictCounts, VerdictDay,
 };
+pub use html::Html;
 pub use human::history::write_history;
 pub use human::simulation::write_simulation;
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
+pub use junit::Junit;
 pub use kept::{Against, KeptDataset, KeptDatasets, KeptLedger};
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagCurve, LagObjective, LagPoint, LagSeconds, LagStream};
 pub use ledger::{LedgerCheck, LedgerColumn, LedgerFigures, LedgerItem, LedgerRule, LedgerSide};
@@ -47,6 +55,8 @@ pub use logs::{
     LogCheck, LogFinding, LogWindow, OffsetsCheck, PartitionOffsets, ShownRecord, SnapshotCheck,
 };
 pub use lost_rows::{LostAmount, LostRow, LostRows, LostTable, RowChanges, TouchedTable};
+pub use markdown::Markdown;
+pub use metrics::Metrics;
 pub use nagios::{Nagios, nagios_code, nagios_error};
 pub use privacy::{Privacy, apply_privacy};
 pub use probe::{ProbeCheck, ProbeCounts, ProbeFailover, ProbeGaps, ProbeLosses, ProbeOutage, ProbeSplit, ProbeWrite};
@@ -61,3 +71,10 @@ pub use simulation::{
 pub use summary::{Totals, elapsed_seconds};
 pub use text::{counted, escape, grouped, shell_word};
 pub use timer::{TimerDocument, TimerJob};
+
+/// The shape of the document as JSON Schema, made from its types.
+pub fn document_schema() -> serde_json::Value {
+    let mut settings = schemars::generate::SchemaSettings::draft2020_12();
+    settings.contract = schemars::generate::Contract::Serialize;
+    settings.into_generator().into_root_schema_for::<Report>().to_value()
+}

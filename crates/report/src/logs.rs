@@ -4,11 +4,12 @@
 use crate::lag::LagSeconds;
 use crate::{BothSides, Problem};
 use paritas_model::{Value, Verdict};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What comparing a log with its copy showed beside what every comparison of rows does.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogCheck {
     /// Compared partitions, in the order of their numbers.
     pub partitions: Vec<LogWindow>,
@@ -28,7 +29,7 @@ pub struct LogCheck {
 }
 
 /// What was compared of one partition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogWindow {
     /// The partition.
     pub partition: i32,
@@ -46,7 +47,7 @@ pub struct LogWindow {
 }
 
 /// Records that differ, one or a run of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogFinding {
     /// `missing`, `altered`, `foreign`, `duplicate`, `reordered`, `wrong_partition`, `aborted`, `undecided`,
     /// `not_yet_mirrored` or `expired`.
@@ -82,7 +83,7 @@ pub struct LogFinding {
 }
 
 /// A record for people. Long keys and values are cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShownRecord {
     /// `source` or `replica`.
     pub side: String,
@@ -102,7 +103,7 @@ pub struct ShownRecord {
 }
 
 /// How far groups of readers are behind the logs of one store.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupsCheck {
     /// Fails where a group has lost records or stands where it cannot go on.
     pub verdict: Verdict,
@@ -121,7 +122,7 @@ pub struct GroupsCheck {
 }
 
 /// How far one group is behind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupLag {
     /// Its name.
     pub group: String,
@@ -150,7 +151,7 @@ impl GroupLag {
 }
 
 /// How far a group is behind in one partition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupPartition {
     /// The partition, as `orders/3`.
     pub stream: String,
@@ -177,7 +178,7 @@ pub struct GroupPartition {
 }
 
 /// Whether a cluster keeps what it promises of its logs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthCheck {
     /// Fails where writes are refused or a partition cannot be reached.
     pub verdict: Verdict,
@@ -202,7 +203,7 @@ impl HealthCheck {
 }
 
 /// One thing that is the matter with a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthItem {
     /// What: a partition, a log.
     pub what: String,
@@ -215,7 +216,7 @@ pub struct HealthItem {
 }
 
 /// Whether groups would go on at the right record on the replica.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OffsetsCheck {
     /// Fails where a group would lose records.
     pub verdict: Verdict,
@@ -232,7 +233,7 @@ pub struct OffsetsCheck {
 }
 
 /// Where one group would go on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupOffsets {
     /// The group.
     pub group: String,
@@ -249,7 +250,7 @@ pub struct GroupOffsets {
 }
 
 /// Where a group would go on in one partition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PartitionOffsets {
     /// The partition, as it is called on the source.
     pub stream: String,
@@ -275,7 +276,7 @@ pub struct PartitionOffsets {
 }
 
 /// Whether numbers that should follow each other do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ContinuityCheck {
     /// The log.
     pub dataset: String,
@@ -307,7 +308,7 @@ pub struct ContinuityCheck {
 }
 
 /// A break in a sequence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContinuityItem {
     /// The sequence: a partition, and the source of the records where there are several.
     pub sequence: String,
@@ -322,7 +323,7 @@ pub struct ContinuityItem {
 }
 
 /// What was kept of a source, for the time when it is gone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SnapshotCheck {
     /// Pass when everything that was asked for is kept.
     pub verdict: Verdict,

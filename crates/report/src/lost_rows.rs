@@ -1,10 +1,11 @@
 //! Rows and amounts of lost transactions.
 
 use paritas_model::{Difference, Proof};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the lost transactions of one timeline did to rows, and what of that the new primary lacks.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LostRows {
     /// Whether every row that a lost transaction changed is accounted for, with its values.
     pub complete: bool,
@@ -19,7 +20,7 @@ pub struct LostRows {
 }
 
 /// Numbers of row changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RowChanges {
     /// Inserted.
     pub inserted: u64,
@@ -37,7 +38,7 @@ impl RowChanges {
 }
 
 /// One table.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LostTable {
     /// Its name.
     pub dataset: String,
@@ -70,7 +71,7 @@ pub struct LostTable {
 }
 
 /// What the new primary lacks in one column, as exact decimals.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LostAmount {
     /// The column.
     pub column: String,
@@ -88,7 +89,7 @@ pub struct LostAmount {
 }
 
 /// One lost row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LostRow {
     /// `insert`, `update` or `delete`.
     pub change: String,
@@ -100,7 +101,7 @@ pub struct LostRow {
 }
 
 /// Changes that one lost transaction made in one table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TouchedTable {
     /// The table, or the number of its file where no server knows it.
     pub dataset: String,

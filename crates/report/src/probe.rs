@@ -2,10 +2,11 @@
 
 use crate::{Bounds, Problem, Rto};
 use paritas_model::Verdict;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a probe of a link saw.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeCheck {
     /// Fails on what is proven: an objective that is broken, acknowledged writes that are gone, two servers that took
     /// writes. Unknown where something was asked for and not seen.
@@ -56,7 +57,7 @@ pub struct ProbeCheck {
 }
 
 /// Attempts on one address.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeCounts {
     /// All of them.
     pub attempts: u64,
@@ -71,7 +72,7 @@ pub struct ProbeCounts {
 }
 
 /// Times without attempts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeGaps {
     /// How many.
     pub count: u64,
@@ -82,7 +83,7 @@ pub struct ProbeGaps {
 }
 
 /// A time without writes that was no failover.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeOutage {
     /// `restart` or `interruption`.
     pub kind: String,
@@ -95,7 +96,7 @@ pub struct ProbeOutage {
 }
 
 /// A write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeWrite {
     /// Its number.
     pub sequence: u64,
@@ -106,7 +107,7 @@ pub struct ProbeWrite {
 }
 
 /// A failover, bound to the history that it belongs to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeFailover {
     /// Identifier of the cluster, as text.
     pub system_identifier: String,
@@ -127,7 +128,7 @@ pub struct ProbeFailover {
 }
 
 /// Acknowledged heartbeats that are gone.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeLosses {
     /// How many, if that is their exact number.
     pub lost: Option<u64>,
@@ -141,7 +142,7 @@ pub struct ProbeLosses {
 }
 
 /// Two writes that two servers acknowledged, one after the other, in the wrong order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeSplit {
     /// The first write that the other server took.
     pub other: ProbeWrite,

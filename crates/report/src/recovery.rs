@@ -2,10 +2,11 @@
 
 use crate::Problem;
 use paritas_model::Verdict;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How source and replica are related.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LineageCheck {
     /// Pass when there is one history and at most one server that takes writes.
     pub verdict: Verdict,
@@ -25,7 +26,7 @@ pub struct LineageCheck {
 }
 
 /// Where a server stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerLineage {
     /// Identifier of the cluster, as text: it does not fit into a number of JSON.
     pub system_identifier: Option<String>,
@@ -43,7 +44,7 @@ pub struct ServerLineage {
 }
 
 /// What a failover cost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovery {
     /// `go` when everything that was asked is proven and within its objectives, else `no-go`.
     pub decision: String,
@@ -64,7 +65,7 @@ pub struct Recovery {
 }
 
 /// One step of the examination.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// `new_primary`, `lineage`, `replay`, `loss`, `rpo`, `rto`, `parity`, `ledger`, `groups`, `files`, `sequences`; of a
     /// planned switch also `source`, `lag` and `slots`.
@@ -78,7 +79,7 @@ pub struct Step {
 }
 
 /// One finding for or against going on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
     /// Pass speaks for it, everything else against; a warning does not forbid it.
     pub verdict: Verdict,
@@ -106,7 +107,7 @@ impl Reason {
 }
 
 /// Bounds of a number of seconds; an unknown one is `null`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Bounds {
     /// No less than this.
     pub low: Option<f64>,
@@ -115,7 +116,7 @@ pub struct Bounds {
 }
 
 /// The achieved recovery point.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rpo {
     /// Whether the objective is kept; without one, whether nothing was lost.
     pub verdict: Verdict,
@@ -155,7 +156,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// The achieved recovery time.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rto {
     /// Whether the objective is kept; `null` when there is none and nothing was measured.
     pub verdict: Option<Verdict>,
@@ -182,7 +183,7 @@ pub struct Rto {
 }
 
 /// A timeline that was left behind, and what it held.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftTimeline {
     /// The timeline.
     pub timeline: u32,
@@ -222,7 +223,7 @@ pub struct LeftTimeline {
 }
 
 /// A commit that the new primary does not have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LostTransaction {
     /// Its number.
     pub xid: u32,
@@ -247,7 +248,7 @@ pub struct LostTransaction {
 }
 
 /// A prepared transaction that was not decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UndecidedTransaction {
     /// Its number.
     pub xid: u32,
@@ -260,7 +261,7 @@ pub struct UndecidedTransaction {
 }
 
 /// A prepared transaction that the new primary holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldTransaction {
     /// Its number.
     pub xid: u32,

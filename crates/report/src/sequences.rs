@@ -2,10 +2,11 @@
 
 use crate::Problem;
 use paritas_model::Verdict;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The sequences of a replica, held against the columns that take their numbers and against a snapshot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SequencesCheck {
     /// Pass: each one is ahead of all numbers in its columns, and not behind the snapshot.
     pub verdict: Verdict,
@@ -25,7 +26,7 @@ pub struct SequencesCheck {
 }
 
 /// A sequence that is behind, or of which that is not known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SequenceItem {
     /// Its name.
     pub sequence: String,

@@ -45,6 +45,37 @@ fn dataset(check: &Check) -> &str {
     }
 }
 
+/// What a check is about, with its kind: `parity of public.orders`, `lag`.
+pub(crate) fn subject(check: &Check) -> String {
+    let kind = kind(check);
+    let about = match check {
+        Check::Groups(check) => &check.side,
+        Check::Health(check) => &check.side,
+        other => dataset(other),
+    };
+    if about == kind { kind.to_owned() } else { format!("{kind} of {about}") }
+}
+
+/// The member `check` of the document.
+pub(crate) fn kind(check: &Check) -> &'static str {
+    match check {
+        Check::Schema(_) => "schema",
+        Check::Parity(_) => "parity",
+        Check::Files(_) => "files",
+        Check::Lag(_) => "lag",
+        Check::Coverage(_) => "coverage",
+        Check::Lineage(_) => "lineage",
+        Check::Probe(_) => "probe",
+        Check::Groups(_) => "groups",
+        Check::Health(_) => "health",
+        Check::Offsets(_) => "offsets",
+        Check::Continuity(_) => "continuity",
+        Check::Snapshot(_) => "snapshot",
+        Check::Ledger(_) => "ledger",
+        Check::Sequences(_) => "sequences",
+    }
+}
+
 /// The datasets of a link, each with its checks.
 pub(crate) fn datasets(link: &LinkReport) -> Vec<DatasetView<'_>> {
     let mut views: Vec<DatasetView<'_>> = Vec::new();

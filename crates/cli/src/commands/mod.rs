@@ -14,6 +14,7 @@ mod ledger;
 mod man;
 mod printed;
 mod probe;
+mod report;
 mod run;
 mod simulate;
 mod snapshot;
@@ -59,6 +60,7 @@ pub fn dispatch(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Snapshot(arguments) => snapshot::run(session, &arguments),
         Command::Run(arguments) => run::run(session, &arguments),
         Command::Export(command) => export::run(session, &command),
+        Command::Report(arguments) => report::run(session, &arguments),
         Command::Init(arguments) => init::run(session, &arguments),
         Command::Config(ConfigCommand::Check { connect }) => config::check(session, connect),
         Command::Config(ConfigCommand::Show) => config::show(session),

@@ -76,6 +76,20 @@ impl Format for Human {
     }
 }
 
+/// The command to type after a report, whatever made it; nothing when there is nothing left to do.
+pub(crate) fn next_command(report: &Report, called: &Called, options: &RenderOptions) -> Option<String> {
+    if report.run.command == LAG {
+        return next::lag(report, called);
+    }
+    if report.run.command == PROBE {
+        return None;
+    }
+    if report.links.iter().any(|link| link.recovery.is_some()) {
+        return recovery::next(report, called);
+    }
+    next::command(report, called, options)
+}
+
 /// `FAIL  trading: …`, wrapped under its own beginning.
 fn headline(page: &mut Page<'_>, verdict: Verdict, text: &str) -> io::Result<()> {
     headline_word(page, &verdict.as_str().to_uppercase(), Paint::of(verdict), text)

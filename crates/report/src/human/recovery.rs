@@ -56,7 +56,7 @@ pub(crate) fn line(link: &LinkReport) -> String {
 }
 
 /// What is lost, in the words of the kind of store.
-fn loss_of(link: &LinkReport, recovery: &Recovery) -> String {
+pub(crate) fn loss_of(link: &LinkReport, recovery: &Recovery) -> String {
     match link.source.kind {
         StoreKind::Files | StoreKind::Parquet | StoreKind::Csv => {}
         StoreKind::Kafka => return records(recovery),
@@ -336,11 +336,11 @@ fn steps(page: &mut Page<'_>, recovery: &Recovery) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     Duration::try_from_secs_f64(seconds).map_or_else(|_| "?".to_owned(), format_duration)
 }
 
-pub(super) fn bounds(bounds: &Bounds) -> String {
+pub(crate) fn bounds(bounds: &Bounds) -> String {
     match (bounds.low, bounds.high) {
         (Some(low), Some(high)) if low >= high => seconds(high),
         (Some(low), Some(high)) => format!("{} to {}", seconds(low), seconds(high)),
@@ -351,7 +351,7 @@ pub(super) fn bounds(bounds: &Bounds) -> String {
 }
 
 /// The same again for what is unknown; nothing when all is known.
-fn next(report: &Report, called: &Called) -> Option<String> {
+pub(super) fn next(report: &Report, called: &Called) -> Option<String> {
     let unknown = |reason: &Reason| reason.verdict == Verdict::Unknown;
     let open = |link: &&LinkReport| link.recovery.as_ref().is_none_or(|recovery| recovery.reasons.iter().any(unknown));
     let links: Vec<&LinkReport> = report.links.iter().filter(open).collect();

@@ -1,5 +1,9 @@
 //! Reports to write: one builder per situation.
-#![allow(dead_code, missing_docs, clippy::unwrap_used)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod browser;
+pub mod hostile;
+pub mod sample;
 
 use paritas_model::{Class, Difference, DifferenceCounts, Proof, Region, Store, StoreKind, Tier, Value, Verdict};
 use paritas_report::{

@@ -1,0 +1,48 @@
+//! What was kept of a source.
+
+use super::markup::{Column, Markup};
+use crate::SnapshotCheck;
+use crate::text::{counted, grouped};
+use paritas_model::format_size;
+
+/// One snapshot.
+pub(super) fn write(page: &mut Markup, check: &SnapshotCheck) {
+    use Column::{Number, Text};
+    if let Some(id) = &check.snapshot {
+        page.raw("<p>Kept as ").element("code", "", id).raw(", ").text(&format_size(check.bytes));
+        if let Some(after) = &check.after {
+            page.raw(", after ").element("code", "", after);
+        }
+        page.raw(".</p>");
+    }
+    if check.logs > 0 {
+        let text = format!(
+            "{} in {}: {}, {} of them read now; {}",
+            counted(check.logs, "log"),
+            counted(check.partitions, "partition"),
+            counted(check.records, "record"),
+            grouped(check.records_read),
+            counted(check.groups, "group")
+        );
+        page.element("p", "", &text);
+    }
+    if let Some(kept) = &check.kept {
+        if let Some(files) = kept.files {
+            page.element("p", "", &counted(files, "file"));
+        }
+        if !kept.datasets.is_empty() {
+            let view = if kept.one_view { "read in one view" } else { "each read in a view of its own" };
+            let columns = [Text("Dataset"), Number("Rows"), Number("Names up to"), Number("Digest"), Text("Position")];
+            page.table(&format!("Datasets, {view}"), &columns);
+            for one in &kept.datasets {
+                page.raw("<tr>").name(&one.dataset);
+                page.number(&one.rows.map_or_else(|| "unknown".to_owned(), grouped));
+                page.number(&grouped(one.capacity)).number(&format_size(one.bytes));
+                let place = one.problem.as_ref().map(|problem| format!("not in it: {}", problem.message));
+                page.cell(&place.or_else(|| one.position.clone()).unwrap_or_else(|| "–".to_owned())).raw("</tr>");
+            }
+            page.end_table();
+        }
+    }
+    super::lag::notes(page, &check.notes);
+}

@@ -1,0 +1,275 @@
+//! Metrics in the classic text format of Prometheus, for the textfile collector. An unknown value is an absent sample.
+//!
+//! Source of the form: Prometheus documentation, "Exposition formats", text format 0.0.4.
+
+use crate::summary::{elapsed_seconds, kind};
+use crate::{Check, Format, LagStream, LinkReport, RenderOptions, Report};
+use paritas_model::{DifferenceCounts, Tier, Verdict};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// What each name means, and which kind it is of.
+const FAMILIES: [(&str, &str, &str); 24] = [
+    (
+        "link_lag_seconds",
+        "gauge",
+        "Age of the oldest change that the replica does not show: the upper end of the interval.",
+    ),
+    ("link_lag_low_seconds", "gauge", "The same: the lower end of the interval, which is proven."),
+    ("link_lag_bytes", "gauge", "Bytes of history that the replica does not show."),
+    ("link_lag_records", "gauge", "Records that the replica does not show."),
+    ("link_lag_versions", "gauge", "Versions that the replica does not show."),
+    ("link_objective_seconds", "gauge", "What was promised, by objective: lag, rpo, rto."),
+    ("link_last_observed_timestamp_seconds", "gauge", "When the replica was asked, in seconds since 1970."),
+    ("check_verdict", "gauge", "0 pass, 1 warn, 2 fail, 3 unknown."),
+    (
+        "check_last_pass_timestamp_seconds",
+        "gauge",
+        "When the run ended in which the check passed; absent where it did not pass.",
+    ),
+    ("differences", "gauge", "Differing rows and files by class; absent where not everything was read."),
+    ("differences_at_least", "gauge", "Differing rows and files that were found where not everything was read."),
+    (
+        "ledger_groups_mismatched",
+        "gauge",
+        "Groups that are proven to break their rule; absent where not everything was read.",
+    ),
+    ("rows_compared_total", "counter", "Rows that the run compared: per dataset the larger of both sides."),
+    ("bytes_hashed_total", "counter", "Bytes that the run read from both sides."),
+    ("achieved_rpo_seconds", "gauge", "Seconds of committed work that are lost: the upper end of the interval."),
+    ("achieved_rpo_low_seconds", "gauge", "The same: the lower end of the interval, which is proven."),
+    ("achieved_rto_seconds", "gauge", "Seconds without writes: the upper end of the interval."),
+    ("achieved_rto_low_seconds", "gauge", "The same: the lower end of the interval, which is proven."),
+    ("failover_go", "gauge", "1 where the failover was judged GO, 0 where NO-GO."),
+    ("group_lag_offsets", "gauge", "Offsets that a group of readers is behind."),
+    ("group_lag_seconds", "gauge", "Age of the first record that a group has not read: the upper end of the interval."),
+    ("probe_success", "gauge", "1 where the probe passed, 0 where it failed; absent where it came to no result."),
+    ("run_duration_seconds", "gauge", "How long the run took."),
+    ("run_end_timestamp_seconds", "gauge", "When the run ended, in seconds since 1970."),
+];
+
+/// The textfile.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// In front of every name, with its underscore.
+    pub prefix: String,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { prefix: "paritas_".to_owned() }
+    }
+}
+
+/// Labels in the order in which they are written; empty ones are left out.
+type Labels = Vec<(&'static str, String)>;
+
+/// All samples by name and labels, so that none occurs twice.
+#[derive(Debug, Default)]
+struct Samples(BTreeMap<&'static str, BTreeMap<Labels, f64>>);
+
+impl Samples {
+    /// Of two samples with the same labels the larger one stays: the worse one, for everything that is written here.
+    fn put(&mut self, name: &'static str, labels: Labels, value: Option<f64>) {
+        let Some(value) = value.filter(|value| value.is_finite()) else { return };
+        let labels = labels.into_iter().filter(|(_, text)| !text.is_empty()).collect();
+        let sample = self.0.entry(name).or_default().entry(labels).or_insert(value);
+        *sample = sample.max(value);
+    }
+}
+
+impl Format for Metrics {
+    fn name(&self) -> &str {
+        "metrics"
+    }
+
+    fn write(&self, report: &Report, _: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
+        let mut samples = Samples::default();
+        report.links.iter().for_each(|link| self::link(&mut samples, report, link));
+        run(&mut samples, report);
+        for (name, kind, help) in FAMILIES {
+            let Some(family) = samples.0.get(name) else { continue };
+            let name = format!("{}{name}", self.prefix);
+            writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")?;
+            for (labels, value) in family {
+                let labels: Vec<String> =
+                    labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escaped(text))).collect();
+                let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+                writeln!(out, "{name}{labels} {value}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The three characters that a label cannot hold as they are; and what nobody would see, which is a matter of ours.
+fn escaped(text: &str) -> String {
+    crate::escape(text).replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+fn number(count: u64) -> Option<f64> {
+    Some(count as f64)
+}
+
+fn timestamp(text: &str) -> Option<f64> {
+    text.parse::<jiff::Timestamp>().ok().map(|at| at.as_millisecond() as f64 / 1_000.0)
+}
+
+fn run(samples: &mut Samples, report: &Report) {
+    let command = || vec![("command", report.run.command.clone())];
+    samples.put("run_duration_seconds", command(), elapsed_seconds(report));
+    samples.put("run_end_timestamp_seconds", command(), timestamp(&report.run.ended_at));
+    let compares = |check: &Check| matches!(check, Check::Parity(_) | Check::Files(_) | Check::Ledger(_));
+    if report.links.iter().flat_map(|link| &link.checks).any(compares) {
+        let totals = crate::Totals::of(&report.links);
+        samples.put("rows_compared_total", command(), number(totals.rows));
+        samples.put("bytes_hashed_total", command(), number(totals.bytes));
+    }
+}
+
+fn link(samples: &mut Samples, report: &Report, link: &LinkReport) {
+    let of = |more: &[(&'static str, &str)]| -> Labels {
+        let mut labels = vec![("link", link.name.clone())];
+        labels.extend(more.iter().map(|(name, text)| (*name, (*text).to_owned())));
+        labels
+    };
+    verdicts(samples, report, link);
+    for check in &link.checks {
+        match check {
+            Check::Lag(check) => {
+                let objective = of(&[("objective", "lag")]);
+                samples.put("link_objective_seconds", objective, check.objective.map(|levels| levels.critical));
+                check.streams.iter().for_each(|stream| self::stream(samples, link, stream));
+            }
+            Check::Parity(check) => {
+                // A check that came to no result says nothing, and a count that may be too low is not the count.
+                let complete = check.complete && check.problem.is_none();
+                differences(samples, &of(&[("dataset", &check.dataset)]), &check.differences, complete);
+            }
+            Check::Files(check) => {
+                let complete = check.problem.is_none();
+                differences(samples, &of(&[("dataset", &check.dataset)]), &check.differences, complete);
+            }
+            Check::Ledger(check) if check.complete && check.problem.is_none() => {
+                let labels = of(&[("dataset", &check.dataset), ("ledger", &check.name)]);
+                samples.put("ledger_groups_mismatched", labels, number(check.mismatched));
+            }
+            Check::Groups(check) => {
+                for group in &check.groups {
+                    let labels = || of(&[("side", &check.side), ("group", &group.group)]);
+                    samples.put("group_lag_offsets", labels(), group.offsets.and_then(number));
+                    samples.put("group_lag_seconds", labels(), group.seconds.and_then(|seconds| seconds.high));
+                }
+            }
+            Check::Probe(check) => {
+                let success = match check.verdict {
+                    Verdict::Pass | Verdict::Warn => Some(1.0),
+                    Verdict::Fail => Some(0.0),
+                    Verdict::Unknown => None,
+                };
+                samples.put("probe_success", of(&[]), success);
+                rto(samples, &of(&[]), &check.rto);
+            }
+            _ => {}
+        }
+    }
+    if let Some(recovery) = &link.recovery {
+        samples.put("failover_go", of(&[]), Some(f64::from(u8::from(recovery.goes()))));
+        samples.put("link_objective_seconds", of(&[("objective", "rpo")]), recovery.rpo.objective);
+        samples.put("achieved_rpo_seconds", of(&[]), recovery.rpo.seconds.high);
+        samples.put("achieved_rpo_low_seconds", of(&[]), recovery.rpo.seconds.low);
+        rto(samples, &of(&[]), &recovery.rto);
+    }
+}
+
+/// One sample for each subject, also where several checks of a kind are about it.
+fn verdicts(samples: &mut Samples, report: &Report, link: &LinkReport) {
+    let mut verdicts: BTreeMap<(&str, &str, &str), Verdict> = BTreeMap::new();
+    for check in &link.checks {
+        let (dataset, side) = place(check);
+        let verdict = verdicts.entry((kind(check), dataset, side)).or_insert(check.verdict());
+        *verdict = Verdict::combine([*verdict, check.verdict()]);
+    }
+    for ((kind, dataset, side), verdict) in verdicts {
+        let labels = || {
+            let words = [("link", link.name.as_str()), ("check", kind), ("dataset", dataset), ("side", side)];
+            words.map(|(name, text)| (name, text.to_owned())).to_vec()
+        };
+        let code = match verdict {
+            Verdict::Pass => 0.0,
+            Verdict::Warn => 1.0,
+            Verdict::Fail => 2.0,
+            Verdict::Unknown => 3.0,
+        };
+        samples.put("check_verdict", labels(), Some(code));
+        if verdict == Verdict::Pass {
+            samples.put("check_last_pass_timestamp_seconds", labels(), timestamp(&report.run.ended_at));
+        }
+    }
+}
+
+/// The dataset and the side that a check is about.
+fn place(check: &Check) -> (&str, &str) {
+    match check {
+        Check::Schema(check) => (&check.dataset, ""),
+        Check::Parity(check) => (&check.dataset, ""),
+        Check::Files(check) => (&check.dataset, ""),
+        Check::Ledger(check) => (&check.name, ""),
+        Check::Continuity(check) => (&check.dataset, &check.side),
+        Check::Groups(check) => ("", &check.side),
+        Check::Health(check) => ("", &check.side),
+        _ => ("", ""),
+    }
+}
+
+fn differences(samples: &mut Samples, labels: &Labels, counts: &DifferenceCounts, complete: bool) {
+    let classes = [
+        ("lost", counts.lost),
+        ("extra", counts.extra),
+        ("changed", counts.changed),
+        ("in_flight", counts.in_flight),
+        ("unproven", counts.unproven),
+        ("unverifiable", counts.unverifiable),
+    ];
+    for (class, count) in classes {
+        let mut labels = labels.clone();
+        labels.push(("class", class.to_owned()));
+        if complete {
+            samples.put("differences", labels, number(count));
+        } else if count > 0 {
+            samples.put("differences_at_least", labels, number(count));
+        }
+    }
+}
+
+fn stream(samples: &mut Samples, link: &LinkReport, stream: &LagStream) {
+    let tier = match link.tier {
+        Some(Tier::Hot) => "hot",
+        Some(Tier::Warm) => "warm",
+        Some(Tier::Cold) => "cold",
+        None => "",
+    };
+    let labels = || {
+        vec![
+            ("link", link.name.clone()),
+            ("source", link.source.name.clone()),
+            ("replica", link.replica.name.clone()),
+            ("tier", tier.to_owned()),
+            ("stream", stream.stream.clone()),
+        ]
+    };
+    samples.put("link_lag_seconds", labels(), stream.seconds.and_then(|seconds| seconds.high));
+    samples.put("link_lag_low_seconds", labels(), stream.seconds.map(|seconds| seconds.low));
+    samples.put("link_lag_bytes", labels(), stream.bytes.and_then(number));
+    samples.put("link_lag_records", labels(), stream.records.and_then(number));
+    samples.put("link_lag_versions", labels(), stream.versions.and_then(number));
+    samples.put("link_last_observed_timestamp_seconds", labels(), stream.observed_at.as_deref().and_then(timestamp));
+}
+
+fn rto(samples: &mut Samples, labels: &Labels, rto: &crate::Rto) {
+    let mut objective = labels.clone();
+    objective.push(("objective", "rto".to_owned()));
+    samples.put("link_objective_seconds", objective, rto.objective);
+    samples.put("achieved_rto_seconds", labels.clone(), rto.seconds.and_then(|seconds| seconds.high));
+    samples.put("achieved_rto_low_seconds", labels.clone(), rto.seconds.and_then(|seconds| seconds.low));
+}
