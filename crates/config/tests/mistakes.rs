@@ -448,6 +448,9 @@ fn a_place_for_copies_is_a_url_or_a_table_and_holds_no_secret() {
         ("3", "config.type"),
     ] {
         let found = mistakes(&copy(text));
-        assert!(found.len() == 1 && found[0].starts_with(expected) && !found[0].contains("canary"), "{text}: {found:?}");
+        assert!(
+            found.len() == 1 && found[0].starts_with(expected) && !found[0].contains("canary"),
+            "{text}: {found:?}"
+        );
     }
 }
