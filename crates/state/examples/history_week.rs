@@ -50,7 +50,7 @@ fn lag(at: i64, links: i64) -> RunEntry {
     let sample = |n: i64| {
         let at = at + n * 5 * SECOND;
         let noise = (at / SECOND).wrapping_mul(6_364_136_223_846_793_005).cast_unsigned() >> 40;
-        let known = noise % 1_000 != 0;
+        let known = !noise.is_multiple_of(1_000);
         let low = (noise % 400_000) / 4;
         Sample {
             at,

@@ -3,7 +3,7 @@
 use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{Mode, Options, Server, standby, wait_replayed};
 use paritas_tests::Run;
-use paritas_tests::lag::{LIMIT, call, configuration, configured, primary};
+use paritas_tests::lag::{LIMIT, call, configuration, primary};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -36,7 +36,7 @@ impl World {
 
 async fn with(command: &str, file: &Path, more: &[&str]) -> Run {
     let file = file.display().to_string();
-    call([command, "-c", &file].iter().chain(more).map(|word| (*word).to_owned()).collect()).await
+    call([command, "--json", "-c", &file].iter().chain(more).map(|word| (*word).to_owned()).collect()).await
 }
 
 /// What a simulation says of the only link.
@@ -50,7 +50,7 @@ async fn a_curve_becomes_percentiles_and_a_time_without_samples_proves_nothing()
     let file = world.configuration("tier = \"warm\"\nobjectives = { rpo = \"60s\" }");
     let state = world.state();
     let kept = ["--state", state.as_str()];
-    let lag = configured(&file, &[&kept[..], &["--for", "2s"]].concat()).await.expect_code(0);
+    let lag = with("lag", &file, &[&kept[..], &["--for", "2s"]].concat()).await.expect_code(0);
     let curve = lag.json()["links"][0]["checks"][0]["curves"][0]["points"].as_array().unwrap().len() as u64;
     assert!(curve > 3, "{lag:#?}");
     let all = with("history", &file, &[&kept[..], &["trading"]].concat()).await.expect_code(0).json();
@@ -116,9 +116,9 @@ async fn a_store_that_is_away_makes_its_moments_unknown() {
     let file = world.configuration("objectives = { rpo = \"60s\" }");
     let state = world.state();
     let kept = ["--state", state.as_str()];
-    configured(&file, &[&kept[..], &["--for", "500ms"]].concat()).await.expect_code(0);
+    with("lag", &file, &[&kept[..], &["--for", "500ms"]].concat()).await.expect_code(0);
     world.standby.stop(Mode::Immediate).await.unwrap();
-    configured(&file, &kept).await.expect_code(3);
+    with("lag", &file, &kept).await.expect_code(3);
     let now = with("simulate", &file, &kept).await.expect_code(3);
     assert_eq!((&link(&now)["verdict"], &link(&now)["now"]["seconds"]["high"]), (&"unknown".into(), &Value::Null));
     let past = with("simulate", &file, &[&kept[..], &["--window", "1h"]].concat()).await.expect_code(3);

@@ -19,8 +19,7 @@ use std::path::Path;
 use std::time::Duration;
 use ulid::Ulid;
 
-/// The whole file is looked at before it is asked up to this size: it takes about a hundredth of a second for every
-/// five megabytes. What is read is checked in any case.
+/// The whole file is looked at before it is asked up to this size. What is read is checked in any case.
 const CHECKED_BYTES_MAX: u64 = 64 << 20;
 
 /// What is asked of the history.

@@ -116,7 +116,7 @@ mod tests {
                           objectives = { rpo = \"5s\" }\n";
 
     /// A report with one stream at these positions.
-    fn report(stream: &str, state: &str, seconds: serde_json::Value, received: Option<&str>) -> Report {
+    fn report(stream: &str, state: &str, seconds: &serde_json::Value, received: Option<&str>) -> Report {
         let store = json!({"store": "a", "kind": "postgres", "region": null});
         let details = received.map(|received| json!({"received": received})).unwrap_or_else(|| json!({}));
         serde_json::from_value(json!({
@@ -150,7 +150,7 @@ mod tests {
         #[case] lost: Option<f64>,
     ) {
         let config = paritas_config::parse("paritas.toml", CONFIG).unwrap();
-        let report = report(stream, state, json!({"low": low, "high": high}), received);
+        let report = report(stream, state, &json!({"low": low, "high": high}), received);
         let found = simulated(&report, Some(&config), false);
         assert_eq!(found.verdict, expected, "{found:#?}");
         let now = found.links[0].now.clone().unwrap();
