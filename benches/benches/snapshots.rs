@@ -77,7 +77,7 @@ fn fill(server: &Server, rows: u64, lost: u64) {
         psql(server, &format!("CREATE TABLE {name} ({make})"));
     }
     let values = format!("i, i % {GROUPS}, (i * 7919 % 1000003)::numeric / 97, 'note ' || i");
-    psql(server, &format!("INSERT INTO kept SELECT {values} FROM generate_series(1, {rows}) i"));
+    psql(server, &format!("INSERT INTO kept SELECT {values} FROM generate_series(1::bigint, {rows}) i"));
     psql(server, "INSERT INTO same SELECT * FROM kept");
     let every = rows / lost;
     psql(server, &format!("INSERT INTO short SELECT * FROM kept WHERE id % {every} <> 0 OR id > {every} * {lost}"));

@@ -67,20 +67,21 @@ pub(crate) fn loss_of(link: &LinkReport, recovery: &Recovery) -> String {
     for check in &link.checks {
         match check {
             Check::Parity(check) => {
-                lost = lost.saturating_add(check.differences.lost);
+                lost = lost.saturating_add(check.differences.lost).saturating_add(check.differences.changed);
                 open |= !check.complete || check.differences.unsettled() > 0;
             }
             Check::Files(check) => {
-                lost = lost.saturating_add(check.differences.lost);
+                lost = lost.saturating_add(check.differences.lost).saturating_add(check.differences.changed);
                 open |= check.problem.is_some() || check.differences.unsettled() > 0;
             }
             _ => {}
         }
     }
     match (lost, open) {
-        (0, false) => format!("nothing of {of} is lost"),
-        (0, true) => format!("whether something of {of} is lost is not known"),
-        (lost, _) => format!("at least {} of {of} lost", counted(lost, "row or file")),
+        (0, false) => format!("nothing of {of} is lost or changed"),
+        (0, true) => format!("whether something of {of} is lost or changed is not known"),
+        (1, _) => format!("at least 1 row or file of {of} lost or changed"),
+        (lost, _) => format!("at least {} rows or files of {of} lost or changed", grouped(lost)),
     }
 }
 
