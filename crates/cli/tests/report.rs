@@ -103,7 +103,7 @@ fn runs_that_are_not_there_are_mistakes_and_damaged_ones_are_inconclusive() {
 
     let path = stored(&folder);
     let text = fs::read_to_string(&path).unwrap();
-    for damaged in [text.replace("\"verdict\":\"fail\"", "\"verdict\":\"pass\""), text[..text.len() / 2].to_owned()] {
+    for damaged in [text.replace("\"fail\"", "\"pass\""), text[..text.len() / 2].to_owned()] {
         fs::write(&path, damaged).unwrap();
         let run = report(&folder, &["--json"]).code(3);
         assert_eq!(run.json()["code"], "state.damaged");
