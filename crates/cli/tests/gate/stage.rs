@@ -116,5 +116,5 @@ pub fn step(report: &Value, name: &str) -> String {
 pub fn reasons(report: &Value, verdict: &str) -> String {
     let all = link(report)["recovery"]["reasons"].as_array().unwrap();
     let those: Vec<&Value> = all.iter().filter(|reason| reason["verdict"] == verdict).collect();
-    those.iter().map(|reason| reason.to_string()).collect()
+    those.iter().map(ToString::to_string).collect()
 }

@@ -92,7 +92,7 @@ fn route(page: &mut Markup, link: &LinkReport) {
 fn judged(one: &mut Link<'_>, link: &LinkReport) {
     if let Some(found) = &link.recovery {
         one.section("decision", "Decision", Some(found.verdict()), |body| {
-            recovery::decision(&mut body.page, link, found)
+            recovery::decision(&mut body.page, link, found);
         });
         let kept = [Some(found.rpo.verdict), found.rto.verdict].into_iter().flatten();
         one.section("recovery", "Achieved RPO and RTO", worst(kept), |body| recovery::achieved(&mut body.page, found));
