@@ -529,6 +529,9 @@ pub struct RunArgs {
     /// Names of configured links (none: all of them)
     #[arg(value_name = "LINK")]
     pub what: Vec<String>,
+    /// Write metrics of the last run of every job into this file, for the textfile collector of Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub textfile: Option<PathBuf>,
     /// End each verification after a time, a number of bytes or of rows, whatever [schedule] says: 10m, 5GiB, 1e8rows
     #[arg(long, value_name = "LIMIT", value_parser = budget)]
     pub budget: Option<Budget>,

@@ -166,7 +166,7 @@ impl Session {
     }
 
     /// Writes a failure to standard error.
-    fn complain(&self, failure: &Failure) {
+    pub fn complain(&self, failure: &Failure) {
         let options = RenderOptions {
             color: self.stderr_color,
             width: output::stderr_width().unwrap_or(UNBROKEN),

@@ -50,4 +50,4 @@ pub use reported::{StoredRun, stored_run};
 pub use simulate::{SimulatedWindow, simulate_window, simulated};
 pub use snapshot::{Stored, verify_links_against, verify_pair_against};
 pub use target::{Declared, Target, looks_like_target};
-pub use timer::run_due;
+pub use timer::{last_runs, run_due};

@@ -84,9 +84,21 @@ impl Format for Metrics {
     }
 
     fn write(&self, report: &Report, _: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
+        self.write_all(std::slice::from_ref(report), out)
+    }
+}
+
+impl Metrics {
+    /// Several runs in one text. Where two of them say the same of the same, the worse one stays.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_all(&self, reports: &[Report], out: &mut dyn Write) -> io::Result<()> {
         let mut samples = Samples::default();
-        report.links.iter().for_each(|link| self::link(&mut samples, report, link));
-        run(&mut samples, report);
+        for report in reports {
+            report.links.iter().for_each(|link| self::link(&mut samples, report, link));
+            run(&mut samples, report);
+        }
         for (name, kind, help) in FAMILIES {
             let Some(family) = samples.0.get(name) else { continue };
             let name = format!("{}{name}", self.prefix);

@@ -3,12 +3,25 @@
 use crate::arguments::{Deny, RunArgs};
 use crate::commands::until_interrupted;
 use crate::configuration;
-use crate::failure::{Failure, INTERRUPTED};
+use crate::failure::{Failure, INCONCLUSIVE, INTERRUPTED};
+use crate::output;
 use crate::progress::Display;
 use crate::runs::{self, Manners, Monitor, Options};
 use crate::session::{Session, Style};
+use paritas_config::Config;
 use paritas_model::Verdict;
-use paritas_report::nagios_code;
+use paritas_report::{Metrics, nagios_code};
+use std::path::Path;
+
+/// Metrics of the last run of every job, replaced at once.
+fn textfile(path: &Path, config: &Config, options: &Options) -> Result<(), Failure> {
+    let reports = runs::last_runs(config, options).map_err(Failure::from)?;
+    output::write_file(path, |out| Metrics::default().write_all(&reports, out)).map_err(|error| {
+        Failure::new("output.failed", INCONCLUSIVE, format!("cannot write {}", path.display()))
+            .detail(error)
+            .hint("name a file in a folder that exists and may be written to")
+    })
+}
 
 /// Does what is due and says so; the exit code is that of the contract, or of the style asked for.
 pub fn run(session: &Session, arguments: &RunArgs) -> Result<u8, Failure> {
@@ -31,6 +44,13 @@ pub fn run(session: &Session, arguments: &RunArgs) -> Result<u8, Failure> {
     let mut document = document.map_err(Failure::from)?;
     if interrupted {
         document.exit_code = INTERRUPTED;
+    }
+    if let Some(path) = arguments.textfile.as_deref().filter(|path| !document.jobs.is_empty() || !path.exists())
+        && let Err(failure) = textfile(path, &config, &options)
+    {
+        // What was found weighs more than that nobody can see it.
+        session.complain(&failure);
+        document.exit_code = if document.exit_code == 0 { INCONCLUSIVE } else { document.exit_code };
     }
     if session.style == Style::Nagios {
         // An interrupted run proves nothing beyond what it found.

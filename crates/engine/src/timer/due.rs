@@ -28,6 +28,9 @@ pub(crate) struct LinkTimes {
     /// When its last snapshot was begun.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) snapshot: Option<Timestamp>,
+    /// The last run of each job, by its name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub(crate) runs: BTreeMap<String, String>,
     /// The verification that is under way, or the last one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) verify: Option<Cycle>,

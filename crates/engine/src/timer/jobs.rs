@@ -57,6 +57,9 @@ impl Jobs<'_> {
         (verdict, why): (Verdict, Option<String>),
         slices: Option<(u32, u32)>,
     ) {
+        if let Some(run) = &run {
+            self.times(link).runs.insert(job.to_owned(), run.clone());
+        }
         let (job, link) = (job.to_owned(), link.to_owned());
         self.done.push(TimerJob { job, link, run, verdict, slices, why });
     }
@@ -107,9 +110,9 @@ impl Jobs<'_> {
         // One that kept nothing is due again at once.
         if found.0 != Verdict::Unknown {
             self.times(name).snapshot = Some(begun);
-            self.keep();
         }
         self.note("snapshot", name, run, found, None);
+        self.keep();
     }
 
     /// The next slices of a link. What runs that were ended have finished of them is gone on with.
@@ -137,8 +140,8 @@ impl Jobs<'_> {
         let over = unfinished || self.cx.check().is_err();
         let done = if over { cycle.done } else { share.done };
         self.times(name).verify = Some(Cycle { done, ..cycle });
-        self.keep();
         self.note("verify", name, run, found, Some((done, share.of)));
+        self.keep();
     }
 
     /// A new cycle. It is kept before anything is read, so that it can be gone on with whatever ends it.

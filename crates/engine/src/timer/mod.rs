@@ -14,8 +14,9 @@ use jobs::Jobs;
 use paritas_config::{Config, LinkConfig, Schedule};
 use paritas_connect::Context;
 use paritas_model::{StoreKind, Verdict};
-use paritas_report::{SCHEMA_VERSION, TimerDocument};
-use paritas_state::State;
+use paritas_report::{Report, SCHEMA_VERSION, TimerDocument};
+use paritas_state::{State, Which};
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 
 /// Does what is due of the links of these names, or of all.
@@ -76,6 +77,31 @@ pub async fn run_due(
         idle,
         next: next.and_then(|at| at.round(Unit::Second).ok()).map(|at| at.to_string()),
     })
+}
+
+/// The last run of each job of each link that is configured, as far as they are kept: what a timer knows.
+///
+/// # Errors
+/// When the state folder cannot be read (exit code 3).
+pub fn last_runs(config: &Config, options: &Options) -> Result<Vec<Report>> {
+    let Some(folder) = options.state.as_ref().or(config.state.as_ref()) else { return Ok(Vec::new()) };
+    let state = State::open(folder.clone()).map_err(|error| crate::error::of_state(&error))?;
+    let times = state.load_timer().map_err(|error| crate::error::of_state(&error))?;
+    let times: Times = times.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+    let mut links: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (link, own) in times.links.iter().filter(|(link, _)| config.link(link).is_some()) {
+        own.runs.values().for_each(|run| drop(links.entry(run).or_default().insert(link)));
+    }
+    let mut reports = Vec::new();
+    for (run, links) in links {
+        // One that was removed since, or is damaged, is not known any more.
+        let Some(id) = run.parse().ok() else { continue };
+        let Ok(stored) = crate::stored_run(Some(folder), Which::Id(id)) else { continue };
+        let mut report = stored.report;
+        report.links.retain(|link| links.contains(link.name.as_str()));
+        reports.push(report);
+    }
+    Ok(reports)
 }
 
 /// Whether both stores have streams that could lag.
