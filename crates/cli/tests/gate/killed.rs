@@ -43,7 +43,9 @@ fn said(mut report: Value) -> Value {
                 members.values_mut().for_each(strip);
             }
             Value::Array(all) => {
-                all.retain(|value| !value.as_str().is_some_and(|text| text.contains("taken at")));
+                // A resumed run says from which one it goes on.
+                let of_a_run = |text: &str| text.contains("taken at") || text.contains("goes on from");
+                all.retain(|value| !value.as_str().is_some_and(of_a_run));
                 all.iter_mut().for_each(strip);
             }
             _ => {}
