@@ -41,6 +41,7 @@ fn said(mut report: Value) -> Value {
                 let of_a_run = |text: &str| text.contains("napshot") || text.contains("on the source after");
                 members.retain(|_, value| !value.as_str().is_some_and(of_a_run));
                 members.values_mut().for_each(strip);
+                members.retain(|name, value| name != "notes" || value != &Value::Array(Vec::new()));
             }
             Value::Array(all) => {
                 // A resumed run says from which one it goes on.
