@@ -41,9 +41,12 @@ fn said(mut report: Value) -> Value {
                 let of_a_run = |text: &str| text.contains("napshot") || text.contains("on the source after");
                 members.retain(|_, value| !value.as_str().is_some_and(of_a_run));
                 members.values_mut().for_each(strip);
+                members.retain(|name, value| name != "notes" || value != &Value::Array(Vec::new()));
             }
             Value::Array(all) => {
-                all.retain(|value| !value.as_str().is_some_and(|text| text.contains("taken at")));
+                // A resumed run says from which one it goes on.
+                let of_a_run = |text: &str| text.contains("taken at") || text.contains("goes on from");
+                all.retain(|value| !value.as_str().is_some_and(of_a_run));
                 all.iter_mut().for_each(strip);
             }
             _ => {}
