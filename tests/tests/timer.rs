@@ -192,3 +192,50 @@ fn without_schedule_or_state_a_timer_is_told_what_is_missing() {
     told(&format!("{links}[schedule]\n"), "config.schedule");
     told(&format!("{links}[schedule]\nlag = \"30s\"\n"), "usage.state");
 }
+
+/// Links of a configuration in which nothing is due.
+const LINKS: usize = 100;
+
+/// The figures are for docs/benchmarks.md; only that nothing was done is demanded.
+#[test]
+fn many_links_with_nothing_due_cost_next_to_nothing() {
+    let scratch = Scratch::new().unwrap();
+    let folder = scratch.path();
+    for side in ["east", "west"] {
+        fs::create_dir(folder.join(side)).unwrap();
+        fs::write(folder.join(side).join("a.csv"), "id,amount\n1,10.00\n").unwrap();
+    }
+    let mut text = format!("[paritas]\nstate = {:?}\n", folder.join("state"));
+    for side in ["east", "west"] {
+        text += &format!("[store.{side}]\nkind = \"csv\"\nurl = {:?}\n", folder.join(side));
+    }
+    for number in 0..LINKS {
+        text += &format!("[[link]]\nname = \"link{number}\"\nsource = \"east\"\nreplica = \"west\"\n");
+    }
+    text += "[schedule]\nsnapshot = \"1d\"\nverify = \"1d\"\n";
+    let config = folder.join("paritas.toml");
+    fs::write(&config, text).unwrap();
+    let call = || {
+        let mut call = command(&["--config", config.to_str().unwrap(), "--json", "run"]);
+        call.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let all = ended(call()).expect_code(0);
+    assert_eq!(jobs(&all).len(), 2 * LINKS, "{all:#?}");
+    let begun = Instant::now();
+    let child = call();
+    let (mut memory, pid) = (0, child.id());
+    while let Some(now) = peak(pid) {
+        memory = memory.max(now);
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let took = begun.elapsed();
+    let nothing = ended(child).expect_code(0);
+    assert_eq!((jobs(&nothing).len(), nothing.json()["idle"].as_u64()), (0, Some(LINKS as u64)), "{nothing:#?}");
+    println!("{LINKS} links, nothing due: {took:?}, {memory} KiB");
+}
+
+/// The most memory that a process has had, in KiB; nothing once it has ended.
+fn peak(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
+}
