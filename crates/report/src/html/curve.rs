@@ -10,7 +10,7 @@ use paritas_model::LagState;
 /// Curves that are drawn; the document holds all of them.
 const CHARTS_MAX: usize = 24;
 /// Moments of one curve that are drawn; more are drawn together.
-const MOMENTS_MAX: usize = 400;
+const MOMENTS_MAX: usize = 200;
 /// The drawing's own units.
 const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 100.0;
@@ -28,6 +28,8 @@ const BEYOND: f64 = 8.0;
 struct Moment {
     /// Seconds since 1970.
     at: f64,
+    /// The last one of those that are drawn together; the same where it stands for itself.
+    until: f64,
     /// Both ends of the lag, the upper one where there is one; nothing where no time is known.
     band: Option<(f64, Option<f64>)>,
 }
@@ -64,7 +66,7 @@ fn moments(points: &[LagPoint]) -> (Vec<Moment>, usize) {
         Some((found.low, found.high.filter(|high| high.is_finite())))
     };
     let mut all: Vec<Moment> =
-        points.iter().filter_map(|point| Some(Moment { at: at(point)?, band: band(point) })).collect();
+        points.iter().filter_map(|point| at(point).map(|at| Moment { at, until: at, band: band(point) })).collect();
     all.sort_by(|one, other| one.at.total_cmp(&other.at));
     let without = points.len() - all.len();
     (all, without)
@@ -78,7 +80,7 @@ fn thinned(all: &[Moment]) -> Vec<Moment> {
         let band = bands.reduce(|(low, high), (low2, high2)| {
             (low.min(low2), high.zip(high2).map(|(one, other)| f64::max(one, other)))
         });
-        part.first().map(|first| Moment { at: first.at, band })
+        part.first().zip(part.last()).map(|(first, last)| Moment { at: first.at, until: last.until, band })
     };
     all.chunks(size).filter_map(joined).collect()
 }
@@ -154,11 +156,13 @@ fn bands(page: &mut Markup, drawn: &[Moment], scale: Scale) {
         let mut corners: Vec<(f64, f64, Option<f64>)> = Vec::with_capacity(stretch.len() + 1);
         for one in stretch {
             let Some((low, high)) = one.band else { continue };
-            let x = scale.x(one.at);
-            if stretch.len() == 1 {
-                corners.extend([x - ALONE, x + ALONE].map(|x| (x, low, high)));
+            let (from, to) = (scale.x(one.at), scale.x(one.until));
+            if to > from {
+                corners.extend([from, to].map(|x| (x, low, high)));
+            } else if stretch.len() == 1 {
+                corners.extend([from - ALONE, from + ALONE].map(|x| (x, low, high)));
             } else {
-                corners.push((x, low, high));
+                corners.push((from, low, high));
             }
         }
         let open =
@@ -173,18 +177,13 @@ fn bands(page: &mut Markup, drawn: &[Moment], scale: Scale) {
                 .collect()
         });
         let lower = corners.iter().map(|(x, low, _)| (*x, scale.y(*low)));
-        let around = points(upper.chain(lower.clone().rev()));
-        page.open("polygon", &[("class", "band"), ("points", &around)]).close("polygon");
-        page.open("polyline", &[("class", "edge"), ("points", &points(lower))]).close("polyline");
+        page.shape("polygon", "band", upper.chain(lower.clone().rev()));
+        page.shape("polyline", "edge", lower);
         for known in corners.split(|(_, _, high)| high.is_none()).filter(|known| !known.is_empty()) {
-            let edge = points(known.iter().filter_map(|(x, _, high)| Some((*x, scale.y((*high)?)))));
-            page.open("polyline", &[("class", "edge"), ("points", &edge)]).close("polyline");
+            let edge = known.iter().filter_map(|(x, _, high)| Some((*x, scale.y((*high)?))));
+            page.shape("polyline", "edge", edge);
         }
     }
-}
-
-fn points(all: impl Iterator<Item = (f64, f64)>) -> String {
-    all.map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ")
 }
 
 fn line(page: &mut Markup, class: &str, (x1, x2): (f64, f64), (y1, y2): (f64, f64)) {
@@ -259,7 +258,7 @@ mod tests {
     use super::*;
 
     fn moment(at: f64, band: Option<(f64, Option<f64>)>) -> Moment {
-        Moment { at, band }
+        Moment { at, until: at, band }
     }
 
     #[test]
@@ -268,9 +267,36 @@ mod tests {
             (0..1_000).map(|n| moment(f64::from(n), Some((f64::from(n), Some(f64::from(n) + 0.5))))).collect();
         let few = thinned(&all);
         assert!(few.len() <= MOMENTS_MAX);
-        assert_eq!(few.first(), Some(&moment(0.0, Some((0.0, Some(2.5))))));
+        assert_eq!(few.first(), Some(&Moment { until: 4.0, ..moment(0.0, Some((0.0, Some(4.5)))) }));
+        assert_eq!(few.last().map(|one| one.until), Some(999.0));
         let open = thinned(&[vec![moment(0.0, Some((1.0, None)))], all].concat());
         assert_eq!(open.first().and_then(|one| one.band), Some((0.0, None)));
+    }
+
+    #[test]
+    fn a_long_curve_is_drawn_to_its_last_moment() {
+        let point = |number: i64| LagPoint {
+            at: jiff::Timestamp::from_second(1_795_230_000 + number).map(|at| at.to_string()).unwrap_or_default(),
+            state: LagState::Behind,
+            bytes: None,
+            records: None,
+            versions: None,
+            seconds: Some(crate::LagSeconds { low: 1.0, high: (number % 7 > 0).then_some(2.0) }),
+            lost: None,
+            method: None,
+            why: None,
+        };
+        let mut page = Markup::default();
+        draw(&mut page, &LagCurve { stream: "wal/1".to_owned(), points: (0..200).map(point).collect() }, None);
+        let band =
+            page.as_str().split_once("<polygon").and_then(|(_, rest)| rest.split_once('>')).map_or("", |one| one.0);
+        // From the left above to the right, and back below: the lower edge has 200 corners.
+        let corners: Vec<&str> = band.split_once("points=\"").map_or("", |one| one.1).split(' ').collect();
+        assert!(corners.len() > 400 && corners.iter().filter(|one| one.starts_with("1000.0,")).count() >= 2);
+        assert_eq!(
+            corners.first().map(|one| one.starts_with("0.0,")),
+            corners.last().map(|one| one.starts_with("0.0,"))
+        );
     }
 
     #[test]
