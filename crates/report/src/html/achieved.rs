@@ -17,7 +17,7 @@ const LISTED_MAX: usize = 100;
 /// The section.
 pub(super) fn write(page: &mut Markup, achieved: &Achieved) {
     use Column::Text;
-    page.open("section", &[("id", ID)]).element("h3", "", TITLE);
+    page.open("section", &[("id", ID), ("class", "achieved")]).element("h3", "", TITLE);
     let columns = [Text("Scope"), Text("Decision"), Text("RPO"), Text("RTO"), Text("Lost"), Text("Not known, why")];
     page.table("Achieved RPO and RTO", &columns);
     scope(page, "all", "all links", &achieved.whole);

@@ -3,7 +3,7 @@
 use super::common::{differing, link, report, row, sample, values};
 use super::{hostile_report, samples, with_texts, written};
 use paritas_model::{Class, Value, Verdict};
-use paritas_report::{Check, Html, Report};
+use paritas_report::{Check, Html, Privacy, Report, apply_privacy};
 use proptest::prelude::*;
 
 /// Elements of a page, and attributes that they have.
@@ -251,12 +251,22 @@ fn sequences_slices_curves_and_what_a_snapshot_holds_stand_on_the_page() {
             "Values of 4 sequences are kept",
         ],
     );
+    all_of(&page, &["<strong>snapshot, public.fills</strong>", "<strong>snapshot, positions</strong>"]);
     all_of(&page, &["25 samples, largest lag at least 6s, no time known at 2, stalled or broken at 4"]);
     let curves = page.matches("class=\"curve fail\"").count();
     // Two stretches in which a time is known, and two moments between them in which none is.
     assert!(curves > 0, "a proven breach");
     assert_eq!(page.matches("class=\"band\"").count(), 2 * curves);
     assert_eq!(page.matches("class=\"gap\"").count(), 2 * curves);
+}
+
+#[test]
+fn privacy_hides_what_a_system_says_of_what_a_snapshot_could_not_keep() {
+    let mut report = report(vec![link("kept", vec![sample::snapshot()])]);
+    let said = "connection to 10.0.0.6:5432 refused";
+    assert!(serde_json::to_string(&report).unwrap().contains(said));
+    apply_privacy(&mut report, Privacy::Mask);
+    assert!(!serde_json::to_string(&report).unwrap().contains(said));
 }
 
 #[test]
