@@ -12,7 +12,8 @@ const HEAD: [&str; 11] =
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// One line for each differing column of a changed row, one for each row or file that only one side has, one for each
-/// figure of a group that differs.
+/// figure of a group that differs. Findings that are no difference of two sides have no line, such as those about lag
+/// or sequences: their figures would fit none of the columns.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Csv;
 

@@ -36,10 +36,15 @@ impl Format for Junit {
         let suites: Vec<(&LinkReport, Vec<Case>)> = report.links.iter().map(|link| (link, cases(link))).collect();
         let all: Vec<&Case> = suites.iter().flat_map(|(_, cases)| cases).collect();
         let time = elapsed_seconds(report).unwrap_or(0.0);
+        let drill = match report.run.drill.as_deref() {
+            None => String::new(),
+            Some("") => " (drill)".to_owned(),
+            Some(name) => format!(" (drill {})", xml(name)),
+        };
         writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
         writeln!(
             out,
-            "<testsuites name=\"paritas {}\" {} time=\"{time:.3}\">",
+            "<testsuites name=\"paritas {}{drill}\" {} time=\"{time:.3}\">",
             xml(&report.run.command),
             counts(&all)
         )?;
@@ -73,13 +78,17 @@ fn counts(cases: &[&Case]) -> String {
 fn cases(link: &LinkReport) -> Vec<Case> {
     let mut cases: Vec<Case> = link.checks.iter().map(case).collect();
     if let Some(recovery) = &link.recovery {
-        let texts: Vec<String> = recovery.reasons.iter().map(|one| format!("{}: {}", one.verdict, one.text)).collect();
+        let reason = |one: &crate::Reason| {
+            let next = one.next.as_ref().map(|next| format!("\nnext: {next}")).unwrap_or_default();
+            format!("{}: {}{next}", one.verdict, one.text)
+        };
+        let texts: Vec<String> = recovery.reasons.iter().map(reason).collect();
         // Without a reason for it, nothing else says that nothing is proven.
         let verdict = if recovery.goes() { recovery.verdict() } else { recovery.verdict().max(Verdict::Unknown) };
         cases.push(Case {
             name: "failover decision".to_owned(),
             verdict,
-            seconds: 0.0,
+            seconds: recovery.steps.iter().map(|step| step.seconds).filter(|time| *time > 0.0).sum(),
             kind: recovery.decision.clone(),
             message: texts.join("\n"),
             skipped: false,
@@ -116,6 +125,7 @@ fn case(check: &Check) -> Case {
         Check::Offsets(check) => check.seconds,
         Check::Continuity(check) => check.seconds,
         Check::Snapshot(check) => check.seconds,
+        Check::Sequences(check) => check.seconds,
         _ => 0.0,
     };
     let mut message = finding(check);

@@ -33,7 +33,11 @@ impl Format for Markdown {
 
     fn write(&self, report: &Report, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "### {}\n", word(report))?;
+        if let Some(name) = &report.run.drill {
+            writeln!(out, "**DRILL** {}: an exercise, judged like an incident\n", code(name, VALUE_MAX))?;
+        }
         writeln!(out, "{}\n", code(&headline(report), TEXT_MAX))?;
+        achieved(report, out)?;
         links(report, out)?;
         checks(report, out)?;
         reasons(report, out)?;
@@ -178,7 +182,13 @@ pub(crate) fn finding(check: &Check) -> String {
             .map(|(count, word)| format!("{} {word}", grouped(*count)))
             .collect();
         let at_least = if complete { "" } else { "at least " };
-        return if named.is_empty() { check.verdict().to_string() } else { format!("{at_least}{}", named.join(", ")) };
+        let slice = match check {
+            Check::Parity(check) => check.slice.map(|slice| format!(" ({} of {} parts)", slice.parts, slice.of)),
+            _ => None,
+        };
+        let slice = slice.unwrap_or_default();
+        let words = if named.is_empty() { check.verdict().to_string() } else { named.join(", ") };
+        return format!("{}{words}{slice}", if named.is_empty() { "" } else { at_least });
     }
     match check {
         Check::Ledger(check) => {
@@ -203,7 +213,11 @@ pub(crate) fn finding(check: &Check) -> String {
             grouped(check.repeated),
             grouped(check.disordered)
         ),
-        Check::Sequences(check) => worst(check.items.iter().map(|item| (item.verdict, &item.sequence))),
+        Check::Sequences(check) => {
+            let behind = check.items.iter().filter(|item| item.verdict != Verdict::Pass).take(ROWS_MAX);
+            let words: Vec<String> = behind.map(|item| format!("{}: {}", item.sequence, item.why)).collect();
+            if words.is_empty() { counted(check.sequences, "sequence") } else { words.join("; ") }
+        }
         Check::Groups(check) => worst(check.groups.iter().map(|group| (group.verdict, &group.group))),
         Check::Offsets(check) => worst(check.groups.iter().map(|group| (group.verdict, &group.group))),
         Check::Parity(_) | Check::Files(_) | Check::Snapshot(_) => check.verdict().to_string(),
@@ -214,6 +228,16 @@ fn worst<'a>(groups: impl Iterator<Item = (Verdict, &'a String)>) -> String {
     let names: Vec<&str> =
         groups.filter(|(verdict, _)| *verdict != Verdict::Pass).map(|(_, name)| name.as_str()).take(ROWS_MAX).collect();
     names.join(", ")
+}
+
+/// What was achieved over all links, where there are several.
+fn achieved(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let Some(whole) = report.recovery.as_ref().filter(|_| report.links.len() > 1).map(|found| &found.whole) else {
+        return Ok(());
+    };
+    let rto = whole.rto.seconds.map_or_else(|| "not known".to_owned(), |seconds| recovery::bounds(&seconds));
+    let rpo = recovery::bounds(&whole.rpo.seconds);
+    writeln!(out, "**All links** RPO {}, RTO {}\n", code(&rpo, VALUE_MAX), code(&rto, VALUE_MAX))
 }
 
 /// What speaks against going on after a failover.
@@ -233,7 +257,8 @@ fn reasons(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         )?;
         for reason in recovery.reasons.iter().take(ROWS_MAX) {
             let hint = reason.hint.as_ref().map(|hint| format!(" → {}", code(hint, TEXT_MAX))).unwrap_or_default();
-            writeln!(out, "- **{}** {}{hint}", reason.verdict, code(&reason.text, TEXT_MAX))?;
+            let next = reason.next.as_ref().map(|next| format!(" · next {}", code(next, TEXT_MAX))).unwrap_or_default();
+            writeln!(out, "- **{}** {}{hint}{next}", reason.verdict, code(&reason.text, TEXT_MAX))?;
         }
         writeln!(out)?;
     }

@@ -3,13 +3,13 @@
 //! Source of the form: Prometheus documentation, "Exposition formats", text format 0.0.4.
 
 use crate::summary::{elapsed_seconds, kind};
-use crate::{Check, Format, LagStream, LinkReport, RenderOptions, Report};
+use crate::{AchievedIn, AchievedRpo, Check, Format, LagStream, LinkReport, RenderOptions, Report};
 use paritas_model::{DifferenceCounts, Tier, Verdict};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// What each name means, and which kind it is of.
-const FAMILIES: [(&str, &str, &str); 24] = [
+const FAMILIES: [(&str, &str, &str); 26] = [
     (
         "link_lag_seconds",
         "gauge",
@@ -40,6 +40,12 @@ const FAMILIES: [(&str, &str, &str); 24] = [
     ("achieved_rpo_low_seconds", "gauge", "The same: the lower end of the interval, which is proven."),
     ("achieved_rto_seconds", "gauge", "Seconds without writes: the upper end of the interval."),
     ("achieved_rto_low_seconds", "gauge", "The same: the lower end of the interval, which is proven."),
+    (
+        "achieved_lost",
+        "gauge",
+        "Lost transactions, rows, records, files and bytes of log, by unit; absent where the number is not exact.",
+    ),
+    ("achieved_lost_at_least", "gauge", "The same where only a part of the number is proven."),
     ("failover_go", "gauge", "1 where the failover was judged GO, 0 where NO-GO."),
     ("group_lag_offsets", "gauge", "Offsets that a group of readers is behind."),
     ("group_lag_seconds", "gauge", "Age of the first record that a group has not read: the upper end of the interval."),
@@ -47,6 +53,9 @@ const FAMILIES: [(&str, &str, &str); 24] = [
     ("run_duration_seconds", "gauge", "How long the run took."),
     ("run_end_timestamp_seconds", "gauge", "When the run ended, in seconds since 1970."),
 ];
+
+/// Names of which the smaller value is the worse one.
+const GOOD: [&str; 2] = ["failover_go", "probe_success"];
 
 /// The textfile.
 #[derive(Debug, Clone)]
@@ -69,12 +78,12 @@ type Labels = Vec<(&'static str, String)>;
 struct Samples(BTreeMap<&'static str, BTreeMap<Labels, f64>>);
 
 impl Samples {
-    /// Of two samples with the same labels the larger one stays: the worse one, for everything that is written here.
+    /// Of two samples with the same labels the worse one stays: the larger one, but for those of [`GOOD`].
     fn put(&mut self, name: &'static str, labels: Labels, value: Option<f64>) {
         let Some(value) = value.filter(|value| value.is_finite()) else { return };
         let labels = labels.into_iter().filter(|(_, text)| !text.is_empty()).collect();
         let sample = self.0.entry(name).or_default().entry(labels).or_insert(value);
-        *sample = sample.max(value);
+        *sample = if GOOD.contains(&name) { sample.min(value) } else { sample.max(value) };
     }
 }
 
@@ -97,6 +106,9 @@ impl Metrics {
         let mut samples = Samples::default();
         for report in reports {
             report.links.iter().for_each(|link| self::link(&mut samples, report, link));
+            if let Some(found) = &report.recovery {
+                achieved(&mut samples, found);
+            }
             run(&mut samples, report);
         }
         for (name, kind, help) in FAMILIES {
@@ -191,6 +203,49 @@ fn link(samples: &mut Samples, report: &Report, link: &LinkReport) {
         samples.put("achieved_rpo_seconds", of(&[]), recovery.rpo.seconds.high);
         samples.put("achieved_rpo_low_seconds", of(&[]), recovery.rpo.seconds.low);
         rto(samples, &of(&[]), &recovery.rto);
+    }
+}
+
+/// Figures of a failover over several links. The label `scope` tells them from those of one link, which have none: `all`,
+/// `tier` and `store`.
+fn achieved(samples: &mut Samples, found: &crate::Achieved) {
+    let scoped = |scope: &str, name: Option<&'static str>, one: &AchievedIn| -> Labels {
+        let name = name.map(|name| (name, one.name.clone()));
+        std::iter::once(("scope", scope.to_owned())).chain(name).collect()
+    };
+    let whole = std::iter::once((scoped("all", None, &found.whole), &found.whole));
+    let tiers = found.tiers.iter().map(|one| (scoped("tier", Some("tier"), one), one));
+    let stores = found.stores.iter().map(|one| (scoped("store", Some("source"), one), one));
+    for (labels, one) in whole.chain(tiers).chain(stores) {
+        samples.put("failover_go", labels.clone(), Some(f64::from(u8::from(one.decision == "go"))));
+        samples.put("achieved_rpo_seconds", labels.clone(), one.rpo.seconds.high);
+        samples.put("achieved_rpo_low_seconds", labels.clone(), one.rpo.seconds.low);
+        samples.put("achieved_rto_seconds", labels.clone(), one.rto.seconds.and_then(|seconds| seconds.high));
+        samples.put("achieved_rto_low_seconds", labels.clone(), one.rto.seconds.and_then(|seconds| seconds.low));
+        lost(samples, &labels, &one.rpo);
+    }
+    for one in &found.links {
+        lost(samples, &vec![("link", one.name.clone())], &one.rpo);
+    }
+}
+
+fn lost(samples: &mut Samples, labels: &Labels, rpo: &AchievedRpo) {
+    let counts = [
+        ("transactions", rpo.transactions),
+        ("rows", rpo.rows),
+        ("records", rpo.records),
+        ("files", rpo.files),
+        ("bytes", rpo.bytes),
+    ];
+    for (unit, count) in counts {
+        let Some(count) = count else { continue };
+        let mut labels = labels.clone();
+        labels.push(("unit", unit.to_owned()));
+        match count.exact {
+            Some(exact) => samples.put("achieved_lost", labels, number(exact)),
+            None if count.at_least > 0 => samples.put("achieved_lost_at_least", labels, number(count.at_least)),
+            None => {}
+        }
     }
 }
 

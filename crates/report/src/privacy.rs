@@ -57,6 +57,11 @@ pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
             check.log.iter_mut().for_each(|log| hide_records(log, privacy));
         } else if let Check::Ledger(check) = check {
             hide_figures(check, privacy);
+        } else if let Check::Snapshot(check) = check {
+            if let Some(kept) = &mut check.kept {
+                kept.datasets.iter_mut().for_each(|one| hide_detail(&mut one.problem));
+                kept.ledgers.iter_mut().for_each(|one| hide_detail(&mut one.problem));
+            }
         } else if let Check::Sequences(check) = check {
             let numbers = check.items.iter_mut().flat_map(|one| [&mut one.next, &mut one.used, &mut one.snapshot]);
             for number in numbers.flatten() {

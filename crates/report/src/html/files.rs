@@ -26,7 +26,7 @@ pub(super) fn write(body: &mut Body, check: &FilesCheck) {
     );
     body.page.element("p", "", &text);
     if let Some(against) = &check.against {
-        let text = format!("Against snapshot {} of {}: {}", against.snapshot, against.taken_at, against.why);
+        let text = format!("Against {}", super::snapshot::against(against, "file"));
         body.page.element("p", "sub", &text);
     }
     if check.items.is_empty() {

@@ -12,6 +12,8 @@ use paritas_model::{LagState, format_size};
 pub(super) fn write(page: &mut Markup, check: &LagCheck) {
     use Column::{Number, Text};
     if check.streams.is_empty() {
+        page.raw("<p>No stream was seen.</p>");
+        super::curve::write(page, check);
         notes(page, &check.notes);
         return;
     }
@@ -35,6 +37,7 @@ pub(super) fn write(page: &mut Markup, check: &LagCheck) {
         chart(page, check, stream);
     }
     page.raw("</div>\n");
+    super::curve::write(page, check);
     notes(page, &check.notes);
 }
 

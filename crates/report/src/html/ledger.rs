@@ -24,7 +24,14 @@ pub(super) fn write(body: &mut Body, check: &LedgerCheck) {
         seconds(check.seconds)
     );
     body.page.element("p", "", &text);
+    if let Some(against) = &check.against {
+        let text = format!("Against {}", super::snapshot::against(against, "group"));
+        body.page.element("p", "sub", &text);
+    }
     totals(&mut body.page, check);
+    for (column, difference) in &check.difference {
+        body.page.element("p", "", &format!("Replica minus source, as a whole: {column} {difference}"));
+    }
     if !check.items.is_empty() {
         items(body, check);
     }

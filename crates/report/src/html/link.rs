@@ -2,9 +2,11 @@
 
 use super::markup::{Column, Markup};
 use super::shell::{badge, found, tier};
-use super::{Body, Place, files, lag, ledger, lineage, logs, open, parity, probe, recovery, rows, snapshot};
+use super::{Body, Place, files, lag, ledger, lineage, logs, open, parity, probe, recovery, rows, sequences, snapshot};
+use crate::summary::{kind, subject};
 use crate::{Check, LinkReport, Report};
 use paritas_model::{Store, Verdict};
+use std::collections::BTreeSet;
 
 /// The checks of one kind.
 macro_rules! checks {
@@ -25,7 +27,7 @@ pub(super) fn write(body: &mut Body, report: &Report, number: usize, link: &Link
     body.page.raw(" ").text(&link.name).raw("</h2>\n");
     route(&mut body.page, link);
     body.page.element("p", "found", &found(report, link));
-    let mut one = Link { body, id: &id };
+    let mut one = Link { body, id: &id, told: BTreeSet::new() };
     judged(&mut one, link);
     streams(&mut one, link);
     datasets(&mut one, number, link);
@@ -34,6 +36,7 @@ pub(super) fn write(body: &mut Body, report: &Report, number: usize, link: &Link
     one.section("snapshot", "Snapshot", worst(kept.iter().map(|check| check.verdict)), |body| {
         kept.iter().for_each(|check| snapshot::write(&mut body.page, check));
     });
+    others(&mut one, link);
     one.section("not-checked", "Not checked, and why", None, |body| open::not_checked(&mut body.page, link));
     one.section("problems", "Problems", None, |body| open::problems(&mut body.page, link));
     body.page.raw("</section>\n");
@@ -43,17 +46,20 @@ pub(super) fn write(body: &mut Body, report: &Report, number: usize, link: &Link
 struct Link<'a> {
     body: &'a mut Body,
     id: &'a str,
+    /// Keys of the sections that are on the page. Those of checks are the kinds of the checks in them.
+    told: BTreeSet<&'static str>,
 }
 
 impl Link<'_> {
     /// A section, unless there is nothing to write in it.
-    fn section(&mut self, key: &str, title: &str, verdict: Option<Verdict>, write: impl FnOnce(&mut Body)) {
+    fn section(&mut self, key: &'static str, title: &str, verdict: Option<Verdict>, write: impl FnOnce(&mut Body)) {
         let outer = std::mem::take(&mut self.body.page);
         write(self.body);
         let inner = std::mem::replace(&mut self.body.page, outer);
         if inner.is_empty() {
             return;
         }
+        self.told.insert(key);
         let id = format!("{}-{key}", self.id);
         let page = &mut self.body.page;
         page.open("section", &[("id", &id)]).open("h3", &[]).text(title);
@@ -152,6 +158,10 @@ fn datasets(one: &mut Link<'_>, number: usize, link: &LinkReport) {
     one.section("files", "Files", worst(sets.iter().map(|check| check.verdict)), |body| {
         sets.iter().for_each(|check| files::write(body, check));
     });
+    let counters: Vec<_> = checks!(link, Sequences).collect();
+    one.section("sequences", "Sequences", worst(counters.iter().map(|check| check.verdict)), |body| {
+        counters.iter().for_each(|check| sequences::write(body, check));
+    });
     let ledgers: Vec<_> = checks!(link, Ledger).collect();
     one.section("ledger", "Ledger", worst(ledgers.iter().map(|check| check.verdict)), |body| {
         ledgers.iter().for_each(|check| ledger::write(body, check));
@@ -179,6 +189,36 @@ fn logs_of(one: &mut Link<'_>, link: &LinkReport) {
     let health: Vec<_> = checks!(link, Health).collect();
     one.section("health", "Health of clusters", worst(health.iter().map(|check| check.verdict)), |body| {
         health.iter().for_each(|check| logs::health(&mut body.page, check));
+    });
+}
+
+/// Everything that has no section of its own, so that no check is ever missing: kinds that no section knows, checks
+/// that their section has nothing to say about, and schemas in which nothing differs.
+fn others(one: &mut Link<'_>, link: &LinkReport) {
+    let untold = |check: &&Check| match check {
+        Check::Schema(check) => check.differences.is_empty(),
+        other => !one.told.contains(kind(other)),
+    };
+    let others: Vec<&Check> = link.checks.iter().filter(untold).collect();
+    one.section("others", "Other checks", worst(others.iter().map(|check| check.verdict())), |body| {
+        if others.is_empty() {
+            return;
+        }
+        let shown = body.allow(others.len());
+        let page = &mut body.page;
+        page.table(
+            "Checks without a section of their own",
+            &[Column::Text("Verdict"), Column::Text("Kind"), Column::Text("Subject")],
+        );
+        let mut order = others;
+        order.sort_by_key(|check| std::cmp::Reverse(check.verdict()));
+        for check in order.iter().take(shown) {
+            page.raw("<tr><td>");
+            badge(page, check.verdict());
+            page.raw("</td>").cell(kind(check)).cell(&subject(check)).raw("</tr>\n");
+        }
+        page.end_table();
+        rows::hidden(page, order.len(), shown);
     });
 }
 

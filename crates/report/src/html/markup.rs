@@ -86,6 +86,21 @@ impl Markup {
         self.raw(">")
     }
 
+    /// A shape of a drawing through these points, all of them: numbers of ours are not cut as texts are.
+    pub(super) fn shape(
+        &mut self,
+        tag: &'static str,
+        class: &'static str,
+        points: impl Iterator<Item = (f64, f64)>,
+    ) -> &mut Self {
+        self.raw("<").raw(tag).raw(" class=\"").raw(class).raw("\" points=\"");
+        for (number, (x, y)) in points.enumerate() {
+            let space = if number > 0 { " " } else { "" };
+            self.0.push_str(&format!("{space}{x:.1},{y:.1}"));
+        }
+        self.raw("\">").close(tag)
+    }
+
     /// Ends an element.
     pub(super) fn close(&mut self, tag: &'static str) -> &mut Self {
         self.raw("</").raw(tag).raw(">")

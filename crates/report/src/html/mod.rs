@@ -4,6 +4,8 @@
 //! All markup goes through [`markup::Markup`], so no name and no value becomes part of it. The page works without
 //! scripts; the one inside turns the pages of long lists, made from the embedded document.
 
+mod achieved;
+mod curve;
 mod embed;
 mod files;
 mod interval;
@@ -18,6 +20,7 @@ mod parity;
 mod probe;
 mod recovery;
 mod rows;
+mod sequences;
 mod shell;
 mod snapshot;
 mod value;
@@ -77,6 +80,10 @@ impl Format for Html<'_> {
         let options = RenderOptions { max_items: usize::MAX, ..*options };
         let next = crate::human::next_command(report, &self.called, &options);
         let mut body = Body { rows_left: PAGE_ROWS_MAX, ..Body::default() };
+        if report.recovery.is_some() {
+            let (id, title) = (achieved::ID.to_owned(), achieved::TITLE.to_owned());
+            body.places.push(Place { id, title, verdict: None, deep: true });
+        }
         for (number, one) in report.links.iter().enumerate() {
             link::write(&mut body, report, number, one);
         }

@@ -23,6 +23,16 @@ pub(super) fn problems(page: &mut Markup, link: &LinkReport) {
         if let Some(problem) = check.problem() {
             self::problem(page, &about, problem, check);
         }
+        if let Check::Snapshot(snapshot) = check {
+            let kept = snapshot.kept.iter();
+            let datasets = kept.clone().flat_map(|kept| &kept.datasets).map(|one| (&one.dataset, &one.problem));
+            let ledgers = kept.flat_map(|kept| &kept.ledgers).map(|one| (&one.name, &one.problem));
+            for (name, problem) in datasets.chain(ledgers) {
+                if let Some(problem) = problem {
+                    self::problem(page, &format!("{about}, {name}"), problem, check);
+                }
+            }
+        }
         if let Check::Parity(parity) = check {
             for window in parity.log.iter().flat_map(|log| &log.partitions) {
                 if let Some(problem) = &window.problem {

@@ -3,8 +3,8 @@
 use super::markup::{Column, Markup};
 use super::shell::badge;
 use crate::human::recovery::seconds;
-use crate::text::grouped;
-use crate::{ParityCheck, RowCounts};
+use crate::text::{counted, grouped};
+use crate::{ParityCheck, RowCounts, Slice};
 use paritas_model::{DifferenceCounts, Verdict, format_size};
 
 /// The table, what is wrong first, and what there is to know about each dataset.
@@ -41,6 +41,9 @@ fn row(page: &mut Markup, check: &ParityCheck) {
     if let Some(name) = &check.replica_dataset {
         page.element("div", "sub", &format!("on the replica {name}"));
     }
+    if let Some(slice) = &check.slice {
+        page.element("div", "sub", &parts(slice));
+    }
     page.close("th");
     for rows in [check.rows.source, check.rows.replica] {
         known(page, rows, &check.rows);
@@ -53,6 +56,11 @@ fn row(page: &mut Markup, check: &ParityCheck) {
     page.text(&format_size(check.bytes_read.source.saturating_add(check.bytes_read.replica)));
     let how = [Some(seconds(check.seconds)), check.method.clone(), check.canon.clone()];
     page.element("div", "sub", &how.into_iter().flatten().collect::<Vec<_>>().join(", ")).close("td").raw("</tr>");
+}
+
+/// How much of a dataset was verified: `12 of 96 parts`.
+fn parts(slice: &Slice) -> String {
+    format!("{} of {}", grouped(slice.parts), counted(slice.of, "part"))
 }
 
 /// What differs without proof, by how.
@@ -82,20 +90,17 @@ fn known(page: &mut Markup, rows: Option<u64>, of: &RowCounts) {
 /// Positions, the snapshot that stood in, notes.
 fn about(page: &mut Markup, check: &ParityCheck) {
     let mut lines: Vec<(&str, String)> = Vec::new();
-    if !check.complete {
+    if let Some(slice) = &check.slice {
+        let text = format!("{}, the rest in later runs; counts are of these parts", parts(slice));
+        lines.push(("slice", text));
+    } else if !check.complete {
         lines.push(("incomplete", "not everything was read or counted, so the counts are lower bounds".to_owned()));
     }
     if let Some(why) = &check.rows.why {
         lines.push(("rows", why.clone()));
     }
     if let Some(against) = &check.against {
-        let still = if against.still { "; nothing was written since" } else { "" };
-        let since = match against.written_since {
-            0 => String::new(),
-            count => format!("; {} rows were written since", grouped(count)),
-        };
-        let text = format!("snapshot {} of {}: {}{since}{still}", against.snapshot, against.taken_at, against.why);
-        lines.push(("against", text));
+        lines.push(("against", super::snapshot::against(against, "row")));
     }
     if let Some(pages) = &check.pages {
         let text = format!(

@@ -15,14 +15,48 @@ pub(super) fn decision(page: &mut Markup, link: &LinkReport, recovery: &Recovery
     let (word, class) = if recovery.goes() { ("GO", "go") } else { ("NO-GO", "nogo") };
     page.open("p", &[("class", &format!("decision {class}"))]).element("strong", "", word);
     page.raw(" ").text(&loss_of(link, recovery)).close("p");
-    if recovery.reasons.is_empty() {
-        return;
+    if !recovery.reasons.is_empty() {
+        reasons(page, recovery);
     }
+    if !recovery.steps.is_empty() {
+        steps(page, recovery);
+    }
+}
+
+fn reasons(page: &mut Markup, recovery: &Recovery) {
     page.table("Reasons", &[Column::Text("Verdict"), Column::Text("Finding"), Column::Text("What to do")]);
     for reason in &recovery.reasons {
         page.raw("<tr><td>");
         badge(page, reason.verdict);
-        page.raw("</td>").cell(&reason.text).cell(reason.hint.as_deref().unwrap_or("–")).raw("</tr>");
+        page.raw("</td>").cell(&reason.text).raw("<td>");
+        match (&reason.hint, &reason.next) {
+            (None, None) => drop(page.raw("–")),
+            (hint, next) => {
+                if let Some(hint) = hint {
+                    page.text(hint);
+                }
+                if let Some(next) = next {
+                    page.raw("<div><span class=label>Next</span> ").element("code", "", next).raw("</div>");
+                }
+            }
+        }
+        page.raw("</td></tr>");
+    }
+    page.end_table();
+}
+
+/// What was done, in its order, with the time that it took.
+fn steps(page: &mut Markup, recovery: &Recovery) {
+    use Column::{Number, Text};
+    page.table("Steps of the examination", &[Text("Verdict"), Text("Step"), Number("Took"), Text("What was found")]);
+    for step in &recovery.steps {
+        page.raw("<tr><td>");
+        match step.verdict {
+            Some(verdict) => badge(page, verdict),
+            None => drop(page.raw("<i class=null>none</i>")),
+        }
+        page.raw("</td>").open("th", &[("scope", "row")]).text(&step.step.replace('_', " ")).close("th");
+        page.number(&seconds(step.seconds)).cell(&step.text).raw("</tr>");
     }
     page.end_table();
 }
@@ -59,6 +93,8 @@ pub(super) fn achieved(page: &mut Markup, recovery: &Recovery) {
     }));
     facts.extend(rpo.why.clone().map(|why| ("RPO not known in full", why)));
     facts.extend(rto.method.clone().map(|method| ("RTO found by", method)));
+    facts.extend(rto.failed_at.as_deref().map(|at| ("RTO counted from the failure at", moment(at))));
+    facts.extend(rto.observation.clone().map(|id| ("observation", id)));
     facts.extend(rto.observed_at.as_deref().map(|at| ("writes again from", moment(at))));
     facts.extend(rto.why.clone().map(|why| ("RTO not known in full", why)));
     page.raw("<dl class=facts>");

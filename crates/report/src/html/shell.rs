@@ -1,7 +1,7 @@
 //! What surrounds the links: head, contents, verdict and summary, foot.
 
-use super::Place;
 use super::markup::{Column, Markup};
+use super::{Place, achieved};
 use crate::summary::{LAG, Totals, elapsed_seconds, link_lag_line, link_line, report_line};
 use crate::text::{counted, grouped};
 use crate::{Check, LinkReport, Report};
@@ -31,8 +31,9 @@ pub(super) fn head(page: &mut Markup, report: &Report) {
     page.raw("\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     page.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n");
     page.raw("<meta name=\"robots\" content=\"noindex\">\n<link rel=\"icon\" href=\"data:,\">\n");
+    let drill = if report.run.drill.is_some() { "DRILL · " } else { "" };
     let title =
-        format!("{} · {} · {}", word(report).to_uppercase(), report.run.command, moment(&report.run.started_at));
+        format!("{drill}{} · {} · {}", word(report).to_uppercase(), report.run.command, moment(&report.run.started_at));
     page.element("title", "", &title);
     page.raw("\n<style>")
         .raw(STYLE)
@@ -91,11 +92,19 @@ pub(super) fn summary(page: &mut Markup, report: &Report, next: Option<&str>) {
         .raw("</span> ")
         .text(&moment(&run.started_at))
         .raw("</p>");
+    if let Some(name) = &run.drill {
+        let name = if name.is_empty() { "without a name" } else { name };
+        page.raw("<p class=drill><strong>DRILL</strong> ").element("span", "", name);
+        page.raw(" <span class=sub>an exercise, judged like an incident</span></p>");
+    }
     page.open("h1", &[]).element("span", "verdict", &word(report).to_uppercase()).raw(" ");
     page.element("span", "headline", &headline(report)).close("h1");
     facts(page, report);
     page.close("header");
     tiles(page, report);
+    if let Some(found) = &report.recovery {
+        achieved::write(page, found);
+    }
     if report.links.len() > 1 {
         links(page, report);
     }

@@ -1,8 +1,8 @@
 //! What was kept of a source.
 
 use super::markup::{Column, Markup};
-use crate::SnapshotCheck;
 use crate::text::{counted, grouped};
+use crate::{Against, KeptDatasets, SnapshotCheck};
 use paritas_model::format_size;
 
 /// One snapshot.
@@ -43,6 +43,41 @@ pub(super) fn write(page: &mut Markup, check: &SnapshotCheck) {
             }
             page.end_table();
         }
+        more(page, kept);
     }
     super::lag::notes(page, &check.notes);
+}
+
+/// Figures of ledgers and values of sequences.
+fn more(page: &mut Markup, kept: &KeptDatasets) {
+    use Column::{Number, Text};
+    if !kept.ledgers.is_empty() {
+        let columns = [Text("Ledger"), Text("Dataset"), Number("Groups"), Text("Kept"), Number("Bytes")];
+        page.table("Ledgers", &columns);
+        for one in &kept.ledgers {
+            page.raw("<tr>").name(&one.name).cell(&one.dataset);
+            page.number(&one.groups.map_or_else(|| "unknown".to_owned(), grouped));
+            let how = match &one.problem {
+                Some(problem) => format!("not in it: {}", problem.message),
+                None if one.by_group => "every group, and the total".to_owned(),
+                None => "the total alone".to_owned(),
+            };
+            page.cell(&how).number(&format_size(one.bytes)).raw("</tr>");
+        }
+        page.end_table();
+    }
+    if let Some(count) = kept.sequences {
+        page.element("p", "", &format!("Values of {} are kept", counted(count, "sequence")));
+    }
+}
+
+/// The snapshot that stood in for a source, and what is known about the time since; `noun` is what was written.
+pub(super) fn against(against: &Against, noun: &str) -> String {
+    let declared = if against.writes == "any" { String::new() } else { format!("; writes: {}", against.writes) };
+    let since = match against.written_since {
+        0 => String::new(),
+        count => format!("; {} written since, which are no differences", counted(count, noun)),
+    };
+    let still = if against.still { "; nothing was written since" } else { "" };
+    format!("snapshot {} of {}: {}{declared}{since}{still}", against.snapshot, against.taken_at, against.why)
 }

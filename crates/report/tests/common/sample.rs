@@ -51,6 +51,31 @@ fn one(number: i64) -> Difference {
     Difference { key, ..row(class, number, source, replica) }
 }
 
+/// Two minutes of a stream: known, without an upper end, unknown, over the objective.
+fn curve() -> LagCurve {
+    let point = |number: u32| {
+        let low = f64::from(number) * 0.25;
+        let (state, seconds) = match number {
+            0..12 => (LagState::Behind, Some(LagSeconds { low, high: Some(low + 1.0) })),
+            12..16 => (LagState::Stalled, Some(LagSeconds { low, high: None })),
+            16..18 => (LagState::Unknown, None),
+            _ => (LagState::Behind, Some(LagSeconds { low, high: Some(low + 0.5) })),
+        };
+        LagPoint {
+            at: format!("2026-11-21T03:{:02}:{:02}Z", number / 12, number * 5 % 60),
+            state,
+            bytes: Some(u64::from(number) << 20),
+            records: None,
+            versions: None,
+            seconds,
+            lost: seconds.map(|seconds| seconds.low),
+            method: seconds.map(|_| "curve".into()),
+            why: seconds.is_none().then(|| "the source did not answer".to_owned()),
+        }
+    };
+    LagCurve { stream: "subscription/fills".into(), points: (0..25).map(point).collect() }
+}
+
 pub fn lag() -> Check {
     let stream = |name: &str, state, low: f64, high: Option<f64>| LagStream {
         stream: name.into(),
@@ -62,7 +87,7 @@ pub fn lag() -> Check {
         versions: None,
         seconds: Some(LagSeconds { low, high }),
         method: Some("curve".into()),
-        source_lineage: None,
+        source_lineage: Some("7571234567890123456/1".into()),
         source_position: Some("1/0/5000148".into()),
         replica_position: Some("1/0/4000060".into()),
         observed_at: Some("2026-11-21T03:00:01.5Z".into()),
@@ -82,7 +107,7 @@ pub fn lag() -> Check {
             stream("subscription/orders", LagState::Behind, 0.4, Some(0.9)),
             stream("subscription/fills", LagState::Behind, 3.2, Some(6.1)),
         ],
-        curves: Vec::new(),
+        curves: vec![curve()],
         samples: 14,
         seconds: 1.52,
         notes: Vec::new(),
@@ -152,7 +177,7 @@ pub fn topic() -> Check {
         class: class.into(),
         proof: "proven".into(),
         partition: 0,
-        found_in: None,
+        found_in: (class == "wrong_partition").then_some(1),
         source: Some((4_711, 4_711)),
         replica: None,
         records: 1,
@@ -160,7 +185,7 @@ pub fn topic() -> Check {
         times: Some(("2026-11-21T02:59:00Z".into(), "2026-11-21T02:59:00Z".into())),
         parts: Vec::new(),
         shown,
-        note: None,
+        note: (class == "wrong_partition").then(|| "its key belongs to partition 0".into()),
     };
     check.log = Some(LogCheck {
         partitions: vec![LogWindow {
@@ -171,8 +196,12 @@ pub fn topic() -> Check {
             mirrored_to: Some(10_000),
             problem: None,
         }],
-        classes: counts(&[("missing", 1), ("duplicate", 2)]),
-        findings: vec![finding("missing", vec![shown("source", "{\"qty\": 3}")]), finding("duplicate", Vec::new())],
+        classes: counts(&[("missing", 1), ("duplicate", 2), ("wrong_partition", 1)]),
+        findings: vec![
+            finding("missing", vec![shown("source", "{\"qty\": 3}")]),
+            finding("duplicate", Vec::new()),
+            finding("wrong_partition", Vec::new()),
+        ],
         findings_truncated: false,
         method: "order".into(),
         timestamps: "compare".into(),
@@ -277,6 +306,155 @@ pub fn readers() -> Vec<Check> {
     ]
 }
 
+fn kept_ledger(name: &str, problem: Option<Problem>) -> KeptLedger {
+    KeptLedger {
+        name: name.into(),
+        dataset: "public.ledger".into(),
+        groups: problem.is_none().then_some(1_200),
+        by_group: problem.is_none(),
+        bytes: 48_000,
+        problem,
+    }
+}
+
+fn against() -> Against {
+    Against {
+        snapshot: "01K00000000000000000000001".into(),
+        taken_at: "2026-11-21T02:00:00Z".into(),
+        capacity: Some(9_000),
+        relation: "holds".into(),
+        why: "everything up to 1/0/5000148 is in the history of pg-west".into(),
+        writes: "inserts".into(),
+        still: false,
+        written_since: 17,
+    }
+}
+
+/// A ledger for which a snapshot stood in for the source.
+pub fn ledger_of_snapshot() -> Check {
+    let Check::Ledger(mut check) = ledger() else { panic!("a ledger") };
+    check.name = "fees".into();
+    check.against = Some(against());
+    check.difference = values([("fee", "-7.25".into())]);
+    let total = check.source.total.as_mut().unwrap();
+    (total.columns[0].nan, total.columns[0].infinite) = (2, 1);
+    Check::Ledger(check)
+}
+
+pub fn sequences() -> Check {
+    let item = |name: &str, verdict, next: Option<&str>, used: Option<&str>, why: &str| SequenceItem {
+        sequence: name.into(),
+        column: used.map(|_| "public.orders.order_id".into()),
+        verdict,
+        next: next.map(Into::into),
+        used: used.map(Into::into),
+        snapshot: Some("1000033".into()),
+        why: why.into(),
+        repair: used.map(|_| "SELECT setval('public.orders_id', (SELECT max(order_id) FROM public.orders))".into()),
+    };
+    Check::Sequences(SequencesCheck {
+        verdict: Verdict::Fail,
+        sequences: 4,
+        snapshot: Some("01K00000000000000000000001".into()),
+        items: vec![
+            item("public.orders_id", Verdict::Fail, Some("1000001"), Some("1000032"), "it hands out numbers in use"),
+            item("public.secret_id", Verdict::Unknown, None, None, "its value may not be read"),
+        ],
+        items_truncated: true,
+        seconds: 0.25,
+        problem: None,
+    })
+}
+
+/// A dataset of which a run verified its share.
+pub fn sliced() -> Check {
+    let mut check = parity("public.ticks", 500_000);
+    check.complete = false;
+    check.replica_dataset = Some("archive.ticks".into());
+    check.pages = Some(PageCheck {
+        compared: 4_096,
+        arrived: 12,
+        transactions: 250,
+        relations: vec!["public.ticks".into()],
+        ..PageCheck::default()
+    });
+    check.slice = Some(Slice { parts: 12, of: 96 });
+    check.against = Some(against());
+    Check::Parity(check)
+}
+
+/// Prepared transactions on both sides, a failure at a time that somebody gave, a lost row with a place.
+fn prepare(recovery: &mut Recovery) {
+    let (gid, at) = ("settlement-17", "2026-11-21T02:57:40Z");
+    recovery.prepared = vec![HeldTransaction {
+        xid: 690,
+        gid: gid.into(),
+        database: "trading".into(),
+        owner: "clearing".into(),
+        prepared_at: at.into(),
+        before_promotion: Some(true),
+    }];
+    let left = recovery.timelines.last_mut().unwrap();
+    left.undecided = vec![UndecidedTransaction {
+        xid: 695,
+        gid: gid.into(),
+        prepared_at: at.into(),
+        database: Some("trading".into()),
+    }];
+    (left.lost[0].prepared, left.lost[0].gid) = (true, Some(gid.into()));
+    let row = &mut left.rows.as_mut().unwrap().tables[0].items[0].row;
+    (row.place, row.note) = (Some("offset 17 of part 3".into()), Some("updated before".into()));
+    recovery.rpo.seconds_if_down = Some(0.9);
+    recovery.rto.failed_at = Some("2026-11-21T02:58:00Z".into());
+}
+
+/// A drill over stores of three kinds, each with its own losses.
+pub fn drill() -> Report {
+    let mut trading = failover().links.remove(0);
+    prepare(trading.recovery.as_mut().unwrap());
+    for check in &mut trading.checks {
+        if let Check::Probe(check) = check {
+            let write = |sequence, at: &str| ProbeWrite { sequence, sent_at: at.into(), acknowledged_at: at.into() };
+            let (other, old) = (write(641, "2026-11-21T02:58:41.2Z"), write(702, "2026-11-21T02:58:53.4Z"));
+            check.split_brain = Some(ProbeSplit { other, old, promoted: true });
+        }
+    }
+    trading.checks.extend([sequences(), ledger_of_snapshot()]);
+    let recovery = |method: &str, records| {
+        let mut recovery = trading.recovery.clone().unwrap();
+        recovery.timelines.clear();
+        recovery.prepared.clear();
+        let lost = format!("{} is proven to be lost, by {method}", if records > 0 { "a record" } else { "a file" });
+        recovery.reasons = vec![Reason::new(Verdict::Fail, lost)];
+        recovery.rpo = Rpo {
+            verdict: Verdict::Fail,
+            seconds: Bounds { low: Some(1.5), high: None },
+            transactions: None,
+            transactions_at_least: 0,
+            records: None,
+            records_at_least: records,
+            bytes: None,
+            bytes_at_least: 0,
+            method: method.into(),
+            why: Some("partition 4 could not be read".into()),
+            ..recovery.rpo
+        };
+        recovery
+    };
+    let (of_records, of_files) = (recovery("snapshot", 51), recovery("content", 0));
+    let mut orders = link("orders", readers());
+    (orders.source.kind, orders.source.name, orders.tier) = (StoreKind::Kafka, "log-east".into(), Some(Tier::Hot));
+    orders.recovery = Some(of_records);
+    let mut archive = link("archive", vec![Check::Files(files())]);
+    (archive.source.kind, archive.source.name, archive.tier) = (StoreKind::Files, "s3-east".into(), Some(Tier::Cold));
+    archive.recovery = Some(of_files);
+    let mut report = report(vec![trading, orders, archive]);
+    report.run.command = "failover".into();
+    report.run.drill = Some("west, fourth quarter".into());
+    report.run.resumed_from = Some("01K00000000000000000000009".into());
+    report
+}
+
 pub fn snapshot() -> Check {
     let kept = |name: &str, problem: Option<Problem>| KeptDataset {
         dataset: name.into(),
@@ -290,7 +468,7 @@ pub fn snapshot() -> Check {
     Check::Snapshot(SnapshotCheck {
         verdict: Verdict::Unknown,
         snapshot: Some("01K00000000000000000000001".into()),
-        after: None,
+        after: Some("01K00000000000000000000000".into()),
         logs: 0,
         partitions: 0,
         records: 0,
@@ -302,7 +480,7 @@ pub fn snapshot() -> Check {
             datasets: vec![kept("public.orders", None), kept("public.fills", problem)],
             files: None,
             one_view: true,
-            ledgers: Vec::new(),
+            ledgers: vec![kept_ledger("balance by account", None), kept_ledger("positions", unreachable().problem)],
             sequences: Some(4),
         }),
         notes: Vec::new(),
@@ -375,8 +553,10 @@ pub fn failover() -> Report {
         verdict,
         text: text.into(),
         hint: hint.map(Into::into),
-        next: None,
+        next: hint.map(|_| "paritas failover trading --max-differences 37".into()),
     };
+    let step =
+        |name: &str, verdict, seconds, text: &str| Step { step: name.into(), verdict, seconds, text: text.into() };
     let lost = |xid: u32| LostTransaction {
         xid,
         lsn: format!("0/50{xid:05X}"),
@@ -487,7 +667,11 @@ pub fn failover() -> Report {
         },
         timelines: vec![left(1, "0/3000000", Some("0/3000000"), 0), left(2, "0/5000148", Some("0/50F9440"), 37)],
         prepared: Vec::new(),
-        steps: Vec::new(),
+        steps: vec![
+            step("new_primary", Some(Verdict::Pass), 0.04, "pg-west takes writes on timeline 3"),
+            step("loss", Some(Verdict::Fail), 2.75, "37 commits of timeline 2 are lost"),
+            step("groups", None, 0.0, "no group of readers belongs to this link"),
+        ],
     });
     trading.verdict = Verdict::Fail;
     trading.not_checked = vec![left_out("consumer groups", "no snapshot of link orders holds their offsets")];
@@ -541,5 +725,6 @@ pub fn everything() -> Report {
     failed.name = "after the failover".into();
     failed.recovery = None;
     let archive = link("archive", vec![Check::Files(files())]);
-    report(vec![rows, link("orders", topics), archive, link("kept", vec![snapshot()]), failed])
+    let west = link("west", vec![sliced(), sequences(), ledger_of_snapshot()]);
+    report(vec![rows, link("orders", topics), archive, link("kept", vec![snapshot()]), failed, west])
 }

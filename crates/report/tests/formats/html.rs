@@ -2,8 +2,8 @@
 
 use super::common::{differing, link, report, row, sample, values};
 use super::{hostile_report, samples, with_texts, written};
-use paritas_model::{Class, Value};
-use paritas_report::{Check, Html, Report};
+use paritas_model::{Class, Value, Verdict};
+use paritas_report::{Check, Html, Privacy, Report, apply_privacy};
 use proptest::prelude::*;
 
 /// Elements of a page, and attributes that they have.
@@ -47,6 +47,8 @@ const ELEMENTS: &[&str] = &[
     "rect",
     "line",
     "circle",
+    "polygon",
+    "polyline",
     "text",
     "figure",
     "figcaption",
@@ -86,6 +88,9 @@ const ATTRIBUTES: &[&str] = &[
     "r",
     "dx",
     "text-anchor",
+    "points",
+    "viewBox",
+    "preserveAspectRatio",
     "data-path",
     "data-size",
     "type",
@@ -185,7 +190,7 @@ fn hostile_texts_change_no_element_and_stay_what_they_were() {
 fn verdict_figures_and_what_was_left_out_stand_on_the_page() {
     let page = page(&sample::everything());
     for text in [
-        "5 links: ",
+        "6 links: ",
         "public.sessions",
         "left out by include and exclude of the link",
         "connection to 10.0.0.6:5432 refused",
@@ -205,6 +210,83 @@ fn verdict_figures_and_what_was_left_out_stand_on_the_page() {
         ["NO-GO", "exactly 37 committed transactions are lost", "timeline 3, holds pg-west", "41s to 41.4s", "48199.25"]
     {
         assert!(page.contains(text), "{text}");
+    }
+}
+
+fn all_of(page: &str, texts: &[&str]) {
+    for text in texts {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_drill_is_called_one_and_tells_what_was_achieved_by_every_scope() {
+    let drill = sample::drill();
+    let page = page(&drill);
+    let (before, links) = page.split_once("id=\"link-0\"").unwrap();
+    all_of(before, &["<strong>DRILL</strong> <span>west, fourth quarter</span>", "DRILL · NO-GO"]);
+    all_of(before, &["Achieved RPO and RTO", "all links", "<code>warm</code>", "<code>s3-east</code>"]);
+    all_of(before, &["<code>orders</code>", "at least 1.5s", "41s to 41.4s", "orders: partition 4 could not be read"]);
+    all_of(before, &["37 transactions", "110 rows", "at least 51 records", "2 files", "997KiB of log"]);
+    all_of(before, &["48199.25", "<td class=\"n\">7.25</td>", "not proven", "a ledger"]);
+    all_of(links, &["Steps of the examination", "new primary", "2.75s", "no group of readers belongs to this link"]);
+    all_of(links, &["RTO counted from the failure at", "2026-11-21 02:58:00 UTC"]);
+    all_of(links, &["paritas failover trading --max-differences 37"]);
+    let page = super::html::page(&sample::failover());
+    assert!(!page.contains("DRILL") && page.contains("Achieved RPO and RTO"));
+}
+
+#[test]
+fn sequences_slices_curves_and_what_a_snapshot_holds_stand_on_the_page() {
+    let page = page(&sample::everything());
+    all_of(&page, &["4 sequences against the columns", "public.orders_id", ">1000001<", ">1000032<", ">1000033<"]);
+    all_of(&page, &["it hands out numbers in use", "SELECT setval(", "for public.orders.order_id"]);
+    all_of(&page, &["12 of 96 parts, the rest in later runs"]);
+    all_of(&page, &["Against snapshot 01K00000000000000000000001", "17 groups written since", "17 rows written since"]);
+    all_of(
+        &page,
+        &[
+            "Replica minus source, as a whole: fee -7.25",
+            "every group, and the total",
+            "Values of 4 sequences are kept",
+        ],
+    );
+    all_of(&page, &["<strong>snapshot, public.fills</strong>", "<strong>snapshot, positions</strong>"]);
+    all_of(&page, &["25 samples, largest lag at least 6s, no time known at 2, stalled or broken at 4"]);
+    let curves = page.matches("class=\"curve fail\"").count();
+    // Two stretches in which a time is known, and two moments between them in which none is.
+    assert!(curves > 0, "a proven breach");
+    assert_eq!(page.matches("class=\"band\"").count(), 2 * curves);
+    assert_eq!(page.matches("class=\"gap\"").count(), 2 * curves);
+}
+
+#[test]
+fn privacy_hides_what_a_system_says_of_what_a_snapshot_could_not_keep() {
+    let mut report = report(vec![link("kept", vec![sample::snapshot()])]);
+    let said = "connection to 10.0.0.6:5432 refused";
+    assert!(serde_json::to_string(&report).unwrap().contains(said));
+    apply_privacy(&mut report, Privacy::Mask);
+    assert!(!serde_json::to_string(&report).unwrap().contains(said));
+}
+
+#[test]
+fn no_check_is_missing_on_the_page() {
+    let page =
+        page(&report(vec![link("equal", vec![super::common::schema("public.equal", Verdict::Pass, Vec::new())])]));
+    all_of(&page, &["Other checks", "schema of public.equal"]);
+    for report in samples() {
+        let page = super::html::page(&report);
+        for (number, link) in report.links.iter().enumerate() {
+            for check in &link.checks {
+                let kind = serde_json::to_value(check).unwrap()["check"].as_str().unwrap().to_owned();
+                let section = format!("id=\"link-{number}-{kind}\"");
+                assert!(
+                    page.contains(&section) || page.contains(&format!("<td>{kind}</td>")),
+                    "{kind} of {}",
+                    link.name
+                );
+            }
+        }
     }
 }
 

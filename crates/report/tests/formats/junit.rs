@@ -55,11 +55,16 @@ fn counted(report: &Report) -> BTreeMap<String, u64> {
 fn checks_are_cases_and_what_is_unknown_is_an_error_and_no_success() {
     let counts = counted(&sample::everything());
     assert_eq!(counts["skipped"], 3, "{counts:?}");
-    assert_eq!((counts["failures"], counts["errors"]), (12, 3), "{counts:?}");
+    assert_eq!((counts["failures"], counts["errors"]), (14, 3), "{counts:?}");
     assert_eq!(counted(&sample::large(0))["failures"], 0);
     let text = written(&Junit, &sample::everything());
     assert!(text.contains("<testcase classname=\"trading\" name=\"parity of public.orders\""), "{text}");
     assert!(text.contains("<error type=\"store.unreachable\" message=\"cannot connect to pg-west"), "{text}");
+    assert!(text.contains("name=\"sequences\" time=\"0.250\""), "{text}");
+    assert!(text.contains("public.orders_id: it hands out numbers in use"), "{text}");
+    let drill = written(&Junit, &sample::drill());
+    assert!(drill.contains("<testsuites name=\"paritas failover (drill west, fourth quarter)\""), "{drill}");
+    assert!(drill.contains("next: paritas failover trading --max-differences 37"), "{drill}");
     assert!(written(&Junit, &sample::failover()).contains("name=\"failover decision\""));
 }
 

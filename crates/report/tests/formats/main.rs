@@ -22,18 +22,25 @@ pub fn written(format: &dyn Format, report: &Report) -> String {
 
 /// All kinds of reports.
 pub fn samples() -> Vec<Report> {
-    vec![sample::large(0), sample::large(450), sample::failover(), sample::everything(), common::report(Vec::new())]
+    vec![
+        sample::large(0),
+        sample::large(450),
+        sample::failover(),
+        sample::drill(),
+        sample::everything(),
+        common::report(Vec::new()),
+    ]
 }
 
 /// A report with everything in it, and every text of it one of these, one after the other.
 pub fn with_texts(texts: &[String]) -> Report {
     let mut document = serde_json::to_value(sample::everything()).unwrap();
-    document["links"]
-        .as_array_mut()
-        .unwrap()
-        .extend(serde_json::to_value(sample::failover()).unwrap()["links"].as_array().unwrap().clone());
+    let drill = serde_json::to_value(sample::drill()).unwrap();
+    document["links"].as_array_mut().unwrap().extend(drill["links"].as_array().unwrap().clone());
+    document["recovery"] = drill["recovery"].clone();
     let mut next = texts.iter().cycle().cloned();
     hostile::replace(&mut document, &mut || next.next().unwrap_or_default());
+    document["run"]["drill"] = texts[0].clone().into();
     serde_json::from_value(document).unwrap()
 }
 

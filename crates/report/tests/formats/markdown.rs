@@ -1,7 +1,9 @@
 //! Posts: short, and nothing of them but ours is markup.
 
+use super::common::{link, report};
 use super::{hostile_report, sample, samples, with_texts, written};
-use paritas_report::{Markdown, Report};
+use paritas_model::Verdict;
+use paritas_report::{Check, Markdown, Report};
 
 fn post(report: &Report) -> String {
     written(&Markdown::default(), report)
@@ -38,7 +40,14 @@ fn a_post_says_the_verdict_the_checks_and_the_next_command() {
     assert!(text.contains("… 440 more rows") && text.contains("**Next:** `paritas verify trading"), "{text}");
     let text = post(&sample::failover());
     assert!(text.starts_with("### NO-GO\n") && text.contains("RPO `300ms to 400ms`, RTO `41s to 41.4s`"), "{text}");
+    let text = post(&sample::drill());
+    assert!(
+        text.contains("**DRILL** `west, fourth quarter`") && text.contains("**All links** RPO `at least 1.5s`"),
+        "{text}"
+    );
+    assert!(text.contains("· next `paritas failover trading --max-differences 37`"), "{text}");
     let text = post(&sample::everything());
+    assert!(text.contains("`public.orders_id: it hands out numbers in use; public.secret_id: "), "{text}");
     assert!(text.contains("- `public.sessions`: `left out by include and exclude of the link`"), "{text}");
     assert!(text.lines().count() < 80);
 }
@@ -58,4 +67,12 @@ fn hostile_texts_stay_inside_code_spans() {
         let cells = |line: &str| line.replace("\\|", "").matches('|').count();
         assert!(rows.clone().all(|line| (4..=6).contains(&cells(line))), "{text}");
     }
+}
+
+#[test]
+fn a_finding_in_some_parts_says_how_many() {
+    let Check::Parity(mut check) = sample::sliced() else { panic!("parity") };
+    (check.verdict, check.differences.lost) = (Verdict::Fail, 3);
+    let text = post(&report(vec![link("west", vec![Check::Parity(check)])]));
+    assert!(text.contains("`at least 3 lost (12 of 96 parts)`"), "{text}");
 }

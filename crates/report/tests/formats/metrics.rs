@@ -101,8 +101,37 @@ fn figures_are_samples_and_what_is_unknown_is_none() {
     let all = read(&sample::failover());
     assert_eq!(value(&all, "paritas_achieved_rpo_seconds", &[("link", "trading")]), Some(0.4));
     assert_eq!(value(&all, "paritas_achieved_rto_low_seconds", &[("link", "trading")]), Some(41.0));
-    assert_eq!(value(&all, "paritas_failover_go", &[]), Some(0.0));
+    assert_eq!(value(&all, "paritas_failover_go", &[("link", "trading")]), Some(0.0));
     assert_eq!(value(&all, "paritas_probe_success", &[]), Some(0.0));
+}
+
+#[test]
+fn figures_of_a_whole_failover_say_their_scope_and_are_exact_or_absent() {
+    let all = read(&sample::drill());
+    let of = |name: &str, labels: &[(&str, &str)]| value(&all, name, labels);
+    let (whole, hot) = ([("scope", "all")], [("scope", "tier"), ("tier", "hot")]);
+    assert_eq!(of("paritas_failover_go", &whole), Some(0.0));
+    // One link without an upper end leaves the whole without one.
+    assert_eq!(of("paritas_achieved_rpo_seconds", &whole), None);
+    assert_eq!(of("paritas_achieved_rpo_low_seconds", &whole), Some(1.5));
+    assert_eq!(of("paritas_achieved_rto_seconds", &hot), Some(41.4));
+    assert_eq!(of("paritas_achieved_rpo_seconds", &[("scope", "store"), ("source", "pg-east")]), Some(0.4));
+    let unit = |unit: &'static str| [("scope", "all"), ("unit", unit)];
+    assert_eq!(of("paritas_achieved_lost", &unit("transactions")), Some(37.0));
+    assert_eq!(of("paritas_achieved_lost", &unit("records")), None);
+    assert_eq!(of("paritas_achieved_lost_at_least", &unit("records")), Some(51.0));
+    assert_eq!(of("paritas_achieved_lost", &[("link", "trading"), ("unit", "bytes")]), Some(1_020_680.0));
+    assert_eq!(of("paritas_check_verdict", &[("link", "trading"), ("check", "sequences")]), Some(2.0));
+}
+
+#[test]
+fn of_two_failovers_the_worse_one_stays() {
+    let (bad, mut good) = (sample::failover(), sample::failover());
+    good.links[0].recovery.as_mut().unwrap().decision = "go".into();
+    let mut out = Vec::new();
+    Metrics::default().write_all(&[bad, good], &mut out).unwrap();
+    let all = samples_of(&String::from_utf8(out).unwrap());
+    assert_eq!(value(&all, "paritas_failover_go", &[("link", "trading")]), Some(0.0));
 }
 
 #[test]

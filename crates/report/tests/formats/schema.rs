@@ -2,6 +2,7 @@
 
 use super::{hostile_report, samples};
 use paritas_report::document_schema as schema;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 #[test]
@@ -36,4 +37,46 @@ fn every_report_keeps_the_schema_and_what_is_no_report_does_not() {
         change(&mut document);
         assert!(!validator.is_valid(&document));
     }
+}
+
+/// Names of all members that the schema knows, and kinds of checks.
+fn told(schema: &serde_json::Value, names: &mut BTreeSet<String>) {
+    match schema {
+        serde_json::Value::Object(members) => {
+            for (name, inner) in members {
+                if let ("properties", serde_json::Value::Object(all)) = (name.as_str(), inner) {
+                    names.extend(all.keys().cloned());
+                    names.extend(all.get("check").and_then(|check| check["const"].as_str()).map(str::to_owned));
+                }
+                told(inner, names);
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|one| told(one, names)),
+        _ => {}
+    }
+}
+
+/// Names of all members that a document has, and kinds of checks.
+fn held(document: &serde_json::Value, names: &mut BTreeSet<String>) {
+    match document {
+        serde_json::Value::Object(members) => {
+            for (name, inner) in members {
+                names.insert(name.clone());
+                if let ("check", Some(kind)) = (name.as_str(), inner.as_str()) {
+                    names.insert(kind.to_owned());
+                }
+                held(inner, names);
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|one| held(one, names)),
+        _ => {}
+    }
+}
+
+#[test]
+fn samples_hold_every_member_and_every_kind_of_check() {
+    let (mut wanted, mut found) = (BTreeSet::new(), BTreeSet::new());
+    told(&schema(), &mut wanted);
+    samples().iter().for_each(|report| held(&serde_json::to_value(report).unwrap(), &mut found));
+    assert_eq!(wanted.difference(&found).collect::<Vec<_>>(), Vec::<&String>::new());
 }
