@@ -5,7 +5,9 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use ratatui::layout::Rect;
 use ratatui::{Frame, TerminalOptions, Viewport};
 use std::io::{self, Stdout};
@@ -65,11 +67,11 @@ impl Screen {
 
     fn set_up() -> io::Result<Self> {
         enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen)?;
+        // Not by the terminal's own `clear`, which asks where the cursor is: not every terminal answers.
+        execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All))?;
         let (width, height) = size();
         let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
-        let mut terminal = Terminal::with_options(CrosstermBackend::new(io::stdout()), TerminalOptions { viewport })?;
-        terminal.clear()?;
+        let terminal = Terminal::with_options(CrosstermBackend::new(io::stdout()), TerminalOptions { viewport })?;
         let (sender, inputs) = unbounded_channel();
         let ended = Arc::new(AtomicBool::new(false));
         let watched = Arc::clone(&ended);
