@@ -114,6 +114,29 @@ fn writing(to: &str, error: std::io::Error) -> Error {
 }
 
 async fn put_remote(remote: &Remote, file: &Path, to: &ObjectPath) -> Result<()> {
+    let reading = |error| failure::io(format!("read {}", file.display()), error);
+    let bytes = fs::metadata(file).await.map_err(reading)?.len();
+    let sent = if bytes <= PART_BYTES as u64 {
+        // What fits into one part is one request.
+        let content = fs::read(file).await.map_err(reading)?;
+        let sent = content.len() as u64;
+        let put = remote.store.put(to, content.into()).await;
+        put.map_err(|error| failure::object(format!("write {to}"), error))?;
+        sent
+    } else {
+        put_parts(remote, file, to).await?
+    };
+    let there = remote.store.head(to).await.map_err(|error| failure::object(format!("look at {to}"), error))?;
+    if there.size != sent {
+        let message = format!("{to} has {} bytes after {sent} were written", there.size);
+        return Err(Error::new(FailureKind::Permanent, "copy.failed", message)
+            .hint("look whether another program writes below the same prefix"));
+    }
+    Ok(())
+}
+
+/// Writes part by part; says how many bytes.
+async fn put_parts(remote: &Remote, file: &Path, to: &ObjectPath) -> Result<u64> {
     let doing = || format!("write {to}");
     let reading = |error| failure::io(format!("read {}", file.display()), error);
     let mut source = File::open(file).await.map_err(reading)?;
@@ -138,13 +161,7 @@ async fn put_remote(remote: &Remote, file: &Path, to: &ObjectPath) -> Result<()>
         sent += read as u64;
     }
     parts.finish().await.map_err(|error| failure::object(doing(), error))?;
-    let there = remote.store.head(to).await.map_err(|error| failure::object(format!("look at {to}"), error))?;
-    if there.size != sent {
-        let message = format!("{to} has {} bytes after {sent} were written", there.size);
-        return Err(Error::new(FailureKind::Permanent, "copy.failed", message)
-            .hint("look whether another program writes below the same prefix"));
-    }
-    Ok(())
+    Ok(sent)
 }
 
 async fn get_remote(remote: &Remote, into: &Path) -> Result<u64> {

@@ -17,16 +17,17 @@ struct Place {
 impl Place {
     fn new(copies: &str) -> Self {
         let dir = Scratch::new().unwrap();
-        let store = |name: &str| format!("[store.{name}]\nkind = \"csv\"\nurl = \"{name}.csv\"\n");
+        let store = |name: &str| format!("[store.{name}]\nkind = \"csv\"\nurl = \"{name}/fills\"\n");
         let text = format!(
             "[paritas]\nstate = \"state\"\nsnapshot_copy = \"{copies}\"\n{}{}[[link]]\nname = \"fills\"\n\
-             source = \"east\"\nreplica = \"west\"\n[[link.dataset]]\nname = \"*\"\nkey = [\"id\"]\n",
+             source = \"east\"\nreplica = \"west\"\n[[link.dataset]]\nname = \"fills\"\nkey = [\"id\"]\n",
             store("east"),
             store("west")
         );
         fs::write(dir.path().join("paritas.toml"), text).unwrap();
         for name in ["east", "west"] {
-            fs::write(dir.path().join(format!("{name}.csv")), "id,v\n1,a\n2,b\n").unwrap();
+            fs::create_dir_all(dir.path().join(name).join("fills")).unwrap();
+            fs::write(dir.path().join(name).join("fills/a.csv"), "id,v\n1,a\n2,b\n").unwrap();
         }
         Self { dir, environment: Vec::new() }
     }
@@ -53,7 +54,7 @@ impl Place {
     /// The source, the state and its snapshots are gone, and a row of the replica is another one.
     fn lose(&self) {
         fs::remove_dir_all(self.path("state")).unwrap();
-        fs::write(self.path("west.csv"), "id,v\n1,a\n2,changed\n").unwrap();
+        fs::write(self.path("west/fills/a.csv"), "id,v\n1,a\n2,changed\n").unwrap();
     }
 
     async fn demand_the_row(&self, copy: &str) {

@@ -39,7 +39,7 @@ use std::time::Instant;
 use table::{COLUMNS, Cell, FAULTS};
 
 /// Cells that run at a time.
-const WORKERS: usize = 3;
+const WORKERS: usize = 2;
 
 #[test]
 fn every_filled_cell_finds_its_fault_and_nothing_else() {

@@ -3,9 +3,7 @@
 use crate::follow::{self, Paired};
 use jiff::Timestamp;
 use paritas_connect::{Feed, Observation};
-use paritas_lag::{
-    Finding, Interval, Judgement, Levels, Link, Reading, Round, Sample, Span, Track, judge, stands_still, verdict,
-};
+use paritas_lag::{Finding, Interval, Judgement, Levels, Link, Reading, Round, Sample, Span, Track, judge, verdict};
 use paritas_model::{LagState, Verdict};
 use paritas_report::{LagSeconds, LagStream};
 use std::collections::BTreeMap;
@@ -30,8 +28,6 @@ pub(super) struct Streams {
 pub(super) struct Measured {
     pub(super) stream: LagStream,
     pub(super) interval: Option<Interval>,
-    /// Whether it stands still, and only more time will show whether it is stalled.
-    pub(super) stands_still: bool,
 }
 
 impl Measured {
@@ -208,8 +204,7 @@ fn report(
         reason,
         hint,
     };
-    let stands_still = stream.state == LagState::Behind && finding.is_some_and(stands_still);
-    Measured { stream, interval, stands_still }
+    Measured { stream, interval }
 }
 
 /// The wall clock at that moment, for people; nothing is computed from it.
@@ -277,7 +272,7 @@ pub(super) fn forked(source: &Observation, replica: &Observation) -> Option<Meas
         why: unknown.iter().map(|name| ((*name).to_owned(), no_order.clone())).collect(),
         details: BTreeMap::new(),
     };
-    Some(Measured { stream, interval: None, stands_still: false })
+    Some(Measured { stream, interval: None })
 }
 
 #[cfg(test)]

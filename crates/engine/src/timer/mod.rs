@@ -90,7 +90,9 @@ pub fn last_runs(config: &Config, options: &Options) -> Result<Vec<Report>> {
     let times: Times = times.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
     let mut links: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (link, own) in times.links.iter().filter(|(link, _)| config.link(link).is_some()) {
-        own.runs.values().for_each(|run| drop(links.entry(run).or_default().insert(link)));
+        for run in own.runs.values() {
+            links.entry(run).or_default().insert(link);
+        }
     }
     let mut reports = Vec::new();
     for (run, links) in links {
