@@ -1,5 +1,5 @@
 //! `paritas run`: what is due is done, in slices, once, by one process at a time, and nothing is passed over.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{Install, Options, Server};
