@@ -20,7 +20,7 @@ impl Place {
         let store = |name: &str| format!("[store.{name}]\nkind = \"csv\"\nurl = \"{name}/fills\"\n");
         let text = format!(
             "[paritas]\nstate = \"state\"\nsnapshot_copy = \"{copies}\"\n{}{}[[link]]\nname = \"fills\"\n\
-             source = \"east\"\nreplica = \"west\"\n[[link.dataset]]\nname = \"fills\"\nkey = [\"id\"]\n",
+             source = \"east\"\nreplica = \"west\"\n[[link.dataset]]\nname = \"fills\"\nkey = [\"id\"]\nwrites = \"inserts\"\n",
             store("east"),
             store("west")
         );
@@ -61,7 +61,7 @@ impl Place {
         let found = self.call(&["verify", "--json", "--against", copy]).await.expect_code(1);
         let parity = found.parity();
         assert_eq!(Run::counts(&parity), (0, 0, 1), "{found:#?}");
-        assert_eq!(parity["items"][0]["key"], serde_json::json!({"id": 2}));
+        assert_eq!(parity["items"][0]["key"], serde_json::json!({"id": "2"}));
     }
 }
 
