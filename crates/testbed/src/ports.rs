@@ -56,7 +56,19 @@ mod tests {
         let ports: HashSet<u16> = (0..20).map(|_| free_port().unwrap()).collect();
         assert_eq!(ports.len(), 20);
         for port in ports {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+            assert!(bound(port), "port {port} cannot be bound");
         }
+    }
+
+    /// Whether the port can be bound within some seconds: a process that another test starts holds every open
+    /// socket of this one between its fork and its exec.
+    fn bound(port: u16) -> bool {
+        (0..500).any(|_| {
+            let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+            if !taken {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            taken
+        })
     }
 }
