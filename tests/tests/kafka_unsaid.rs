@@ -43,3 +43,21 @@ async fn groups_that_cannot_be_listed_make_the_verdict_unknown_unless_none_is_as
     assert!(run.stdout.contains("list groups failed"), "{run:#?}");
     compared(&clusters, "?groups=none").expect_code(0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_of_a_copy_is_compared_by_its_own_name_or_the_one_that_is_told() {
+    let (east, south) = (Mock::start().unwrap(), Mock::start().unwrap());
+    for (cluster, topic, numbers) in [(&east, "orders", &[1, 2, 3][..]), (&south, "west.east.orders", &[1, 3])] {
+        cluster.create(topic, 1).unwrap();
+        let records: Vec<Record> = numbers.iter().map(|number| fill(*number)).collect();
+        cluster.client().unwrap().produce(topic, records).await.unwrap();
+    }
+    let options = "?groups=none&cleanup=delete";
+    for (source, replica) in [("", ""), ("/orders", "/west.east.orders")] {
+        let source = format!("kafka://{}{source}{options}", east.bootstrap());
+        let run = verify(&source, &format!("kafka://{}{replica}", south.bootstrap()), &["--settle", "0s"]);
+        let run = run.expect_code(1);
+        assert!(run.stdout.contains(r#""lost":1,"extra":0,"changed":0,"in_flight":0,"unproven":0"#), "{run:#?}");
+        assert!(run.stdout.contains("west.east.orders"), "{run:#?}");
+    }
+}

@@ -64,19 +64,25 @@ fn discard(bootstrap: &str, topic: &str, records: u64) -> Duration {
     began.elapsed()
 }
 
-/// Takes a snapshot of the topic with the binary: every record read, named and put into chains.
-fn snapshot(cluster: &Cluster, topic: &str, records: u64) -> Duration {
+/// Takes a snapshot of the topic with the binary: every record read, named and put into chains. The time it took, and
+/// the peak of its resident memory.
+fn snapshot(cluster: &Cluster, topic: &str, records: u64) -> (Duration, String) {
     let state = tempfile::tempdir().expect("folder");
     let url = format!("kafka://{}/{topic}", cluster.bootstrap());
     let began = Instant::now();
-    let output = Command::new(paritas())
-        .args(["snapshot", "--json", "--state", state.path().to_str().expect("path"), &url, &url])
+    let output = Command::new("/usr/bin/time")
+        .args(["-f", "%M KiB", paritas().to_str().expect("path"), "snapshot", "--json"])
+        .args(["--state", state.path().to_str().expect("path"), &url, &url])
         .output()
         .expect("start paritas");
     let took = began.elapsed();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains(&format!("\"records_read\":{records},")), "{text:.2000}");
-    took
+    (took, last_line(&output.stderr))
+}
+
+fn last_line(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).lines().last().unwrap_or_default().to_owned()
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
@@ -93,17 +99,19 @@ async fn content(scratch: &Scratch, install: &Install) {
         let topic = format!("records{bytes}");
         client.create(&Topic::new(&topic).partitions(PARTITIONS)).await.expect("topic");
         client.fill(&topic, 0, records, bytes).await.expect("fill");
-        let (mut plain, mut digested) = (Vec::new(), Vec::new());
+        let (mut plain, mut digested, mut memory) = (Vec::new(), Vec::new(), String::new());
         for round in 0..=rounds {
-            let (one, other) = (discard(&cluster.bootstrap(), &topic, records), snapshot(&cluster, &topic, records));
+            let one = discard(&cluster.bootstrap(), &topic, records);
+            let (other, peak) = snapshot(&cluster, &topic, records);
             if round > 0 {
                 plain.push(one);
                 digested.push(other);
+                memory = peak;
             }
         }
         let (plain, digested) = (median(plain), median(digested));
         println!(
-            "{records} records of {bytes} B: plain consumer {plain:.2} s ({:.0} records/s), paritas snapshot {digested:.2} s, speed {:.2}x",
+            "{records} records of {bytes} B: plain consumer {plain:.2} s ({:.0} records/s), paritas snapshot {digested:.2} s, speed {:.2}x, memory {memory}",
             records as f64 / plain,
             plain / digested
         );
@@ -131,7 +139,7 @@ async fn lag(scratch: &Scratch, install: &Install) {
             .expect("start paritas");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains("\"group\":\"group19\""), "{text:.2000}");
-        let memory = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
+        let memory = last_line(&output.stderr);
         println!(
             "lag of {LAG_PARTITIONS} partitions x {LAG_GROUPS} groups: {:.2} s, {memory}",
             began.elapsed().as_secs_f64()

@@ -47,9 +47,17 @@ pub struct Judgement {
     pub hint: Option<String>,
 }
 
-/// A replica that did not move for that long, with something to apply, is stalled whatever the
-/// reason. A single record rarely takes that long.
+/// A replica that did not move for that long, with something to apply and something in its way, is stalled.
+/// A single record rarely takes that long.
 pub const STALLED_AFTER: Duration = Duration::from_secs(1);
+
+/// The same where nothing is seen in its way. One that only gets no turn on a busy machine moves again before.
+pub const SILENTLY_STALLED_AFTER: Duration = Duration::from_secs(4);
+
+/// Whether a replica stands still, and not yet for long enough to say that it is stalled.
+pub fn stands_still(state: LagState, stuck: Option<Duration>) -> bool {
+    state == LagState::Behind && stuck.is_some_and(|stuck| (STALLED_AFTER..SILENTLY_STALLED_AFTER).contains(&stuck))
+}
 
 /// The state of a stream. `finding` is `None` where the positions could not be compared.
 pub fn judge(finding: Option<&Finding>, link: &Link, obstacles: &[Obstacle]) -> Judgement {
@@ -70,7 +78,8 @@ pub fn judge(finding: Option<&Finding>, link: &Link, obstacles: &[Obstacle]) -> 
         });
     };
     let stopped = obstacles.iter().any(|obstacle| !obstacle.passing);
-    let stuck = finding.stuck.filter(|stuck| stopped || *stuck >= STALLED_AFTER);
+    let patience = if obstacles.is_empty() { SILENTLY_STALLED_AFTER } else { STALLED_AFTER };
+    let stuck = finding.stuck.filter(|stuck| stopped || *stuck >= patience);
     match (link, obstacles.first()) {
         (Link::Unknown { why }, _) => unknown(why),
         // Somebody stopped it on purpose or something stops it: that says more than the cut.

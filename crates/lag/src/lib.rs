@@ -14,6 +14,6 @@ mod track;
 mod verdict;
 
 pub use curve::{Curve, Interval, Reading, Sample, Span};
-pub use judge::{Judgement, Link, Obstacle, judge};
+pub use judge::{Judgement, Link, Obstacle, SILENTLY_STALLED_AFTER, judge, stands_still};
 pub use track::{Finding, Round, Track};
 pub use verdict::{Levels, verdict};

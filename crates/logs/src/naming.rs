@@ -343,6 +343,10 @@ mod tests {
     #[case::both_ways(&["a", "B.x"], &["x", "A.a"], copied("A", &["a"]), Some("A.NAME"))]
     #[case::two_sources(&["a"], &["A.a", "C.a"], Traces { heartbeats: beats("heartbeats", "C", "B").heartbeats, ..copied("A", &["a"]) }, None)]
     #[case::nothing_fits(&["a"], &["z"], copied("A", &["a"]), None)]
+    #[case::a_copy_of_copies(&["A.a", "A.b", "c"], &["B.A.a", "B.A.b", "B.c"], copied("B", &["A.a", "A.b", "c"]), Some("B.NAME"))]
+    #[case::a_copy_of_copies_without_traces(&["A.a", "c"], &["B.A.a", "B.c"], Traces::default(), Some("B.NAME"))]
+    // What the second mirror noted is about names that the first cluster does not have.
+    #[case::across_two_mirrors(&["a"], &["B.A.a"], copied("B", &["A.a"]), None)]
     fn the_policy_follows_from_both_sides(
         #[case] source: &[&str],
         #[case] replica: &[&str],

@@ -107,7 +107,7 @@ impl Metrics {
         for report in reports {
             report.links.iter().for_each(|link| self::link(&mut samples, report, link));
             if let Some(found) = &report.recovery {
-                achieved(&mut samples, found);
+                achieved(&mut samples, found, &drill(report));
             }
             run(&mut samples, report);
         }
@@ -198,20 +198,30 @@ fn link(samples: &mut Samples, report: &Report, link: &LinkReport) {
         }
     }
     if let Some(recovery) = &link.recovery {
-        samples.put("failover_go", of(&[]), Some(f64::from(u8::from(recovery.goes()))));
+        let labels = || of(&[("drill", &drill(report))]);
+        samples.put("failover_go", labels(), Some(f64::from(u8::from(recovery.goes()))));
         samples.put("link_objective_seconds", of(&[("objective", "rpo")]), recovery.rpo.objective);
-        samples.put("achieved_rpo_seconds", of(&[]), recovery.rpo.seconds.high);
-        samples.put("achieved_rpo_low_seconds", of(&[]), recovery.rpo.seconds.low);
-        rto(samples, &of(&[]), &recovery.rto);
+        samples.put("achieved_rpo_seconds", labels(), recovery.rpo.seconds.high);
+        samples.put("achieved_rpo_low_seconds", labels(), recovery.rpo.seconds.low);
+        rto(samples, &labels(), &recovery.rto);
+    }
+}
+
+/// The name of the drill that a report is part of; empty, and so no label, where it is none.
+fn drill(report: &Report) -> String {
+    match report.run.drill.as_deref() {
+        Some("") => "unnamed".to_owned(),
+        name => name.unwrap_or_default().to_owned(),
     }
 }
 
 /// Figures of a failover over several links. The label `scope` tells them from those of one link, which have none: `all`,
 /// `tier` and `store`.
-fn achieved(samples: &mut Samples, found: &crate::Achieved) {
+fn achieved(samples: &mut Samples, found: &crate::Achieved, drill: &str) {
     let scoped = |scope: &str, name: Option<&'static str>, one: &AchievedIn| -> Labels {
         let name = name.map(|name| (name, one.name.clone()));
-        std::iter::once(("scope", scope.to_owned())).chain(name).collect()
+        let drill = ("drill", drill.to_owned());
+        std::iter::once(("scope", scope.to_owned())).chain(name).chain(std::iter::once(drill)).collect()
     };
     let whole = std::iter::once((scoped("all", None, &found.whole), &found.whole));
     let tiers = found.tiers.iter().map(|one| (scoped("tier", Some("tier"), one), one));
@@ -225,7 +235,7 @@ fn achieved(samples: &mut Samples, found: &crate::Achieved) {
         lost(samples, &labels, &one.rpo);
     }
     for one in &found.links {
-        lost(samples, &vec![("link", one.name.clone())], &one.rpo);
+        lost(samples, &vec![("link", one.name.clone()), ("drill", drill.to_owned())], &one.rpo);
     }
 }
 

@@ -126,6 +126,8 @@ pub struct Totals {
     pub not_checked: u64,
     /// Whether more rows may differ than were counted.
     pub lower_bound: bool,
+    /// Datasets of which later runs verify the rest.
+    pub sliced: u64,
     /// Name of the one failing or unknown dataset, if there is exactly one.
     only: Option<String>,
 }
@@ -165,6 +167,7 @@ impl Totals {
                 self.bytes += check.bytes_read.source.saturating_add(check.bytes_read.replica);
                 self.seconds += finite(check.seconds);
                 self.lower_bound |= !check.complete && check.differences.proven() > 0;
+                self.sliced += u64::from(check.slice.is_some_and(|slice| slice.parts < slice.of));
                 add_counts(&mut self.row_differences, &check.differences);
             }
             Check::Files(check) => {
@@ -264,6 +267,9 @@ fn finding(verdict: Verdict, totals: &Totals) -> String {
         } else {
             format!("{} of {} equal", grouped(equal), counted(totals.datasets, "dataset"))
         });
+    }
+    if totals.sliced > 0 && equal > 0 {
+        parts.push(format!("{} only in part so far", counted(totals.sliced, "dataset")));
     }
     if parts.is_empty() {
         parts.push(if verdict == Verdict::Pass { "nothing to verify" } else { "nothing was verified" }.to_owned());

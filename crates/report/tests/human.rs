@@ -1,5 +1,5 @@
 //! What people read, as snapshots: every text here was read by a person before it was accepted.
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
 
@@ -30,6 +30,17 @@ fn all_equal() {
     );
     link.not_checked.push(left_out("public.sessions", "excluded"));
     insta::assert_snapshot!(plain(&report(vec![link])));
+}
+
+#[test]
+fn a_dataset_that_was_read_in_part_is_not_simply_equal() {
+    let Check::Parity(mut check) = sample::sliced() else { panic!("parity") };
+    let line = |check: &paritas_report::ParityCheck| {
+        plain(&report(vec![link("west", vec![Check::Parity(check.clone())])])).lines().next().unwrap().to_owned()
+    };
+    assert!(line(&check).contains("1 dataset equal, 1 dataset only in part so far"), "{}", line(&check));
+    check.slice = Some(paritas_report::Slice { parts: 96, of: 96 });
+    assert!(!line(&check).contains("in part"), "{}", line(&check));
 }
 
 #[test]

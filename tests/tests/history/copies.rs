@@ -44,7 +44,12 @@ impl Place {
 
     /// A snapshot, its verdict and notes.
     async fn snapshot(&self) -> (String, String, Vec<String>) {
-        let run = self.call(&["snapshot", "--json"]).await.expect_code(0);
+        self.snapshot_of("9000").await
+    }
+
+    /// The same that names so many rows.
+    async fn snapshot_of(&self, capacity: &str) -> (String, String, Vec<String>) {
+        let run = self.call(&["snapshot", "--json", "--capacity", capacity]).await.expect_code(0);
         let check = run.checks("snapshot").remove(0);
         let texts = check["notes"].as_array().cloned().unwrap_or_default();
         let notes = texts.iter().map(|note| note.as_str().unwrap().to_owned()).collect();
@@ -112,8 +117,13 @@ async fn a_copy_in_a_bucket_is_enough_and_a_damaged_or_missing_one_is_said() {
     let local = fs::read(place.path(&format!("state/snapshots/fills/{id}.snapshot"))).unwrap();
     let key = format!("east/fills/{id}.snapshot");
     assert_eq!(server.get("dr", &key).await.unwrap(), local);
+    // One of several parts.
+    let (large, verdict, _) = place.snapshot_of("200000").await;
+    assert_eq!(verdict, "pass");
+    assert!(fs::metadata(place.path(&format!("state/snapshots/fills/{large}.snapshot"))).unwrap().len() > 10 << 20);
     place.lose();
     place.demand_the_row(&format!("s3://dr/{key}")).await;
+    place.demand_the_row(&format!("s3://dr/east/fills/{large}.snapshot")).await;
     let mut damaged = local;
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;

@@ -8,7 +8,7 @@ use crate::datasets::matches;
 use crate::follow::{self, Pairing};
 use crate::record::sided;
 use paritas_connect::{Context, FailureKind, Observation, Result};
-use paritas_lag::Levels;
+use paritas_lag::{Levels, SILENTLY_STALLED_AFTER};
 use paritas_model::{LagState, Tier, Verdict};
 use paritas_report::{Check, LagCheck, LagObjective, LinkReport, NotChecked, Problem};
 use paritas_verify::rows::Origin;
@@ -82,7 +82,7 @@ impl Link {
     pub(super) async fn measure(&mut self, cx: &Context, since: Instant, run_for: Option<Duration>) -> LinkReport {
         let begun = Instant::now();
         let time = run_for.unwrap_or(BURST);
-        let cx = cx.clone().with_timeout(time.saturating_add(PATIENCE));
+        let cx = cx.clone().with_timeout(time.saturating_add(SILENTLY_STALLED_AFTER).saturating_add(PATIENCE));
         self.coverage = self.coverage.take().filter(|(looked, _)| looked.elapsed() < COVERAGE_AGE_MAX);
         let outcome = self.sample(&cx, since, time, run_for.is_some()).await;
         let verdicts = outcome.measured.iter().map(|measured| measured.verdict(self.levels.as_ref()));
@@ -160,6 +160,9 @@ impl Link {
                     }
                 }
             }
+            // Whether one that stands still is stalled takes longer to see.
+            let doubtful = outcome.problem.is_none() && outcome.measured.iter().any(|measured| measured.stands_still);
+            let time = if doubtful { time.max(BURST + SILENTLY_STALLED_AFTER) } else { time };
             let left = time.saturating_sub(begun.elapsed());
             if left.is_zero() || sleep(cx, pause.min(left)).await.is_err() {
                 return outcome;

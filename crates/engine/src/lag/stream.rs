@@ -3,7 +3,9 @@
 use crate::follow::{self, Paired};
 use jiff::Timestamp;
 use paritas_connect::{Feed, Observation};
-use paritas_lag::{Finding, Interval, Judgement, Levels, Link, Reading, Round, Sample, Span, Track, judge, verdict};
+use paritas_lag::{
+    Finding, Interval, Judgement, Levels, Link, Reading, Round, Sample, Span, Track, judge, stands_still, verdict,
+};
 use paritas_model::{LagState, Verdict};
 use paritas_report::{LagSeconds, LagStream};
 use std::collections::BTreeMap;
@@ -28,6 +30,8 @@ pub(super) struct Streams {
 pub(super) struct Measured {
     pub(super) stream: LagStream,
     pub(super) interval: Option<Interval>,
+    /// Whether it stands still, and only more time will show whether it is stalled.
+    pub(super) stands_still: bool,
 }
 
 impl Measured {
@@ -204,7 +208,8 @@ fn report(
         reason,
         hint,
     };
-    Measured { stream, interval }
+    let stands_still = stands_still(stream.state, finding.and_then(|finding| finding.stuck));
+    Measured { stream, interval, stands_still }
 }
 
 /// The wall clock at that moment, for people; nothing is computed from it.
@@ -272,7 +277,7 @@ pub(super) fn forked(source: &Observation, replica: &Observation) -> Option<Meas
         why: unknown.iter().map(|name| ((*name).to_owned(), no_order.clone())).collect(),
         details: BTreeMap::new(),
     };
-    Some(Measured { stream, interval: None })
+    Some(Measured { stream, interval: None, stands_still: false })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::{Result, Target};
 use paritas_connect::Context;
 use paritas_connect::logs::{Isolation, Partition};
 use paritas_digest::DigestKey;
-use paritas_lag::Levels;
+use paritas_lag::{Levels, SILENTLY_STALLED_AFTER, stands_still};
 use paritas_logs::health::Leaderships;
 use paritas_logs::position::{MirrorLag, Mirrors};
 use paritas_model::{LagState, Store, Tier, Verdict};
@@ -89,7 +89,7 @@ impl LogLink {
     pub(crate) async fn measure(&mut self, cx: &Context, run_for: Option<Duration>) -> LinkReport {
         let began = Instant::now();
         let time = run_for.unwrap_or(BURST);
-        let cx = cx.clone().with_timeout(time.saturating_add(PATIENCE));
+        let cx = cx.clone().with_timeout(time.saturating_add(SILENTLY_STALLED_AFTER).saturating_add(PATIENCE));
         let both = Both::new((&self.source.0, &cx), (&self.replica.0, &cx));
         let checks = match self.looked(&both).await {
             Ok(seen) => self.checks(&both, &seen, began, time, run_for.is_some()).await,
@@ -163,6 +163,9 @@ impl LogLink {
                 Err((origin, error)) => problem = Some(sided(origin, problem_of(&error))),
             }
             let answered = problem.is_none() && lags.iter().all(|lag| self.is_answered(lag));
+            // Whether one that stands still is stalled takes longer to see.
+            let doubtful = problem.is_none() && lags.iter().any(|lag| stands_still(lag.state, lag.stuck));
+            let time = if doubtful { time.max(BURST + SILENTLY_STALLED_AFTER) } else { time };
             let left = time.saturating_sub(began.elapsed());
             if (answered && !to_the_end) || left.is_zero() || pause(&both.source, left).await.is_err() {
                 break;

@@ -125,6 +125,21 @@ fn figures_of_a_whole_failover_say_their_scope_and_are_exact_or_absent() {
 }
 
 #[test]
+fn figures_of_a_drill_say_so_and_those_of_an_incident_do_not() {
+    let named = |report: &Report| {
+        let of_failover = |name: &str| name.contains("_achieved_") || name.contains("_failover_");
+        let all = read(report).into_keys().filter(|(name, _)| of_failover(name));
+        all.map(|(_, labels)| labels.get("drill").cloned()).collect::<BTreeSet<_>>()
+    };
+    let mut report = sample::drill();
+    assert_eq!(named(&report), BTreeSet::from([Some("west, fourth quarter".to_owned())]));
+    report.run.drill = Some(String::new());
+    assert_eq!(named(&report), BTreeSet::from([Some("unnamed".to_owned())]));
+    report.run.drill = None;
+    assert_eq!(named(&report), BTreeSet::from([None]));
+}
+
+#[test]
 fn of_two_failovers_the_worse_one_stays() {
     let (bad, mut good) = (sample::failover(), sample::failover());
     good.links[0].recovery.as_mut().unwrap().decision = "go".into();
