@@ -260,3 +260,48 @@ fn nothing_unfinished_and_no_foreign_word_is_in_the_tree() {
     }
     complain(&problems);
 }
+
+/// What GitHub makes of a heading for links to it.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+fn headings(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let lines = text.lines().filter(|line| {
+        fenced ^= line.starts_with("```");
+        !fenced && line.starts_with('#')
+    });
+    lines.map(anchor).collect()
+}
+
+#[test]
+fn links_of_documents_lead_somewhere() {
+    let mut problems = Vec::new();
+    let mut seen = 0;
+    for (name, text) in all(".md") {
+        let folder = root().join(&name).parent().expect("a file has a folder").to_owned();
+        for (number, line) in text.lines().enumerate() {
+            for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                if target.contains("://") || target.contains(' ') {
+                    continue;
+                }
+                seen += 1;
+                let (path, place) = target.split_once('#').map_or((target, None), |(path, place)| (path, Some(place)));
+                let file = if path.is_empty() { root().join(&name) } else { folder.join(path) };
+                let there = match (place, fs::read_to_string(&file)) {
+                    (None, _) => file.exists(),
+                    (Some(place), Ok(text)) => headings(&text).iter().any(|heading| heading == place),
+                    (Some(_), Err(_)) => false,
+                };
+                if !there {
+                    problems.push(format!("{name}:{}: {target} leads nowhere", number + 1));
+                }
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} links were found");
+    complain(&problems);
+}

@@ -10,6 +10,10 @@ mod figures;
 mod files;
 #[path = "gate/killed.rs"]
 mod killed;
+#[path = "gate/killed_servers.rs"]
+mod killed_servers;
+#[path = "gate/never.rs"]
+mod never;
 #[path = "gate/planned.rs"]
 mod planned;
 #[path = "gate/servers.rs"]
@@ -18,3 +22,5 @@ mod servers;
 mod stage;
 #[path = "../../pgwal/tests/common/mod.rs"]
 mod testbed;
+#[path = "gate/together.rs"]
+mod together;

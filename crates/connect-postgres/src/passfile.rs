@@ -16,6 +16,9 @@ pub(crate) fn password(info: &ConnInfo, host: &Host) -> Option<SecretString> {
         return Some(password.into());
     }
     let path = info.passfile.clone().or_else(default_path)?;
+    if !path.exists() {
+        return None;
+    }
     if !private(&path) {
         // Once: every connection of every split would say it again.
         static SAID: std::sync::Once = std::sync::Once::new();

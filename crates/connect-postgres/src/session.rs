@@ -125,6 +125,15 @@ fn unsuitable(target: TargetSession, host: &Host, facts: &ServerFacts) -> Error 
     Error::new(FailureKind::Transient, "store.unreachable", message).hint("check target_session_attrs")
 }
 
+/// A denial that is none of a table: the database lets this user not in.
+fn may_connect(error: Error, info: &ConnInfo) -> Error {
+    if error.code() != "dataset.denied" {
+        return error;
+    }
+    let (database, user) = (crate::quote::ident(&info.dbname), crate::quote::ident(&info.user));
+    error.hint(format!("GRANT CONNECT ON DATABASE {database} TO {user}"))
+}
+
 async fn connect_host(info: &ConnInfo, host: &Host, cx: &Context) -> Result<Session> {
     let doing = || format!("connect to {}:{} as {}", host.host, host.port, info.user);
     let (first, then) = match info.ssl_mode {
@@ -136,7 +145,7 @@ async fn connect_host(info: &ConnInfo, host: &Host, cx: &Context) -> Result<Sess
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (Way::Encrypted, None),
     };
     let failed = |error: Failed| match error {
-        Failed::Library(error) => classify(doing(), error),
+        Failed::Library(error) => may_connect(classify(doing(), error), info),
         Failed::Socket(error) => unreachable(doing(), error),
     };
     let line = match attempt(info, host, first).await? {

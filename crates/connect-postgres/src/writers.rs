@@ -72,14 +72,18 @@ async fn own_from(session: &Session, cx: &Context, ancestry: &Ancestry) -> Resul
     let redo: Lsn = redo.parse().map_err(|_| malformed(format!("{redo:?} for a log position")))?;
     let next = whole(next).ok_or_else(|| malformed(format!("{next:?} for a transaction")))?;
     if timeline != i64::from(ancestry.timeline) {
-        return Ok(Known::unknown("the first checkpoint after the promotion has not ended yet"));
+        return Ok(Known::unknown(
+            "the checkpoint that the promotion asked for has not ended yet: ask again when it has, before applications write",
+        ));
     }
     let quiet = redo.0.checked_sub(switch.at.0).is_some_and(|gap| gap <= QUIET_BYTES);
     let idle = u64::from(next as u32) == active.unsigned_abs();
     Ok(if quiet && idle {
         Known::Known(next)
     } else {
-        Known::unknown("the first checkpoint after the promotion is not the last one any more, or came too late")
+        Known::unknown(
+            "the checkpoint that the promotion asked for is not the last one any more, or began after a commit",
+        )
     })
 }
 

@@ -210,7 +210,8 @@ async fn identify(job: &Job, sides: &Sides) -> Result<(bool, bool), Failure> {
     for (side, identity) in [(&sides.source, &ours), (&sides.replica, &theirs)] {
         tracing::info!(store = side.store.name(), version = identity.version, role = ?identity.role, "connected");
         for limit in &identity.limits {
-            tracing::warn!(store = side.store.name(), "{limit}");
+            // What depends on it is unknown in the report, with its reason; `config check --connect` lists them all.
+            tracing::info!(store = side.store.name(), "{limit}");
         }
     }
     if one_place(job, &ours, &theirs) {

@@ -77,4 +77,8 @@ pub struct Against {
     pub still: bool,
     /// Rows that were written since: no differences.
     pub written_since: u64,
+    /// Why rows from before and after the promotion are not told apart by their transactions; absent where they are, or
+    /// where nothing depends on it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unsettled: Option<String>,
 }

@@ -69,7 +69,7 @@ pub use simulation::{
     SimulatedLink, SimulatedStream, SimulatedTier, SimulatedTime, SimulationDocument, WouldHaveLost, WouldLose,
 };
 pub use summary::{Totals, elapsed_seconds};
-pub use text::{counted, escape, grouped, shell_word};
+pub use text::{counted, escape, grouped, shell_word, to_the_second};
 pub use timer::{TimerDocument, TimerJob};
 
 /// The shape of the document as JSON Schema, made from its types.

@@ -48,6 +48,9 @@ pub struct ServerLineage {
 pub struct Recovery {
     /// `go` when everything that was asked is proven and within its objectives, else `no-go`.
     pub decision: String,
+    /// Nothing has failed: it was asked whether a switch may be made.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub planned: bool,
     /// What was done, in this order, and what each step came to.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub steps: Vec<Step>,

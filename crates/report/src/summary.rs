@@ -310,6 +310,9 @@ fn volume(totals: &Totals, seconds: f64) -> String {
 
 /// One line about a link, without its verdict.
 pub(crate) fn link_line(link: &LinkReport) -> String {
+    if link.checks.iter().any(|check| matches!(check, Check::Snapshot(_))) {
+        return snapshot_line(std::slice::from_ref(link));
+    }
     let totals = Totals::of([link]);
     let found = finding(link.verdict, &totals);
     format!("{}: {found}; {}", escape(&link.name), volume(&totals, totals.seconds))
@@ -321,7 +324,7 @@ pub(crate) fn report_line(report: &Report) -> String {
         return lag_line(report);
     }
     if report.run.command == SNAPSHOT {
-        return snapshot_line(report);
+        return snapshot_line(&report.links);
     }
     let totals = Totals::of(&report.links);
     let subject = match report.links.as_slice() {
@@ -334,8 +337,8 @@ pub(crate) fn report_line(report: &Report) -> String {
 }
 
 /// One line about what was kept of sources.
-fn snapshot_line(report: &Report) -> String {
-    let checks = report.links.iter().flat_map(|link| &link.checks).filter_map(|check| match check {
+fn snapshot_line(links: &[LinkReport]) -> String {
+    let checks = links.iter().flat_map(|link| &link.checks).filter_map(|check| match check {
         Check::Snapshot(check) => Some(check),
         _ => None,
     });
@@ -343,7 +346,7 @@ fn snapshot_line(report: &Report) -> String {
     let sum = |pick: &dyn Fn(&&crate::SnapshotCheck) -> u64| kept.iter().map(pick).fold(0, u64::saturating_add);
     let (records, read) = (sum(&|check| check.records), sum(&|check| check.records_read));
     let (partitions, groups) = (sum(&|check| check.partitions), sum(&|check| check.groups));
-    let subject = match report.links.as_slice() {
+    let subject = match links {
         [only] => escape(&only.name),
         links => format!("{} of {}", kept.len(), counted(links.len() as u64, "link")),
     };

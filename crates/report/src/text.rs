@@ -13,6 +13,11 @@ const CONTEXT_WIDTH: usize = 8;
 /// Lines of one wrapped text; a system's message may be of any length.
 const WRAPPED_LINES_MAX: usize = 20;
 
+/// A time of RFC 3339 in UTC without the parts of its last second, as people read it.
+pub fn to_the_second(time: &str) -> String {
+    time.split_once('.').map_or_else(|| time.to_owned(), |(seconds, _)| format!("{seconds}Z"))
+}
+
 /// Whether a character may not reach a terminal as it is.
 pub(crate) fn is_hostile(c: char) -> bool {
     c.is_control()
@@ -181,6 +186,12 @@ pub fn shell_word(text: &str) -> Option<String> {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[test]
+    fn times_are_told_to_the_second() {
+        assert_eq!(to_the_second("2026-11-30T23:04:03.480993818Z"), "2026-11-30T23:04:03Z");
+        assert_eq!(to_the_second("2026-11-30T23:04:03Z"), "2026-11-30T23:04:03Z");
+    }
 
     #[rstest]
     #[case(Value::Null, "NULL")]

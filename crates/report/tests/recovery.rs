@@ -93,6 +93,7 @@ fn recovery(exact: bool, count: u64, verdict: Verdict) -> Recovery {
     };
     Recovery {
         decision: if verdict == Verdict::Pass { "go" } else { "no-go" }.to_owned(),
+        planned: false,
         reasons: vec![reason],
         steps: Vec::new(),
         rpo: Rpo {

@@ -191,6 +191,14 @@ impl Window {
         }
     }
 
+    /// Why rows from before and after the replica's promotion are not told apart by their transactions, if they are not.
+    pub fn unsettled(&self) -> Option<&str> {
+        match (&self.relation, &self.own_from) {
+            (Relation::Behind { .. }, Known::Unknown { why }) if !self.is_still() => Some(why),
+            _ => None,
+        }
+    }
+
     /// Judges a row that differs; `rows` are those of its key that the replica has now.
     pub fn judge(&self, class: Class, copies: u64, rows: &[Now<'_>]) -> Judgement {
         if let Relation::Waiting { .. } = self.relation {

@@ -168,3 +168,25 @@ fn two_failovers_in_a_row_and_the_way_back_are_each_judged_by_their_own_history(
     let timelines = link(&report)["recovery"]["timelines"].as_array().unwrap();
     assert_eq!(timelines.len(), 2, "{report:#}");
 }
+
+#[test]
+fn why_rows_cannot_be_told_apart_is_said_where_the_checkpoint_of_the_promotion_is_not_the_last_one() {
+    let Some(mut pair) = pair("") else { return };
+    pair.new.cut_off();
+    pair.old.sql("insert into orders (note) values ('lost')");
+    pair.call(&["snapshot"]).code(0);
+    pair.lose_source();
+    pair.promote();
+    pair.new.sql("insert into ledger (account, amount) values (1, 1)");
+    pair.new.sql("checkpoint");
+    let report = pair.call(&["failover"]).code(3).json();
+    let checks = link(&report)["checks"].as_array().unwrap();
+    let orders = checks.iter().find(|one| one["check"] == "parity" && one["dataset"] == "public.orders").unwrap();
+    let why = "the checkpoint that the promotion asked for is not the last one any more";
+    assert!(orders["against"]["unsettled"].as_str().unwrap().starts_with(why), "{orders:#}");
+    assert!(reasons(&report, "warn").contains(why), "{report:#}");
+    // What a person reads says it too.
+    let text = pair.folder.paritas(&["failover"]).stdout;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(why), "{text}");
+}

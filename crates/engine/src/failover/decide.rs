@@ -1,6 +1,7 @@
 //! GO or NO-GO: every finding with what it means and what to do.
 
 use super::observed::{self, Seen};
+use super::steps::{shown, time};
 use super::{Evidence, Job, loss, prepared};
 use paritas_connect::Standing;
 use paritas_model::{Known, Verdict};
@@ -45,31 +46,30 @@ pub(super) fn decide(job: &Job, evidence: &Evidence, lineage: &LineageCheck, max
     };
     let prepared = evidence.replica.as_ref().map(prepared::listed).unwrap_or_default();
     let decision = if go { "go" } else { "no-go" }.to_owned();
-    Recovery { decision, steps: Vec::new(), reasons, rpo, rto, timelines, prepared }
+    Recovery { decision, planned: false, steps: Vec::new(), reasons, rpo, rto, timelines, prepared }
 }
 
 /// The recovery time against its objective, if there is one.
 pub(crate) fn kept_in_time(rto: &Rto) -> Option<Reason> {
     let (verdict, limit) = rto.verdict.zip(rto.objective)?;
     let measured = rto.seconds.map(|bounds| match (bounds.low, bounds.high) {
-        (Some(low), Some(high)) => format!("{low:.3} s to {high:.3} s"),
-        (low, _) => format!("at least {:.3} s", low.unwrap_or_default()),
+        (None | Some(0.0), None) => String::new(),
+        _ => format!("{}, ", shown(bounds)),
     });
+    let limit = time(limit);
     let (text, hint) = match (verdict, measured) {
         (Verdict::Pass | Verdict::Warn, measured) => {
-            (format!("{}, within the objective of {limit} s", measured.unwrap_or_default()), None)
+            (format!("{}within the objective of {limit}", measured.unwrap_or_default()), None)
         }
-        (Verdict::Fail, measured) => {
-            (format!("{}, beyond the objective of {limit} s", measured.unwrap_or_default()), None)
-        }
+        (Verdict::Fail, measured) => (format!("{}beyond the objective of {limit}", measured.unwrap_or_default()), None),
         (Verdict::Unknown, Some(measured)) if rto.failed_at.is_some() => {
             let why = rto.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             let hint = "ask again when applications write; with track_commit_timestamp = on commits have times";
-            (format!("{measured}, not proven to be within the objective of {limit} s{why}"), Some(hint))
+            (format!("{measured}not proven to be within the objective of {limit}{why}"), Some(hint))
         }
         (Verdict::Unknown, Some(measured)) => {
             let hint = "probe at a shorter interval (--every), with heartbeats, before the next failover";
-            (format!("{measured}, not proven to be within the objective of {limit} s"), Some(hint))
+            (format!("{measured}not proven to be within the objective of {limit}"), Some(hint))
         }
         (Verdict::Unknown, None) => {
             let hint = "name the time of the failure with --failed-at, or let `paritas probe` run before the next one";
@@ -215,7 +215,7 @@ fn against(rpo: &Rpo) -> String {
         Verdict::Fail => "beyond",
         Verdict::Warn | Verdict::Unknown => "not proven to be within",
     };
-    format!(", {word} the objective of {limit} s")
+    format!(", {word} the objective of {}", time(limit))
 }
 
 fn loss_hint(job: &Job, evidence: &Evidence) -> Option<String> {

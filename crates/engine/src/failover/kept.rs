@@ -89,6 +89,7 @@ fn empty(job: &Job, objective: Objective, failed_at: Option<FailedAt>) -> LinkRe
     };
     let recovery = Recovery {
         decision: "go".to_owned(),
+        planned: false,
         steps: Vec::new(),
         reasons: super::kept_in_time(&rto).into_iter().collect(),
         rpo: unknown(objective, "nothing was compared"),
@@ -245,7 +246,8 @@ async fn of_snapshot(
             if let Some(recovery) = &mut link.recovery {
                 let text = format!(
                     "the source does not answer: snapshot {} of {} stands in for it",
-                    document.id, document.taken_at
+                    document.id,
+                    paritas_report::to_the_second(&document.taken_at)
                 );
                 recovery.reasons.push(reason(Verdict::Warn, text.clone(), None));
                 recovery.steps.push(steps::step("loss", Some(Verdict::Unknown), began.elapsed(), text));

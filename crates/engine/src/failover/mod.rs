@@ -190,20 +190,26 @@ fn examined(
 ) -> Result<Examined> {
     let (tier, objective) = (link.tier, link.objectives.limits());
     if left.planned {
-        let rows = crate::links::job(config, link, options)?;
+        let rows = rows_of(config, link, options)?;
         return Ok(Examined::Planned(Box::new(planned::PlannedJob { rows, tier, objective })));
     }
     if let Some(logs) = logs_of(config, link)? {
         return Ok(Examined::Logs(Box::new(logs)));
     }
-    let rows = crate::links::job(config, link, options);
+    let rows = rows_of(config, link, options);
     let is_kept = rows.as_ref().is_ok_and(kept::is_kept);
     let beside = parity::find(rows, (folder, true), left.against.as_ref(), options)?;
     if is_kept {
-        let rows = crate::links::job(config, link, options)?;
+        let rows = rows_of(config, link, options)?;
         return Ok(Examined::Kept(Box::new(kept::KeptJob { rows, beside, objective })));
     }
     Ok(Examined::Servers(Box::new((job(config, link, left)?, beside))))
+}
+
+/// The rows of a link. A verification cannot judge objectives, and says so; here they are judged.
+fn rows_of(config: &Config, link: &LinkConfig, options: &Options) -> Result<crate::job::Job> {
+    let rows = crate::links::job(config, link, options)?;
+    Ok(crate::job::Job { not_checked: Vec::new(), ..rows })
 }
 
 /// Looks at one link.

@@ -9,7 +9,7 @@ use crate::{Monitor, Options, Result};
 use jiff::Timestamp;
 use paritas_connect::{Context, Moment};
 use paritas_model::{Ancestry, Verdict};
-use paritas_report::{Against, Check, LinkReport, NotChecked, Reason, Recovery, counted};
+use paritas_report::{Against, Check, LinkReport, NotChecked, Reason, Recovery, counted, to_the_second};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -233,6 +233,14 @@ pub(super) fn sequences(checks: &[Check]) -> Option<Reason> {
     })
 }
 
+/// Why what was written since the promotion is not told apart, where that is known of a dataset.
+fn unsettled<'a>(checks: &[&'a Check]) -> Option<&'a str> {
+    checks.iter().find_map(|check| match check {
+        Check::Parity(check) => check.against.as_ref()?.unsettled.as_deref(),
+        _ => None,
+    })
+}
+
 /// One reason for all datasets. `allowed` says that the loss is within its objective.
 fn judge(checks: &[&Check], allowed: bool) -> Reason {
     let parity = checks.iter().filter_map(|check| match check {
@@ -250,7 +258,7 @@ fn judge(checks: &[&Check], allowed: bool) -> Reason {
         snapshot = snapshot.or(check.against.as_ref());
     }
     let verdict = Verdict::combine(checks.iter().map(|check| check.verdict()));
-    let of = snapshot.map_or_else(String::new, |one| format!(" of {}", one.taken_at));
+    let of = snapshot.map_or_else(String::new, |one| format!(" of {}", to_the_second(&one.taken_at)));
     let head = format!("rows of {} against the snapshot{of}", counted(datasets, "dataset"));
     let next = |text: &str| Some(text.to_owned());
     let found = match verdict {
@@ -263,7 +271,8 @@ fn judge(checks: &[&Check], allowed: bool) -> Reason {
             reason(Verdict::Fail, text, next("they are listed by their keys: enter them again, or decide not to"))
         }
         Verdict::Unknown => {
-            let text = format!("{head}: not all could be told apart ({open} open, {since} written since)");
+            let why = unsettled(checks).map(|why| format!(": {why}")).unwrap_or_default();
+            let text = format!("{head}: not all could be told apart ({open} open, {since} written since){why}");
             reason(Verdict::Warn, text, next("ask before applications write, or declare `writes` of the datasets"))
         }
         Verdict::Pass | Verdict::Warn => {

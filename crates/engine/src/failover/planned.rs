@@ -269,7 +269,10 @@ fn slots(source: &[Slot], replica: &[Slot], role: &ReplicaRole) -> Reason {
     match lacking.as_slice() {
         [] => Reason::new(
             Verdict::Pass,
-            format!("no reader of {} would lose its place", counted(source.len() as u64, "slot")),
+            match source.len() as u64 {
+                0 => "no slot on the source".to_owned(),
+                slots => format!("{} on the source: no reader would lose its place", counted(slots, "slot")),
+            },
         ),
         [first, rest @ ..] => {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
@@ -300,6 +303,7 @@ async fn of_logs(
     };
     let mut link = crate::logs::examine(cx, &examined, options, keeper).await;
     let Some(recovery) = &mut link.recovery else { return link };
+    recovery.planned = true;
     if recovery.rpo.method != "content" {
         let hint = "a planned switch needs both sides; after a failure, leave --planned out".to_owned();
         recovery.reasons.push(reason(Verdict::Unknown, "the source was not read itself".to_owned(), Some(hint)));
@@ -334,7 +338,16 @@ fn recovery(reasons: Vec<Reason>, steps: Vec<Step>, objective: Objective, fenced
         why: Some("nothing was switched yet".to_owned()),
         ..Rto::default()
     };
-    Recovery { decision: "go".to_owned(), steps, reasons, rpo, rto, timelines: Vec::new(), prepared: Vec::new() }
+    Recovery {
+        decision: "go".to_owned(),
+        planned: true,
+        steps,
+        reasons,
+        rpo,
+        rto,
+        timelines: Vec::new(),
+        prepared: Vec::new(),
+    }
 }
 
 #[cfg(test)]

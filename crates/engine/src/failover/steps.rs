@@ -2,7 +2,7 @@
 
 use super::decide::replayed;
 use super::{Evidence, Job};
-use paritas_model::Verdict;
+use paritas_model::{Verdict, format_duration};
 use paritas_report::{Bounds, Check, LineageCheck, Recovery, Rpo, Rto, Step};
 use std::time::Duration;
 
@@ -77,16 +77,22 @@ pub(crate) fn rto(rto: &Rto) -> Step {
 }
 
 fn of(objective: Option<f64>) -> String {
-    objective.map_or_else(|| ", no objective".to_owned(), |limit| format!(" of {limit} s"))
+    objective.map_or_else(|| ", no objective".to_owned(), |limit| format!(" of {}", time(limit)))
 }
 
 pub(super) fn shown(bounds: Bounds) -> String {
     match (bounds.low, bounds.high) {
-        (Some(low), Some(high)) => format!("{low:.3} s to {high:.3} s"),
-        (Some(low), None) => format!("at least {low:.3} s"),
-        (None, Some(high)) => format!("at most {high:.3} s"),
-        (None, None) => "not known".to_owned(),
+        (Some(low), Some(high)) if low >= high => time(high),
+        (Some(low), Some(high)) => format!("{} to {}", time(low), time(high)),
+        (Some(low), None) if low > 0.0 => format!("at least {}", time(low)),
+        (None, Some(high)) => format!("at most {}", time(high)),
+        (_, None) => "not known".to_owned(),
     }
+}
+
+/// Seconds as people say them.
+pub(super) fn time(seconds: f64) -> String {
+    Duration::try_from_secs_f64(seconds).map_or_else(|_| format!("{seconds} s"), format_duration)
 }
 
 /// The steps of a comparison with a snapshot, or with the source: what the checks of each kind came to.

@@ -93,7 +93,8 @@ fn of_link(link: &LinkReport, ended: i64) -> LinkEntry {
         checks: link.checks.iter().map(of_check).collect(),
         samples: lag.map(samples).unwrap_or_default(),
         unseen: lag.and_then(|lag| unseen(lag, ended)),
-        recovery: link.recovery.as_ref().map(recovery),
+        // What might have been is no incident.
+        recovery: link.recovery.as_ref().filter(|recovery| !recovery.planned).map(recovery),
     }
 }
 

@@ -256,6 +256,7 @@ pub(crate) async fn held_against(kept: &LedgerKept, ledger: Option<&Reconciliati
         writes: window.writes.as_str().to_owned(),
         still: window.is_still(),
         written_since,
+        unsettled: window.unsettled().filter(|_| check.unproven > 0).map(str::to_owned),
     });
     check
 }

@@ -220,7 +220,11 @@ fn unseen(loaded: &Loaded, link: &mut LinkReport) {
     let position = document.datasets.first().and_then(|dataset| dataset.moment.as_ref());
     let position = position.and_then(|moment| moment.covers.value()).map(|position| format!(" ({position})"));
     link.not_checked.push(NotChecked {
-        what: format!("what was written on the source after {}{}", document.began_at, position.unwrap_or_default()),
+        what: format!(
+            "what was written on the source after {}{}",
+            paritas_report::to_the_second(&document.began_at),
+            position.unwrap_or_default()
+        ),
         why: "it is not in the snapshot; `paritas failover` counts it in the log of the old primary".to_owned(),
     });
     link.not_checked.extend(document.not_kept.iter().cloned().map(|mut one| {

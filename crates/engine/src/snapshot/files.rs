@@ -2,7 +2,7 @@
 
 use super::document::FilesKept;
 use super::load::Loaded;
-use super::take::declared;
+use super::take::{FILES, declared};
 use crate::error::problem_of;
 use crate::job::{Job, watched};
 use crate::record;
@@ -32,7 +32,7 @@ pub(super) async fn verify(
         Some(files) => side.cx.bound(files.manifest(&side.cx)).await,
         None => Err(Error::unsupported("files")),
     };
-    let writes = declared(job, "").or(&kept.declared).writes.unwrap_or_default();
+    let writes = declared(job, FILES).or(&kept.declared).writes.unwrap_or_default();
     let mut written_since = false;
     match read {
         Err(error) => outcome.problem = Some((Origin::Replica, error)),
@@ -60,6 +60,7 @@ pub(super) async fn verify(
         writes: writes.as_str().to_owned(),
         still: writes == Writes::None,
         written_since: 0,
+        unsettled: None,
     });
     Check::Files(check)
 }

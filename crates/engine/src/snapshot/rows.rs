@@ -251,6 +251,7 @@ impl Work<'_> {
             writes: window.writes.as_str().to_owned(),
             still: window.is_still(),
             written_since,
+            unsettled: window.unsettled().filter(|_| check.differences.unproven > 0).map(str::to_owned),
         });
         check
     }

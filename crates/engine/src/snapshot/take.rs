@@ -49,7 +49,8 @@ pub(crate) async fn one(
         sides: sides(cx, job, options),
         replica_away: AtomicBool::new(false),
         check: empty(),
-        not_checked: job.not_checked.clone(),
+        // A snapshot judges nothing, so that it leaves out no objective.
+        not_checked: Vec::new(),
     };
     if let Err(failed) = taking.take().await {
         taking.check.problem = Some(failed.problem);
@@ -176,7 +177,7 @@ impl Taking<'_> {
             return Err(of_source(&error.hint("take the snapshot again when nothing writes to it")));
         }
         kept.files = Some(manifest.files.len() as u64);
-        document.files = Some(FilesKept::of(manifest, declared(self.job, "")));
+        document.files = Some(FilesKept::of(manifest, declared(self.job, FILES)));
         Ok(())
     }
 
@@ -418,6 +419,9 @@ fn position_text(moment: &Moment) -> Option<String> {
 }
 
 /// What is declared about a dataset: by its own part of the configuration, or by the URLs.
+/// What the files of a link are called as a dataset.
+pub(super) const FILES: &str = "files";
+
 pub(super) fn declared(job: &Job, name: &str) -> Declared {
     let own = job.overrides.iter().find(|own| own.source_name == name).map(|own| own.declared.clone());
     own.unwrap_or_default().or(&job.replica.target.declared).or(&job.source.target.declared)

@@ -153,6 +153,14 @@ impl Server {
         wait(postgres::promote(&self.inner));
     }
 
+    /// Rewinds this stopped server to a primary that left its history, and has it follow that one.
+    pub fn rewind_and_follow(&mut self, primary: &Self) {
+        // Without a checkpoint of the new primary nothing would be rewound.
+        primary.sql("checkpoint");
+        wait(postgres::rewind(&self.inner, &primary.inner));
+        wait(postgres::follow(&mut self.inner, &primary.inner));
+    }
+
     /// Concurrent sessions, each running this script so many times.
     pub fn pgbench(&self, script: &str, clients: u32, times: u32) {
         let file = self.folder.join("pgbench.sql");

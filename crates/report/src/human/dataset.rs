@@ -149,8 +149,9 @@ pub(super) fn against(page: &mut Page<'_>, against: Option<&crate::Against>) -> 
     let Some(against) = against else { return Ok(()) };
     let declared = if against.writes == "any" { String::new() } else { format!("; writes: {}", against.writes) };
     let still = if against.still && against.writes != "none" { "; nothing was written since" } else { "" };
-    let text =
-        format!("against snapshot {} of {}: {}{declared}{still}", against.snapshot, against.taken_at, against.why);
+    let unsettled = against.unsettled.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+    let (id, at, why) = (&against.snapshot, crate::text::to_the_second(&against.taken_at), &against.why);
+    let text = format!("against snapshot {id} of {at}: {why}{declared}{still}{unsettled}");
     page.wrapped(2, &escape(&text))
 }
 

@@ -49,6 +49,7 @@ pub(crate) fn line(link: &LinkReport) -> String {
     let Some(recovery) = &link.recovery else { return format!("{name}: nothing was found out") };
     let against: Vec<&Reason> = recovery.reasons.iter().filter(|reason| reason.verdict > Verdict::Warn).collect();
     match against.as_slice() {
+        [] if recovery.planned => format!("{name}: a switch now would lose nothing"),
         [] => format!("{name}: {}", loss_of(link, recovery)),
         [only] => format!("{name}: {}", escape(&only.text)),
         [first, rest @ ..] => format!("{name}: {}, and {} more against it", escape(&first.text), rest.len()),

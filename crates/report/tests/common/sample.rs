@@ -327,6 +327,7 @@ fn against() -> Against {
         writes: "inserts".into(),
         still: false,
         written_since: 17,
+        unsettled: None,
     }
 }
 
@@ -631,6 +632,7 @@ pub fn failover() -> Report {
     let mut trading = link("trading", vec![lineage, lag(), probe(), ledger()]);
     trading.recovery = Some(Recovery {
         decision: "no-go".into(),
+        planned: false,
         reasons: vec![
             reason(
                 Verdict::Fail,

@@ -96,6 +96,7 @@ pub(crate) async fn examine(cx: &Context, link: &Examined<'_>, options: &Options
     let decision = if verdict <= Verdict::Warn { "go" } else { "no-go" }.to_owned();
     let recovery = Recovery {
         decision,
+        planned: false,
         reasons: found.reasons,
         rpo,
         rto,
@@ -174,7 +175,8 @@ async fn gather(cx: &Context, link: &Examined<'_>, options: &Options, keeper: &K
             living(&both, &seen, &wanted, &log_options, options, stored.map(|(_, old)| old), &terms, found).await
         }
         (Err(_), Some((id, snapshot))) => {
-            let text = format!("the source does not answer: snapshot {id} of {} stands in for it", snapshot.taken_at);
+            let at = paritas_report::to_the_second(&snapshot.taken_at);
+            let text = format!("the source does not answer: snapshot {id} of {at} stands in for it");
             found.reason(Verdict::Warn, text, None);
             gone::examine(&both, &replica, &snapshot, &wanted, &log_options, &terms, found).await
         }
