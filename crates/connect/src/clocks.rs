@@ -83,8 +83,9 @@ pub fn micros(time: SystemTime) -> i64 {
 pub struct NewestRequest {
     /// The dataset, by its name on this store.
     pub dataset: Dataset,
-    /// The column that holds times, by its name on this store.
-    pub column: String,
+    /// The column that holds times, by its name on this store; without one, the times that the store itself keeps of
+    /// its records.
+    pub column: Option<String>,
     /// A condition in the store's own language.
     pub filter: Option<String>,
     /// Times beyond this, in microseconds since 1970, are counted apart and are not the newest one.

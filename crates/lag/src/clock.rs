@@ -72,10 +72,7 @@ impl Offset {
     /// Everything between two clocks whose distances from a third one these are: this one minus the other.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
-        Self {
-            low_us: self.low_us.saturating_sub(other.high_us),
-            high_us: self.high_us.saturating_sub(other.low_us),
-        }
+        Self { low_us: self.low_us.saturating_sub(other.high_us), high_us: self.high_us.saturating_sub(other.low_us) }
     }
 
     /// The smallest interval that holds both.

@@ -18,12 +18,7 @@ fn moment(true_us: i64, set_by_us: i64) -> Moment {
 /// multiples of `resolution`.
 fn tick(at: i64, there: i64, back: i64, offset: i64, resolution: i64) -> Tick {
     let shown = (WALL + at + there + offset).div_euclid(resolution) * resolution;
-    Tick {
-        begin: moment(at, 0),
-        end: moment(at + there + back, 0),
-        low_us: shown,
-        high_us: shown + resolution - 1,
-    }
+    Tick { begin: moment(at, 0), end: moment(at + there + back, 0), low_us: shown, high_us: shown + resolution - 1 }
 }
 
 fn contains(offset: Offset, truth: i64) -> bool {
@@ -173,7 +168,9 @@ fn a_time_in_the_future_is_fresh_only_where_a_clock_explains_it(
     let newest = Newest { low_us: ahead_us, high_us: ahead_us, asked_us: 0, answered_us: 0 };
     let skew = skew.map(|(low_us, high_us)| Offset { low_us, high_us });
     match (age(&newest, skew, agreed.map(secs)), expected) {
-        (Age::Within(Interval { low, high }), Some((from, to))) => assert_eq!((low, high), (secs(from), Some(secs(to)))),
+        (Age::Within(Interval { low, high }), Some((from, to))) => {
+            assert_eq!((low, high), (secs(from), Some(secs(to))))
+        }
         (Age::Ahead(by), None) => assert!(by > Duration::ZERO),
         (found, expected) => unreachable!("{found:?}, not {expected:?}"),
     }
