@@ -34,6 +34,11 @@ pub(crate) fn links(
         let mut config = link.config;
         let kind = source.map_or("", |store| store.config.kind.as_str());
         config.objectives = config.objectives.or(defaults.for_link(config.tier, kind));
+        for found in config.objectives.contradictions() {
+            let [one, other] = found.names;
+            let message = format!("{one} and {other} of link {:?} contradict each other: {}", config.name, found.why);
+            decoder.warn(link.span, message, found.hint);
+        }
         checked.push(config);
     }
     checked

@@ -1,5 +1,6 @@
 //! From a tree to a configuration: every section, its keys and their types.
 
+mod freshness;
 mod keeping;
 mod link;
 mod objectives;
@@ -17,7 +18,7 @@ use crate::types::{
 };
 use crate::{ConfigError, ConfigWarning, check, show};
 use paritas_connect::SecretRef;
-use paritas_model::{StoreKind, parse_duration, parse_size};
+use paritas_model::{Region, StoreKind, parse_duration, parse_size};
 use std::path::{Path, PathBuf};
 
 /// No verification is cut into more parts.
@@ -47,11 +48,13 @@ pub(crate) fn decode(path: &Path, tree: &Table, sources: &Sources) -> Result<Con
     let mut decoder = Decoder { sources, mistakes: &mistakes, warnings: Vec::new() };
     let root = Section::new("the configuration", Span { file: 0, start: 0, end: 0 }, tree, &mistakes);
     let mut state = None;
+    let mut region = None;
     let mut digest_key = None;
     let mut retention = RetentionConfig::default();
     let mut snapshot_copy = None;
     if let Some(section) = root.section("paritas", "[paritas]".to_owned()) {
         state = section.text("state").map(|text| PathBuf::from(text.value));
+        region = section.text("region").map(|text| Region(text.value));
         digest_key = section.secret("digest_key").map(|secret| secret.value);
         retention = keeping::decode(&section);
         snapshot_copy = store::decode_copy(&section, "snapshot_copy");
@@ -61,7 +64,8 @@ pub(crate) fn decode(path: &Path, tree: &Table, sources: &Sources) -> Result<Con
     }
     let stores = store::decode(&mut decoder, &root);
     let defaults = Defaults::decode(&root);
-    let links = link::decode(&mut decoder, &root);
+    let promises = freshness::Promises::decode(&root);
+    let links = link::decode(&mut decoder, &root, &promises);
     let schedule = root.section("schedule", "[schedule]".to_owned()).map(decode_schedule);
     let values = root.section("privacy", "[privacy]".to_owned()).and_then(decode_privacy).unwrap_or_default();
     root.finish();
@@ -75,6 +79,7 @@ pub(crate) fn decode(path: &Path, tree: &Table, sources: &Sources) -> Result<Con
     Ok(Config {
         path: path.to_owned(),
         state: state.map(|path| folder.join(path)),
+        region,
         retention,
         snapshot_copy: snapshot_copy.map(|copy| beside_copy(folder, copy)),
         digest_key: digest_key.map(|key| beside_secret(folder, key)),

@@ -24,6 +24,6 @@ pub use packs::{PACKS, Pack};
 pub use policies::{POLICY_NAMES, set_policy};
 pub use source::Place;
 pub use types::{
-    Config, CopyConfig, DatasetConfig, LedgerConfig, Levels, LinkConfig, Mode, NotExecuted, Objectives, OptionValue,
-    RecoveryConfig, RetentionConfig, Schedule, StoreConfig, ValuePrivacy, VerifySchedule,
+    Config, CopyConfig, DatasetConfig, FreshnessConfig, LedgerConfig, Levels, LinkConfig, Mode, NotExecuted,
+    Objectives, OptionValue, RecoveryConfig, RetentionConfig, Schedule, StoreConfig, ValuePrivacy, VerifySchedule,
 };

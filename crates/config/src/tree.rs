@@ -107,7 +107,7 @@ fn node_of(file: usize, value: &Spanned<DeValue<'_>>) -> Node {
 }
 
 /// Lists whose tables are known by name and are laid over each other one by one.
-const NAMED_LISTS: [&str; 3] = ["link", "dataset", "ledger"];
+const NAMED_LISTS: [&str; 4] = ["link", "dataset", "ledger", "freshness"];
 
 /// Lays `top` over `base`: what `top` says wins. Tables are merged, links, datasets and ledgers by
 /// their names; other lists, and references to secrets, are replaced whole.

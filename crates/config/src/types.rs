@@ -4,7 +4,7 @@ use crate::source::Place;
 use paritas_connect::Manners;
 use paritas_connect::SecretRef;
 use paritas_digest::Policies;
-use paritas_model::{Objective, Region, StoreKind, Tier, Writes};
+use paritas_model::{Objective, Region, StoreKind, Tier, Writes, format_duration};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,6 +73,8 @@ pub struct LinkConfig {
     pub datasets: Vec<DatasetConfig>,
     /// Reconciliations of figures.
     pub ledgers: Vec<LedgerConfig>,
+    /// How new rows have to be.
+    pub freshness: Vec<FreshnessConfig>,
     /// Where it is declared.
     pub place: Option<Place>,
 }
@@ -86,6 +88,12 @@ pub struct Objectives {
     pub rpo: Option<Levels>,
     /// Recovery time objective.
     pub rto: Option<Levels>,
+    /// How far the clocks of the stores may be from ours, and from each other.
+    pub clock_skew: Option<Levels>,
+    /// The round trip to each store.
+    pub rtt: Option<Levels>,
+    /// Times further ahead than this are no times: what carries them is set apart, neither lost nor fresh.
+    pub quarantine: Option<Duration>,
 }
 
 /// What is aimed at, what deserves a look, what is a breach. A plain duration is the breach.
@@ -108,8 +116,78 @@ impl Objectives {
 
     /// These, filled up from others where they are silent.
     pub(crate) fn or(self, others: Self) -> Self {
-        Self { lag: self.lag.or(others.lag), rpo: self.rpo.or(others.rpo), rto: self.rto.or(others.rto) }
+        Self {
+            lag: self.lag.or(others.lag),
+            rpo: self.rpo.or(others.rpo),
+            rto: self.rto.or(others.rto),
+            clock_skew: self.clock_skew.or(others.clock_skew),
+            rtt: self.rtt.or(others.rtt),
+            quarantine: self.quarantine.or(others.quarantine),
+        }
     }
+
+    /// Times further ahead than this are set apart.
+    pub fn quarantine(&self) -> Duration {
+        self.quarantine.unwrap_or(QUARANTINE)
+    }
+
+    /// What of these contradicts itself, each with the two that cannot be kept at once.
+    pub(crate) fn contradictions(&self) -> Vec<Contradiction> {
+        let critical = |levels: Option<Levels>| levels.map(|levels| levels.critical);
+        let mut found = Vec::new();
+        if let (Some(lag), Some(rpo)) = (critical(self.lag), critical(self.rpo))
+            && lag > rpo
+        {
+            let why = format!(
+                "a lag of {} is allowed, and no more than {} of history may be lost",
+                format_duration(lag),
+                format_duration(rpo)
+            );
+            found.push(Contradiction { names: ["lag", "rpo"], why, hint: "let lag be at most rpo" });
+        }
+        if let Some(skew) = critical(self.clock_skew).filter(|skew| *skew > self.quarantine()) {
+            let why = format!(
+                "clocks may be {} apart, and what is more than {} ahead is quarantined",
+                format_duration(skew),
+                format_duration(self.quarantine())
+            );
+            found.push(Contradiction {
+                names: ["clock_skew", "quarantine"],
+                why,
+                hint: "let clock_skew be at most quarantine (10s where it is not said)",
+            });
+        }
+        found
+    }
+}
+
+/// Two objectives that cannot be kept at once.
+pub(crate) struct Contradiction {
+    pub(crate) names: [&'static str; 2],
+    pub(crate) why: String,
+    pub(crate) hint: &'static str,
+}
+
+/// Times further ahead than this are set apart unless something else is said.
+const QUARANTINE: Duration = Duration::from_secs(10);
+
+/// How new the newest row of a dataset has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreshnessConfig {
+    /// Its name.
+    pub name: String,
+    /// Name of the dataset on the source.
+    pub dataset: String,
+    /// Name of the dataset on the replica, where it is given.
+    pub replica_dataset: Option<String>,
+    /// The column with the time of a row, by source name; without one, the times that a store of records keeps.
+    pub column: Option<String>,
+    /// How old the newest row may be.
+    pub max_age: Levels,
+    /// A condition in the store's own language, for both sides.
+    pub filter: Option<String>,
+    /// Where it is declared.
+    pub place: Option<Place>,
 }
 
 /// What is different for one dataset.
@@ -271,6 +349,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Where runs and digests are kept.
     pub state: Option<PathBuf>,
+    /// Where this machine is.
+    pub region: Option<Region>,
     /// How long what is kept there.
     pub retention: RetentionConfig,
     /// Where snapshots are copied to.
@@ -335,7 +415,8 @@ impl Config {
     pub fn not_executed(&self, link: Option<&str>) -> Vec<NotExecuted> {
         let mut list = Vec::new();
         for link in self.links.iter().filter(|own| link.is_none_or(|name| own.name == name)) {
-            if link.objectives != Objectives::default() {
+            let Objectives { lag, rpo, rto, .. } = link.objectives;
+            if lag.or(rpo).or(rto).is_some() {
                 list.push(NotExecuted {
                     what: format!("objectives of link {:?}", link.name),
                     why: "a verification measures neither lag (`paritas lag` does) nor RPO and RTO (`paritas failover` does)"

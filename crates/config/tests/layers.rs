@@ -311,3 +311,58 @@ fn two_stores_at_one_address_and_open_secret_files_are_warned_about() {
     assert!(warnings.iter().any(|text| text.contains("readable by every user")));
     assert!(warnings.iter().any(|text| text.contains("does not use")));
 }
+
+#[test]
+fn clocks_round_trips_and_quarantine_come_from_the_tier_and_the_link_wins() {
+    let text = |own: &str| format!("paritas.extends = [\"tiers\"]\n{STORES}{LINK}tier = \"hot\"\n{own}");
+    let of = |own: &str| parse("paritas.toml", &text(own)).unwrap().links.first().unwrap().objectives;
+    let millis = Duration::from_millis;
+    let hot = of("");
+    let skew = hot.clock_skew.unwrap();
+    assert_eq!((skew.target, skew.warning, skew.critical), (Some(millis(100)), Some(millis(500)), millis(1_000)));
+    let rtt = hot.rtt.unwrap();
+    assert_eq!((rtt.target, rtt.warning, rtt.critical), (Some(millis(150)), Some(millis(200)), millis(500)));
+    assert_eq!(hot.quarantine(), millis(10_000));
+    let own = of("objectives = { clock_skew = \"2s\", quarantine = \"1m\" }");
+    assert_eq!((own.clock_skew.unwrap().critical, own.quarantine()), (millis(2_000), millis(60_000)));
+    // What the link does not say stays.
+    assert_eq!(own.rtt, hot.rtt);
+}
+
+#[test]
+fn a_promise_of_a_pack_is_an_age_by_name_and_may_be_laid_over() {
+    let fresh = "[[link.freshness]]\nname = \"posts\"\ndataset = \"posts\"\ncolumn = \"at\"\npromise = \"social\"\n";
+    let text = |more: &str| format!("paritas.extends = [\"sentiment-api\"]\n{STORES}{LINK}{fresh}{more}");
+    let age = |more: &str| {
+        let config = parse("paritas.toml", &text(more)).unwrap();
+        config.links.first().unwrap().freshness.first().unwrap().max_age.critical
+    };
+    assert_eq!(age(""), Duration::from_secs(1));
+    assert_eq!(age("[freshness.social]\nmax_age = \"3s\"\n"), Duration::from_secs(3));
+}
+
+#[test]
+fn objectives_of_two_layers_that_contradict_each_other_deserve_a_look_and_are_no_mistake() {
+    let text = format!("paritas.extends = [\"tiers\", \"trading-house\"]\n{STORES}{LINK}tier = \"warm\"\n");
+    let warnings = parse("paritas.toml", &text).unwrap().warnings();
+    let [one] = &warnings[..] else { panic!("{warnings:?}") };
+    assert!(one.message.contains("lag and rpo of link \"l\""), "{one:?}");
+    assert!(one.message.contains("a lag of 5m is allowed, and no more than 1m"), "{one:?}");
+    // The same where a file says one half and the one that extends it the other.
+    let folder = Folder::new(&[
+        ("base.toml", "[tier.warm]\nobjectives.lag = \"5m\"\n"),
+        (
+            "paritas.toml",
+            &format!(
+                "paritas.extends = [\"base.toml\"]\n{STORES}{LINK}tier = \"warm\"\n[tier.warm]\nobjectives.rpo = \"1m\"\n"
+            ),
+        ),
+    ]);
+    assert_eq!(folder.load(None).unwrap().warnings().len(), 1);
+}
+
+#[test]
+fn where_this_machine_is_can_be_said() {
+    let config = parse("paritas.toml", "[paritas]\nregion = \"us-east-1\"\n").unwrap();
+    assert_eq!(config.region.unwrap().0, "us-east-1");
+}

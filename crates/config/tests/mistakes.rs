@@ -97,6 +97,67 @@ fn the_base_of_these_tests_is_valid() {
     ""
 )]
 #[case::lag_no_critical("objectives = { lag = { target = \"5s\" } }", "config.missing", "has no critical", "critical")]
+#[case::lag_beyond_rpo(
+    "objectives = { rpo = \"30s\", lag = { warning = \"5s\", critical = \"1m\" } }",
+    "config.conflict",
+    "lag and rpo in objectives of [[link]] \"trading\" contradict each other: a lag of 1m is allowed, and no more than 30s",
+    "let lag be at most rpo"
+)]
+#[case::skew_beyond_quarantine(
+    "objectives = { clock_skew = \"3s\", quarantine = \"2s\" }",
+    "config.conflict",
+    "clock_skew and quarantine in objectives of [[link]]",
+    "at most quarantine"
+)]
+#[case::skew_beyond_the_usual_quarantine(
+    "objectives = { clock_skew = \"11s\" }",
+    "config.conflict",
+    "clocks may be 11s apart, and what is more than 10s ahead is quarantined",
+    "10s where it is not said"
+)]
+#[case::kind_that_contradicts_itself(
+    "[kind.postgres]\nobjectives = { lag = \"2m\", rpo = \"1m\" }",
+    "config.conflict",
+    "lag and rpo in objectives of [kind.postgres]",
+    "let lag be"
+)]
+#[case::quarantine_levels(
+    "objectives = { quarantine = { critical = \"1s\" } }",
+    "config.type",
+    "must be a duration",
+    ""
+)]
+#[case::freshness_without_age(
+    "[[link.freshness]]\nname = \"f\"\ndataset = \"d\"",
+    "config.missing",
+    "[[link.freshness]] \"f\" of [[link]] \"trading\" has no max_age",
+    "promise"
+)]
+#[case::freshness_without_dataset(
+    "[[link.freshness]]\nname = \"f\"\nmax_age = \"1s\"",
+    "config.missing",
+    "\"f\" of [[link]] \"trading\" has no dataset",
+    "dataset"
+)]
+#[case::freshness_twice(
+    "[[link.freshness]]\nname = \"f\"\ndataset = \"d\"\nmax_age = \"1s\"\n[[link.freshness]]\nname = \"f\"\ndataset = \"e\"\nmax_age = \"1s\"",
+    "config.duplicate",
+    "freshness \"f\" of [[link]] \"trading\" is declared twice",
+    ""
+)]
+#[case::freshness_with_two_ages(
+    "[[link.freshness]]\nname = \"f\"\ndataset = \"d\"\nmax_age = \"1s\"\npromise = \"news\"\n[freshness.news]\nmax_age = \"5s\"",
+    "config.conflict",
+    "has a max_age and a promise",
+    "remove one"
+)]
+#[case::promise_that_nobody_made(
+    "[[link.freshness]]\nname = \"f\"\ndataset = \"d\"\npromise = \"new\"\n[freshness.news]\nmax_age = \"5s\"",
+    "config.unknown_promise",
+    "there is no [freshness.new]",
+    "did you mean \"news\"?"
+)]
+#[case::promise_without_age("[freshness.news]\n", "config.missing", "[freshness.news] has no max_age", "max_age")]
 #[case::objectives_text("objectives = \"5s\"", "config.type", "objectives in [[link]] \"trading\" must be a table", "")]
 #[case::dataset_unnamed("[[link.dataset]]\nkey = [\"a\"]", "config.missing", "has no name", "source_name")]
 #[case::dataset_twice(

@@ -3,6 +3,7 @@
 mod batch;
 mod bindings;
 mod client;
+mod clock;
 mod codes;
 mod configs;
 mod ends;

@@ -4,12 +4,12 @@ use crate::client::{Line, apart};
 use crate::options::{KafkaOptions, Settings};
 use crate::traces::Collected;
 use crate::url::Location;
-use crate::{configs, ends, groups, reading, survey, traces};
+use crate::{clock, configs, ends, groups, reading, survey, traces};
 use async_trait::async_trait;
 use paritas_connect::logs::{
     Ends, Group, Logs, Partition, Range, RangeRead, RecordSink, Settings as LogSettings, Survey, Traces,
 };
-use paritas_connect::{Context, Result, Store, StoreIdentity};
+use paritas_connect::{ClockReading, Clocks, Context, Result, Store, StoreIdentity};
 use paritas_model::{Known, StoreKind};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -77,8 +77,24 @@ impl Store for KafkaStore {
         self.apart(cx, "probe", survey::identity).await
     }
 
+    fn clocks(&self) -> Option<&dyn Clocks> {
+        Some(self)
+    }
+
     fn logs(&self) -> Option<&dyn Logs> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Clocks for KafkaStore {
+    async fn clock(&self, cx: &Context) -> Result<ClockReading> {
+        let topic = self.topic.clone();
+        self.apart(cx, "round trip", move |line, cx| clock::round_trip(line, cx, topic.as_deref())).await
+    }
+
+    fn method(&self) -> &'static str {
+        "round trip of a request for a topic"
     }
 }
 

@@ -40,6 +40,10 @@ impl Store for KafkaTables {
         self.store.probe(cx).await
     }
 
+    fn clocks(&self) -> Option<&dyn paritas_connect::Clocks> {
+        self.store.clocks()
+    }
+
     fn datasets(&self) -> Option<&dyn Datasets> {
         Some(&self.rows)
     }

@@ -50,6 +50,10 @@ impl Store for FilesStore {
         self.site.probe(cx).await
     }
 
+    fn clocks(&self) -> Option<&dyn paritas_connect::Clocks> {
+        Some(&self.site)
+    }
+
     fn files(&self) -> Option<&dyn Files> {
         Some(self)
     }

@@ -4,6 +4,7 @@
 //! read all files below a [`Location`] as the rows of one dataset. Stores are never written to; [`Copies`] puts files of our own
 //! where somebody wants them.
 
+mod clock;
 mod copies;
 mod csv;
 mod dataset;

@@ -88,6 +88,7 @@ fn unknown(name: &str) -> Error {
 mod s3 {
     use super::{limits, refused, unknown};
     use crate::LakeOptions;
+    use crate::clock::{Heard, Listening};
     use crate::source::Remote;
     use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
     use object_store::path::Path as ObjectPath;
@@ -109,14 +110,16 @@ mod s3 {
             .get_config_value(&AmazonS3ConfigKey::Client(object_store::ClientConfigKey::AllowHttp))
             .is_some_and(|value| value == "true");
         let allow_http = asked || endpoint.as_deref().is_some_and(limits::is_loopback);
+        let heard = Heard::default();
         let store = builder
+            .with_http_connector(Listening(heard.clone()))
             .with_bucket_name(bucket)
             .with_retry(limits::retry())
             .with_client_options(limits::client(allow_http))
             .with_allow_http(allow_http)
             .build()
             .map_err(|error| refused("S3", &error))?;
-        Ok(Remote { store: Arc::new(store), prefix, product: "S3" })
+        Ok(Remote { store: Arc::new(store), prefix, product: "S3", heard })
     }
 }
 
@@ -124,6 +127,7 @@ mod s3 {
 mod gcs {
     use super::{limits, refused, unknown};
     use crate::LakeOptions;
+    use crate::clock::{Heard, Listening};
     use crate::source::Remote;
     use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
     use object_store::path::Path as ObjectPath;
@@ -139,13 +143,15 @@ mod gcs {
                 builder = builder.with_config(key, value.expose_secret());
             }
         }
+        let heard = Heard::default();
         let store = builder
+            .with_http_connector(Listening(heard.clone()))
             .with_bucket_name(bucket)
             .with_retry(limits::retry())
             .with_client_options(limits::client(false))
             .build()
             .map_err(|error| refused("Google Cloud Storage", &error))?;
-        Ok(Remote { store: Arc::new(store), prefix, product: "Google Cloud Storage" })
+        Ok(Remote { store: Arc::new(store), prefix, product: "Google Cloud Storage", heard })
     }
 }
 
@@ -153,6 +159,7 @@ mod gcs {
 mod azure {
     use super::{limits, refused, unknown};
     use crate::LakeOptions;
+    use crate::clock::{Heard, Listening};
     use crate::source::Remote;
     use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
     use object_store::path::Path as ObjectPath;
@@ -168,12 +175,14 @@ mod azure {
                 builder = builder.with_config(key, value.expose_secret());
             }
         }
+        let heard = Heard::default();
         let store = builder
+            .with_http_connector(Listening(heard.clone()))
             .with_container_name(container)
             .with_retry(limits::retry())
             .with_client_options(limits::client(false))
             .build()
             .map_err(|error| refused("Azure Blob Storage", &error))?;
-        Ok(Remote { store: Arc::new(store), prefix, product: "Azure Blob Storage" })
+        Ok(Remote { store: Arc::new(store), prefix, product: "Azure Blob Storage", heard })
     }
 }

@@ -48,6 +48,14 @@ impl Site {
         matches!(self.target, Target::Local(_))
     }
 
+    /// The object store, where it is one.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        match &self.target {
+            Target::Remote(Root::Remote(remote)) => Some(remote),
+            Target::Remote(Root::Local(_)) | Target::Local(_) => None,
+        }
+    }
+
     /// The options that it was made with.
     pub(crate) fn options(&self) -> &LakeOptions {
         &self.options

@@ -26,6 +26,8 @@ pub(crate) struct Remote {
     pub(crate) prefix: ObjectPath,
     /// What it is, such as `S3`.
     pub(crate) product: &'static str,
+    /// What its client heard last.
+    pub(crate) heard: crate::clock::Heard,
 }
 
 impl fmt::Debug for Root {

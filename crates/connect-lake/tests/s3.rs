@@ -143,3 +143,26 @@ impl With for LakeOptions {
         self
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_of_an_object_store_is_read_from_its_answers() {
+    let scratch = Scratch::new().unwrap();
+    let Some(server) = server(&scratch).await else { return };
+    let good = options(&server, server.secret_key());
+    // What is there, what is not, the whole bucket, and what may not be read: every answer is dated.
+    let denied = options(&server, "wrong");
+    for (path, options) in
+        [("s3://lake/a", &good), ("s3://lake/not/there", &good), ("s3://lake", &good), ("s3://lake/a", &denied)]
+    {
+        let store = FilesStore::new(at(path), options.clone()).unwrap();
+        let clock = store.clocks().unwrap();
+        assert_eq!(clock.method(), "HTTP Date");
+        let reading = clock.clock(&Context::default()).await.unwrap();
+        let paritas_connect::ClockShows::Time { low_us, high_us } = reading.shows else {
+            panic!("{path}: {reading:?}")
+        };
+        // The server runs on this machine: between question and answer our clock was within what the answer says.
+        assert!(low_us <= reading.end.wall_us && reading.begin.wall_us <= high_us, "{path}: {reading:?}");
+        assert!(reading.begin.at <= reading.end.at);
+    }
+}

@@ -8,6 +8,7 @@
 mod beside;
 mod bytes;
 mod catalog;
+mod clock;
 mod columns;
 mod condition;
 mod conninfo;

@@ -175,6 +175,10 @@ impl Store for PostgresStore {
         Some(&*self.inner)
     }
 
+    fn clocks(&self) -> Option<&dyn paritas_connect::Clocks> {
+        Some(&*self.inner)
+    }
+
     fn heartbeats(&self) -> Option<&dyn paritas_connect::Heartbeats> {
         Some(self)
     }
@@ -224,6 +228,17 @@ impl Datasets for PostgresStore {
         let found = crate::surroundings::load(&session, cx, owners).await;
         self.inner.give_back(session);
         found
+    }
+
+    async fn newest(
+        &self,
+        cx: &Context,
+        request: &paritas_connect::NewestRequest,
+    ) -> Result<Known<paritas_connect::NewestSeen>> {
+        let session = self.inner.session(cx).await?;
+        let found = crate::clock::newest(&session, cx, request).await;
+        self.inner.give_back(session);
+        found.map(Known::Known)
     }
 
     async fn counters(&self, cx: &Context) -> Result<Vec<CounterUse>> {

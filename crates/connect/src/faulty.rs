@@ -246,6 +246,10 @@ impl Store for FaultyStore {
         self.inner.datasets().map(|_| self as _)
     }
 
+    fn clocks(&self) -> Option<&dyn crate::Clocks> {
+        self.inner.clocks()
+    }
+
     fn files(&self) -> Option<&dyn Files> {
         self.inner.files().map(|_| self as _)
     }

@@ -6,6 +6,7 @@
 mod arrow_rows;
 mod arrow_types;
 mod arrow_value;
+mod clocks;
 pub mod conformance;
 mod context;
 mod error;
@@ -31,6 +32,9 @@ mod writers;
 pub use arrow_rows::render_arrow;
 pub use arrow_types::{logical_type, schema_of};
 pub use arrow_value::show_arrow;
+pub use clocks::{
+    BEYOND_MAX, ClockReading, ClockShows, ClockStamp, Clocks, NewestRequest, NewestSeen, micros as micros_of,
+};
 pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};

@@ -31,6 +31,11 @@ pub trait Store: Debug + Send + Sync {
         None
     }
 
+    /// Its own clock, where it can be asked.
+    fn clocks(&self) -> Option<&dyn crate::Clocks> {
+        None
+    }
+
     /// Rows written at an interval, where a probe can measure how long nobody takes writes.
     fn heartbeats(&self) -> Option<&dyn crate::Heartbeats> {
         None
@@ -161,6 +166,12 @@ pub trait Datasets: Debug + Send + Sync {
     async fn surroundings(&self, cx: &Context, owners: Option<&[Dataset]>) -> Result<Vec<Surrounding>> {
         let _ = (cx, owners);
         Ok(Vec::new())
+    }
+
+    /// The newest time of a column, found by the store itself, or why it cannot; then rows are read.
+    async fn newest(&self, cx: &Context, request: &crate::NewestRequest) -> Result<Known<crate::NewestSeen>> {
+        let _ = (cx, request);
+        Ok(Known::unknown("this kind of store looks for no newest time by itself"))
     }
 
     /// What hands out numbers, with the columns that take them. Columns are read before the counters, so that

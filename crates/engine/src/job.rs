@@ -8,6 +8,7 @@ use crate::ledger::{self, Reconciliation};
 use crate::record;
 use crate::registry::Opened;
 use crate::tables;
+use crate::vitals::{self, Vitals};
 use crate::{Budget, Monitor, Options};
 use paritas_connect::{Context, Pace, Progress, ReplicaRole, StoreIdentity};
 use paritas_model::{Known, Tier, Verdict};
@@ -32,6 +33,8 @@ pub(crate) struct Job {
     pub(crate) overrides: Vec<Override>,
     /// Figures to reconcile.
     pub(crate) ledgers: Vec<Reconciliation>,
+    /// What is asked of clocks and newest rows.
+    pub(crate) vitals: Vitals,
     /// Whether nothing but figures is asked for.
     pub(crate) figures_only: bool,
     /// Parts of the configuration that this version does not carry out.
@@ -129,6 +132,9 @@ pub(crate) async fn verify_job(
             ledger::left_out(&job, &problem.message, &mut link);
             link.checks.push(Check::Parity(record::not_begun(&link.name, problem)));
         }
+    }
+    if !job.figures_only {
+        vitals::verify(&work, &mut link).await;
     }
     let later = link.not_checked.iter().any(|one| one.why == tables::LATER);
     link.verdict = match link.checks.is_empty() && later {

@@ -32,6 +32,7 @@ mod surroundings;
 mod tables;
 mod target;
 mod timer;
+mod vitals;
 
 pub use error::{Error, Result};
 pub use failover::{Call, FailedAt, Failover, failover_links, failover_pair};

@@ -133,6 +133,7 @@ pub(crate) fn job(config: &Config, link: &LinkConfig, options: &Options) -> Resu
         exclude: link.exclude.clone(),
         overrides: overrides.collect(),
         ledgers: link.ledgers.iter().map(|ledger| Reconciliation::configured(ledger, link, options)).collect(),
+        vitals: crate::vitals::Vitals::configured(config, link),
         figures_only: false,
         not_checked: not_executed.map(|part| NotChecked { what: part.what, why: part.why }).collect(),
     })

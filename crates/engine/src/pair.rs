@@ -70,6 +70,7 @@ pub(crate) fn job(source: &Target, replica: &Target) -> Result<Job> {
         exclude: Vec::new(),
         overrides: Vec::new(),
         ledgers: Vec::new(),
+        vitals: crate::vitals::Vitals::default(),
         figures_only: false,
         not_checked: Vec::new(),
     })

@@ -383,7 +383,13 @@ async fn verify_rows(
         work.keeper.digest(&link.name, &facing.source.0, digest, &mut link.not_checked);
     }
     let names = Compared { source_name: &facing.source.0, replica_name: &facing.replica.0 };
-    link.checks.push(Check::Parity(record::parity(&names, plan, outcome, started.elapsed())));
+    let mut check = record::parity(&names, plan, outcome, started.elapsed());
+    let own = work.job.overrides.iter().find(|own| own.source_name == facing.source.0);
+    let declared = own.map(|own| own.declared.clone()).unwrap_or_default().or(&work.job.source.target.declared);
+    if let Some(column) = &declared.changed_at {
+        crate::vitals::quarantine(&mut check, column, work.job.vitals.quarantine, jiff::Timestamp::now());
+    }
+    link.checks.push(Check::Parity(check));
 }
 
 /// Whether the user asked for this very dataset, rather than for all.

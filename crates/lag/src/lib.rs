@@ -8,12 +8,18 @@
 //!   afterwards had all of it;
 //! - what the samples do not show is unknown. Before the curve begins there is no upper end.
 
+mod clock;
 mod curve;
+mod fresh;
 mod judge;
 mod track;
 mod verdict;
+mod within;
 
+pub use clock::{ClockFinding, Jump, Moment, Offset, Tick, clock_offset};
 pub use curve::{Curve, Interval, Reading, Sample, Span};
 pub use judge::{Judgement, Link, Obstacle, SILENTLY_STALLED_AFTER, judge, stands_still};
+pub use fresh::{Age, Newest, age};
 pub use track::{Finding, Round, Track};
 pub use verdict::{Levels, verdict};
+pub use within::within;

@@ -85,6 +85,14 @@ pub struct DifferenceCounts {
     pub unproven: u64,
     /// Rows that could not be compared at all.
     pub unverifiable: u64,
+    /// Differing rows that carry a time which no clock can have shown: neither proven differences nor equal.
+    #[serde(skip_serializing_if = "none", default)]
+    pub quarantined: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl DifferenceCounts {
@@ -109,9 +117,22 @@ impl DifferenceCounts {
             (&mut self.in_flight, other.in_flight),
             (&mut self.unproven, other.unproven),
             (&mut self.unverifiable, other.unverifiable),
+            (&mut self.quarantined, other.quarantined),
         ] {
             *own = own.saturating_add(other);
         }
+    }
+
+    /// Sets a proven difference apart.
+    pub fn quarantine(&mut self, class: Class, copies: u64) {
+        let slot = match class {
+            Class::Lost => &mut self.lost,
+            Class::Extra => &mut self.extra,
+            Class::Changed => &mut self.changed,
+        };
+        let moved = copies.min(*slot);
+        *slot -= moved;
+        self.quarantined = self.quarantined.saturating_add(moved);
     }
 
     /// All proven differences.
@@ -121,7 +142,8 @@ impl DifferenceCounts {
 
     /// Everything that keeps the verdict from being a pass without proving a violation.
     pub fn unsettled(&self) -> u64 {
-        self.in_flight.saturating_add(self.unproven).saturating_add(self.unverifiable)
+        let open = self.in_flight.saturating_add(self.unproven).saturating_add(self.unverifiable);
+        open.saturating_add(self.quarantined)
     }
 }
 

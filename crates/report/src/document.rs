@@ -26,6 +26,9 @@ pub struct Report {
     /// What was achieved over all links of a failover; absent after other commands.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub recovery: Option<crate::Achieved>,
+    /// The health scores of the regions that stores were declared to be in.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub regions: Vec<crate::RegionHealth>,
 }
 
 /// One execution.
@@ -116,6 +119,10 @@ pub enum Check {
     Ledger(Box<crate::LedgerCheck>),
     /// Would what hands out numbers give one out twice?
     Sequences(crate::SequencesCheck),
+    /// How far are clocks apart, and how long does a question take?
+    Clock(Box<crate::ClockCheck>),
+    /// How new is the newest row?
+    Freshness(crate::FreshnessCheck),
 }
 
 impl Check {
@@ -136,6 +143,8 @@ impl Check {
             Self::Snapshot(check) => check.problem.as_ref(),
             Self::Ledger(check) => check.problem.as_ref(),
             Self::Sequences(check) => check.problem.as_ref(),
+            Self::Clock(check) => check.problem.as_ref(),
+            Self::Freshness(check) => check.problem.as_ref(),
         }
     }
 
@@ -156,6 +165,8 @@ impl Check {
             Self::Snapshot(check) => &mut check.problem,
             Self::Ledger(check) => &mut check.problem,
             Self::Sequences(check) => &mut check.problem,
+            Self::Clock(check) => &mut check.problem,
+            Self::Freshness(check) => &mut check.problem,
         }
     }
 
@@ -176,6 +187,8 @@ impl Check {
             Self::Snapshot(check) => check.verdict,
             Self::Ledger(check) => check.verdict,
             Self::Sequences(check) => check.verdict,
+            Self::Clock(check) => check.verdict,
+            Self::Freshness(check) => check.verdict,
         }
     }
 }
@@ -431,8 +444,9 @@ impl Report {
         let verdict = Verdict::combine(links.iter().map(|link| link.verdict));
         let exit_code = verdict.exit_code(deny_warnings);
         let recovery = crate::Achieved::of(&links);
+        let regions = crate::RegionHealth::of(&links);
         let message_type = "report".to_owned();
-        Self { schema_version: SCHEMA_VERSION, message_type, run, verdict, exit_code, links, recovery }
+        Self { schema_version: SCHEMA_VERSION, message_type, run, verdict, exit_code, links, recovery, regions }
     }
 
     /// When the run ended; `None` when that cannot be read.

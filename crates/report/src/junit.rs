@@ -126,6 +126,8 @@ fn case(check: &Check) -> Case {
         Check::Continuity(check) => check.seconds,
         Check::Snapshot(check) => check.seconds,
         Check::Sequences(check) => check.seconds,
+        Check::Clock(check) => check.seconds,
+        Check::Freshness(check) => check.seconds,
         _ => 0.0,
     };
     let mut message = finding(check);

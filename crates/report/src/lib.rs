@@ -5,9 +5,11 @@
 //! here and one implementation of [`Format`].
 
 mod achieved;
+mod clock;
 mod csv;
 mod document;
 mod format;
+mod freshness;
 mod history;
 mod html;
 mod human;
@@ -24,6 +26,7 @@ mod nagios;
 mod privacy;
 mod probe;
 mod recovery;
+mod regions;
 mod sequences;
 mod simulation;
 mod summary;
@@ -31,12 +34,14 @@ mod text;
 mod timer;
 
 pub use achieved::{Achieved, AchievedIn, AchievedRpo, AchievedRto, LostCount, LostSum};
+pub use clock::{ClockCheck, ClockSide, SkewSeconds};
 pub use csv::Csv;
 pub use document::{
     BothSides, Check, ErrorDocument, FileDifference, FileFacts, FilesCheck, LinkReport, NotChecked, PageCheck,
     ParityCheck, Positions, Problem, Report, RowCounts, Run, SCHEMA_VERSION, SchemaCheck, SchemaDifference, Slice,
 };
 pub use format::{Format, RenderOptions};
+pub use freshness::{FreshnessCheck, FreshnessSide};
 pub use history::{
     AchievedSeconds, Figures, HistoryDocument, HistoryLag, HistoryRecovery, HistoryRun, HistoryRunLink,
     HistoryVerdicts, NotIndexed, Percentiles, RecoveryPercentiles, VerdictAt, VerdictCounts, VerdictDay,
@@ -64,6 +69,7 @@ pub use recovery::{
     Bounds, HeldTransaction, LeftTimeline, LineageCheck, LostTransaction, Reason, Recovery, Rpo, Rto, ServerLineage,
     Step, UndecidedTransaction,
 };
+pub use regions::{DRAIN, HEALTHY, HealthPart, RegionHealth};
 pub use sequences::{SequenceItem, SequencesCheck};
 pub use simulation::{
     SimulatedLink, SimulatedStream, SimulatedTier, SimulatedTime, SimulationDocument, WouldHaveLost, WouldLose,

@@ -175,6 +175,7 @@ pub(crate) fn finding(check: &Check) -> String {
             (counts.in_flight, "in flight"),
             (counts.unproven, "unproven"),
             (counts.unverifiable, "not comparable"),
+            (counts.quarantined, "quarantined"),
         ];
         let named: Vec<String> = parts
             .iter()
@@ -213,6 +214,8 @@ pub(crate) fn finding(check: &Check) -> String {
             grouped(check.repeated),
             grouped(check.disordered)
         ),
+        Check::Clock(check) => words(check.judged()),
+        Check::Freshness(check) => words(check.judged()),
         Check::Sequences(check) => {
             let behind = check.items.iter().filter(|item| item.verdict != Verdict::Pass).take(ROWS_MAX);
             let words: Vec<String> = behind.map(|item| format!("{}: {}", item.sequence, item.why)).collect();
@@ -307,4 +310,9 @@ mod tests {
         assert_eq!(code("", 20), "–");
         assert_eq!(code(&"x".repeat(100), 5), "`xxxx…`");
     }
+}
+
+/// What was judged, in one line.
+fn words(list: Vec<crate::clock::Judged>) -> String {
+    list.into_iter().map(|one| one.text).collect::<Vec<_>>().join("; ")
 }

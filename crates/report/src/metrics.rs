@@ -2,6 +2,8 @@
 //!
 //! Source of the form: Prometheus documentation, "Exposition formats", text format 0.0.4.
 
+mod vitals;
+
 use crate::summary::{elapsed_seconds, kind};
 use crate::{AchievedIn, AchievedRpo, Check, Format, LagStream, LinkReport, RenderOptions, Report};
 use paritas_model::{DifferenceCounts, Tier, Verdict};
@@ -9,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// What each name means, and which kind it is of.
-const FAMILIES: [(&str, &str, &str); 26] = [
+const FAMILIES: [(&str, &str, &str); 34] = [
     (
         "link_lag_seconds",
         "gauge",
@@ -19,7 +21,7 @@ const FAMILIES: [(&str, &str, &str); 26] = [
     ("link_lag_bytes", "gauge", "Bytes of history that the replica does not show."),
     ("link_lag_records", "gauge", "Records that the replica does not show."),
     ("link_lag_versions", "gauge", "Versions that the replica does not show."),
-    ("link_objective_seconds", "gauge", "What was promised, by objective: lag, rpo, rto."),
+    ("link_objective_seconds", "gauge", "What was promised, by objective: lag, rpo, rto, clock_skew, rtt, freshness."),
     ("link_last_observed_timestamp_seconds", "gauge", "When the replica was asked, in seconds since 1970."),
     ("check_verdict", "gauge", "0 pass, 1 warn, 2 fail, 3 unknown."),
     (
@@ -49,13 +51,29 @@ const FAMILIES: [(&str, &str, &str); 26] = [
     ("failover_go", "gauge", "1 where the failover was judged GO, 0 where NO-GO."),
     ("group_lag_offsets", "gauge", "Offsets that a group of readers is behind."),
     ("group_lag_seconds", "gauge", "Age of the first record that a group has not read: the upper end of the interval."),
+    (
+        "clock_skew_seconds",
+        "gauge",
+        "Distance of a store's clock from that of this machine: the upper end of the interval.",
+    ),
+    ("clock_skew_low_seconds", "gauge", "The same: the lower end of the interval, which is proven."),
+    ("region_rtt_seconds", "gauge", "Round trip of the quickest question, from this machine to a store."),
+    ("freshness_age_seconds", "gauge", "Age of the newest row: the upper end of the interval."),
+    ("freshness_age_low_seconds", "gauge", "The same: the lower end of the interval, which is proven."),
+    (
+        "quarantined_total",
+        "counter",
+        "Rows, differences and stores of the run whose times no clock can have shown, by kind.",
+    ),
+    ("region_health_score", "gauge", "Health of a region from 0 to 1, with everything unknown counted as 0."),
+    ("region_health_score_high", "gauge", "The same with everything unknown counted as 1."),
     ("probe_success", "gauge", "1 where the probe passed, 0 where it failed; absent where it came to no result."),
     ("run_duration_seconds", "gauge", "How long the run took."),
     ("run_end_timestamp_seconds", "gauge", "When the run ended, in seconds since 1970."),
 ];
 
 /// Names of which the smaller value is the worse one.
-const GOOD: [&str; 2] = ["failover_go", "probe_success"];
+const GOOD: [&str; 4] = ["failover_go", "probe_success", "region_health_score", "region_health_score_high"];
 
 /// The textfile.
 #[derive(Debug, Clone)]
@@ -110,6 +128,12 @@ impl Metrics {
                 achieved(&mut samples, found, &drill(report));
             }
             run(&mut samples, report);
+        }
+        // Of all runs together: what one of them did not look at another one may have.
+        for one in crate::RegionHealth::of(reports.iter().flat_map(|report| &report.links)) {
+            let labels = || vec![("region", one.region.0.clone())];
+            samples.put("region_health_score", labels(), one.score);
+            samples.put("region_health_score_high", labels(), one.score_high);
         }
         for (name, kind, help) in FAMILIES {
             let Some(family) = samples.0.get(name) else { continue };
@@ -169,6 +193,10 @@ fn link(samples: &mut Samples, report: &Report, link: &LinkReport) {
                 // A check that came to no result says nothing, and a count that may be too low is not the count.
                 let complete = check.complete && check.problem.is_none();
                 differences(samples, &of(&[("dataset", &check.dataset)]), &check.differences, complete);
+                if check.differences.quarantined > 0 {
+                    let labels = of(&[("dataset", &check.dataset), ("kind", "difference")]);
+                    samples.put("quarantined_total", labels, number(check.differences.quarantined));
+                }
             }
             Check::Files(check) => {
                 let complete = check.problem.is_none();
@@ -185,6 +213,8 @@ fn link(samples: &mut Samples, report: &Report, link: &LinkReport) {
                     samples.put("group_lag_seconds", labels(), group.seconds.and_then(|seconds| seconds.high));
                 }
             }
+            Check::Clock(check) => vitals::clock(samples, link, check),
+            Check::Freshness(check) => vitals::freshness(samples, link, check),
             Check::Probe(check) => {
                 let success = match check.verdict {
                     Verdict::Pass | Verdict::Warn => Some(1.0),
@@ -295,6 +325,7 @@ fn place(check: &Check) -> (&str, &str) {
         Check::Continuity(check) => (&check.dataset, &check.side),
         Check::Groups(check) => ("", &check.side),
         Check::Health(check) => ("", &check.side),
+        Check::Freshness(check) => (&check.name, ""),
         _ => ("", ""),
     }
 }
@@ -307,6 +338,7 @@ fn differences(samples: &mut Samples, labels: &Labels, counts: &DifferenceCounts
         ("in_flight", counts.in_flight),
         ("unproven", counts.unproven),
         ("unverifiable", counts.unverifiable),
+        ("quarantined", counts.quarantined),
     ];
     for (class, count) in classes {
         let mut labels = labels.clone();

@@ -62,6 +62,10 @@ pub fn apply_privacy(report: &mut Report, privacy: Privacy) {
                 kept.datasets.iter_mut().for_each(|one| hide_detail(&mut one.problem));
                 kept.ledgers.iter_mut().for_each(|one| hide_detail(&mut one.problem));
             }
+        } else if let Check::Freshness(check) = check {
+            for newest in [&mut check.source, &mut check.replica].into_iter().flatten().map(|side| &mut side.newest) {
+                *newest = newest.take().map(|time| hidden(&Value::Text(time), privacy));
+            }
         } else if let Check::Sequences(check) = check {
             let numbers = check.items.iter_mut().flat_map(|one| [&mut one.next, &mut one.used, &mut one.snapshot]);
             for number in numbers.flatten() {

@@ -17,6 +17,9 @@ pub(crate) const LEDGER: &str = "ledger";
 /// The command that keeps what a source holds.
 pub(crate) const SNAPSHOT: &str = "snapshot";
 
+/// Clocks and ages of rows in one line, at most.
+const BESIDE_MAX: usize = 3;
+
 /// All checks of one dataset, in the order of the report.
 #[derive(Debug, Clone)]
 pub(crate) struct DatasetView<'a> {
@@ -42,6 +45,8 @@ fn dataset(check: &Check) -> &str {
         Check::Snapshot(_) => "snapshot",
         Check::Ledger(check) => &check.name,
         Check::Sequences(_) => "sequences",
+        Check::Clock(_) => "clock",
+        Check::Freshness(check) => &check.name,
     }
 }
 
@@ -73,6 +78,8 @@ pub(crate) fn kind(check: &Check) -> &'static str {
         Check::Snapshot(_) => "snapshot",
         Check::Ledger(_) => "ledger",
         Check::Sequences(_) => "sequences",
+        Check::Clock(_) => "clock",
+        Check::Freshness(_) => "freshness",
     }
 }
 
@@ -130,6 +137,8 @@ pub struct Totals {
     pub sliced: u64,
     /// Name of the one failing or unknown dataset, if there is exactly one.
     only: Option<String>,
+    /// Clocks and ages that are not as they should be, in words.
+    beside: Vec<String>,
 }
 
 impl Totals {
@@ -143,7 +152,12 @@ impl Totals {
             let unread = |view: &DatasetView<'_>| {
                 view.verdict == Verdict::Pass && view.checks.iter().all(|check| matches!(check, Check::Schema(_)))
             };
-            for view in datasets(link).into_iter().filter(|view| !unread(view)) {
+            // Clocks and ages of rows are no datasets that were compared.
+            let beside = |check: &Check| matches!(check, Check::Clock(_) | Check::Freshness(_));
+            let wrong_beside = link.checks.iter().filter(|check| beside(check) && check.verdict() != Verdict::Pass);
+            totals.beside.extend(wrong_beside.map(|check| format!("{}: {}", escape(&subject(check)), check.verdict())));
+            let compared = |view: &DatasetView<'_>| !view.checks.iter().all(|check| beside(check));
+            for view in datasets(link).into_iter().filter(|view| !unread(view) && compared(view)) {
                 totals.datasets += 1;
                 if let Some(count) = totals.per_verdict.get_mut(view.verdict as usize) {
                     *count += 1;
@@ -183,6 +197,8 @@ impl Totals {
             | Check::Offsets(_)
             | Check::Continuity(_)
             | Check::Snapshot(_)
+            | Check::Clock(_)
+            | Check::Freshness(_)
             | Check::Sequences(_) => {}
             Check::Ledger(check) => {
                 self.rows_reconciled += check.rows();
@@ -219,6 +235,7 @@ fn add_counts(sum: &mut DifferenceCounts, part: &DifferenceCounts) {
     sum.in_flight = sum.in_flight.saturating_add(part.in_flight);
     sum.unproven = sum.unproven.saturating_add(part.unproven);
     sum.unverifiable = sum.unverifiable.saturating_add(part.unverifiable);
+    sum.quarantined = sum.quarantined.saturating_add(part.quarantined);
 }
 
 /// `1 row differs`, `3 rows differ`.
@@ -259,6 +276,11 @@ fn finding(verdict: Verdict, totals: &Totals) -> String {
     let warned = totals.count(Verdict::Warn);
     if warned > 0 {
         parts.push(format!("warnings in {}", totals.place(warned)));
+    }
+    parts.extend(totals.beside.iter().take(BESIDE_MAX).cloned());
+    match totals.beside.len().saturating_sub(BESIDE_MAX) {
+        0 => {}
+        more => parts.push(counted(more as u64, "more clock or age")),
     }
     let equal = totals.count(Verdict::Pass);
     if equal > 0 {
@@ -413,6 +435,9 @@ pub(crate) fn link_lag_line(link: &LinkReport) -> String {
         None => parts.push("lag could not be measured".to_owned()),
     }
     for check in &link.checks {
+        if matches!(check, Check::Clock(_) | Check::Freshness(_)) && check.verdict() != Verdict::Pass {
+            parts.push(format!("{}: {}", escape(&subject(check)), check.verdict()));
+        }
         if let Check::Coverage(check) = check
             && !check.items.is_empty()
         {

@@ -21,6 +21,7 @@ mod judge;
 mod locate;
 mod matching;
 mod naming;
+mod newest;
 mod plan;
 mod schemas;
 mod side;
@@ -28,6 +29,7 @@ mod surroundings;
 
 pub use budget::Budget;
 pub use fence::{catch_up, held};
+pub use newest::newest;
 pub use plan::{Choice, Matching, Plan, PlanError};
 pub use schemas::{SchemaDelta, Typing, compare_schemas};
 pub use side::{Retry, Side};

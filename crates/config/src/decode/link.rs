@@ -1,6 +1,6 @@
 //! Links, their datasets and ledgers.
 
-use super::{Decoder, objectives};
+use super::{Decoder, freshness, objectives};
 use crate::ConfigError;
 use crate::policies;
 use crate::reader::{At, Section};
@@ -20,12 +20,12 @@ pub(crate) struct Declared {
     pub(crate) replica_span: Option<Span>,
 }
 
-pub(super) fn decode(decoder: &mut Decoder<'_>, root: &Section<'_>) -> Vec<Declared> {
+pub(super) fn decode(decoder: &mut Decoder<'_>, root: &Section<'_>, promises: &freshness::Promises) -> Vec<Declared> {
     let sections = root.sections("link", |name| format!("[[link]]{name}"));
-    sections.into_iter().map(|section| decode_one(decoder, section)).collect()
+    sections.into_iter().map(|section| decode_one(decoder, section, promises)).collect()
 }
 
-fn decode_one(decoder: &mut Decoder<'_>, section: Section<'_>) -> Declared {
+fn decode_one(decoder: &mut Decoder<'_>, section: Section<'_>, promises: &freshness::Promises) -> Declared {
     let name = section.required("name", section.text("name"));
     let source = section.required("source", section.text("source"));
     let replica = section.required("replica", section.text("replica"));
@@ -39,8 +39,11 @@ fn decode_one(decoder: &mut Decoder<'_>, section: Section<'_>) -> Declared {
     let datasets: Vec<_> = datasets.into_iter().filter_map(|dataset| decode_dataset(decoder, dataset)).collect();
     let ledgers = section.sections("ledger", |name| format!("[[link.ledger]]{name} of {owner}"));
     let ledgers: Vec<_> = ledgers.into_iter().filter_map(|ledger| decode_ledger(decoder, ledger)).collect();
+    let fresh = section.sections("freshness", |name| format!("[[link.freshness]]{name} of {owner}"));
+    let fresh: Vec<_> = fresh.into_iter().filter_map(|one| freshness::decode(decoder, one, promises)).collect();
     let (span, mistakes) = (section.span, section.mistakes());
     section.finish();
+    unique(mistakes, "freshness", &owner, fresh.iter().map(|(one, span)| (one.name.as_str(), *span)));
     unique(mistakes, "dataset", &owner, datasets.iter().map(|(dataset, span)| (dataset.source_name.as_str(), *span)));
     unique(mistakes, "ledger", &owner, ledgers.iter().map(|(ledger, span)| (ledger.name.as_str(), *span)));
     let config = LinkConfig {
@@ -54,6 +57,7 @@ fn decode_one(decoder: &mut Decoder<'_>, section: Section<'_>) -> Declared {
         manners,
         datasets: datasets.into_iter().map(|(dataset, _)| dataset).collect(),
         ledgers: ledgers.into_iter().map(|(ledger, _)| ledger).collect(),
+        freshness: fresh.into_iter().map(|(one, _)| one).collect(),
         place: decoder.place(span),
     };
     Declared {

@@ -65,9 +65,32 @@ pub(super) fn decode(parent: &Section<'_>) -> Objectives {
         return Objectives::default();
     };
     let levels = |name| section.entry(name).and_then(|entry| decode_levels(&section, name, &entry.node));
-    let objectives = Objectives { lag: levels("lag"), rpo: levels("rpo"), rto: levels("rto") };
+    let objectives = Objectives {
+        lag: levels("lag"),
+        rpo: levels("rpo"),
+        rto: levels("rto"),
+        clock_skew: levels("clock_skew"),
+        rtt: levels("rtt"),
+        quarantine: section.duration("quarantine").map(|at| at.value),
+    };
+    for found in objectives.contradictions() {
+        let spans = found.names.map(|name| section.entry(name).map(|entry| entry.node.span));
+        // What two files say is what one of them laid over the other: that deserves a look, and is no mistake of either.
+        let [Some(first), second] = spans else { continue };
+        let second = second.unwrap_or(first);
+        if first.file == second.file {
+            let [one, other] = found.names;
+            let message = format!("{one} and {other} in {} contradict each other: {}", section.title, found.why);
+            section.mistake(second, ConfigError::new("config.conflict", message).hint(found.hint));
+        }
+    }
     section.finish();
     objectives
+}
+
+/// `max_age` of a freshness check, or of a promise.
+pub(super) fn decode_age(section: &Section<'_>) -> Option<Levels> {
+    section.entry("max_age").and_then(|entry| decode_levels(section, "max_age", &entry.node))
 }
 
 /// A duration, or `{ target = "500ms", warning = "1s", critical = "5s" }`.

@@ -129,6 +129,10 @@ impl Store for CsvStore {
         Ok(identity)
     }
 
+    fn clocks(&self) -> Option<&dyn paritas_connect::Clocks> {
+        Some(&self.site)
+    }
+
     fn datasets(&self) -> Option<&dyn Datasets> {
         Some(self)
     }

@@ -91,6 +91,10 @@ impl Store for ParquetStore {
         Ok(identity)
     }
 
+    fn clocks(&self) -> Option<&dyn paritas_connect::Clocks> {
+        Some(&self.site)
+    }
+
     fn datasets(&self) -> Option<&dyn Datasets> {
         Some(self)
     }

@@ -114,6 +114,8 @@ fn of_check(check: &Check) -> CheckEntry {
         Check::Snapshot(_) => ("snapshot", None),
         Check::Ledger(own) => ("ledger", Some(own.name.as_str())),
         Check::Sequences(_) => ("sequences", None),
+        Check::Clock(_) => ("clock", None),
+        Check::Freshness(own) => ("freshness", Some(own.name.as_str())),
     };
     CheckEntry { check: name.to_owned(), dataset: dataset.map(str::to_owned), verdict: check.verdict() }
 }

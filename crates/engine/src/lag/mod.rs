@@ -10,10 +10,11 @@ use crate::keep::Keeper;
 use crate::links::{chosen_links, hide, open};
 use crate::logs::LogLink;
 use crate::registry::{self, Secrets};
+use crate::vitals::Vitals;
 use crate::{Error, Options, Result, Target};
 use link::Link;
 use paritas_config::{Config, Levels};
-use paritas_connect::Context;
+use paritas_connect::{Context, Store};
 use paritas_model::StoreKind;
 use paritas_report::{LinkReport, Report, apply_privacy};
 use sampled::Sampled;
@@ -43,6 +44,24 @@ enum Kind {
     Logs(Box<LogLink>),
 }
 
+/// A link, and what is asked of it beside its streams.
+#[derive(Debug)]
+struct Asked {
+    kind: Kind,
+    vitals: Vitals,
+    stores: (Arc<dyn Store>, Arc<dyn Store>),
+}
+
+impl Asked {
+    async fn measure(&mut self, cx: &Context, since: Instant, run_for: Option<Duration>) -> LinkReport {
+        let (source, replica) = &self.stores;
+        let (mut report, found) =
+            tokio::join!(self.kind.measure(cx, since, run_for), self.vitals.look(cx, source, replica));
+        found.add_to(&mut report);
+        report
+    }
+}
+
 impl Kind {
     async fn measure(&mut self, cx: &Context, since: Instant, run_for: Option<Duration>) -> LinkReport {
         match self {
@@ -56,7 +75,7 @@ impl Kind {
 /// from one measurement to the next.
 #[derive(Debug)]
 pub struct LagRun {
-    links: Vec<Kind>,
+    links: Vec<Asked>,
     options: Options,
     config: Option<String>,
     state: Option<std::path::PathBuf>,
@@ -81,6 +100,8 @@ impl LagRun {
             }
             let store = |name: &str| stores.get(name).cloned().ok_or_else(|| missing(&configured.name, name));
             let (source, replica) = (store(&configured.source)?, store(&configured.replica)?);
+            let stores = (Arc::clone(&source.opened.store), Arc::clone(&replica.opened.store));
+            let vitals = Vitals::configured(config, configured);
             if has_logs(&source) && has_logs(&replica) {
                 let mut link =
                     LogLink::new(configured.name.clone(), &source.opened, &replica.opened, &options.digest_key)?;
@@ -88,7 +109,7 @@ impl LagRun {
                 link.levels = configured.objectives.lag.map(levels);
                 link.declared = true;
                 link.take(&configured.include, &configured.exclude);
-                links.push(Kind::Logs(Box::new(link)));
+                links.push(Asked { kind: Kind::Logs(Box::new(link)), vitals, stores });
                 continue;
             }
             let mut link = Link::new(configured.name.clone(), source, replica);
@@ -101,7 +122,7 @@ impl LagRun {
                 tracing::warn!(link = link.name, "left out: its stores have no stream that could lag");
                 continue;
             }
-            links.push(Kind::Streams(Box::new(link)));
+            links.push(Asked { kind: Kind::Streams(Box::new(link)), vitals, stores });
         }
         if links.is_empty() {
             let message = "no configured link has a stream that could lag";
@@ -139,12 +160,14 @@ impl LagRun {
         let opened = |target: &Target| registry::open(target, Secrets::default(), None);
         let (source, replica) = (opened(&ours)?, opened(&theirs)?);
         let name = format!("{} -> {}", source.store.name(), replica.store.name());
-        let link = if ours.kind == StoreKind::Kafka {
+        let stores = (Arc::clone(&source.store), Arc::clone(&replica.store));
+        let kind = if ours.kind == StoreKind::Kafka {
             Kind::Logs(Box::new(LogLink::new(name, &source, &replica, &options.digest_key)?))
         } else {
             Kind::Streams(Box::new(Link::new(name, Sampled::new(source), Sampled::new(replica))))
         };
-        Ok(Self { links: vec![link], options: options.clone(), config: None, state: None })
+        let links = vec![Asked { kind, vitals: Vitals::default(), stores }];
+        Ok(Self { links, options: options.clone(), config: None, state: None })
     }
 
     /// Measures every link now, side by side.

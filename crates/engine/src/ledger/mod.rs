@@ -223,6 +223,7 @@ pub async fn ledger_pair(
         exclude: Vec::new(),
         overrides: Vec::new(),
         ledgers,
+        vitals: crate::vitals::Vitals::default(),
         figures_only: true,
         not_checked: Vec::new(),
     };

@@ -192,6 +192,7 @@ fn differences(counts: &Counts) -> DifferenceCounts {
         in_flight: counts.not_yet_mirrored,
         unproven: counts.unproven,
         unverifiable: 0,
+        quarantined: 0,
     }
 }
 

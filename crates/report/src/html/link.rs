@@ -2,7 +2,9 @@
 
 use super::markup::{Column, Markup};
 use super::shell::{badge, found, tier};
-use super::{Body, Place, files, lag, ledger, lineage, logs, open, parity, probe, recovery, rows, sequences, snapshot};
+use super::{
+    Body, Place, files, lag, ledger, lineage, logs, open, parity, probe, recovery, rows, sequences, snapshot, vitals,
+};
 use crate::summary::{kind, subject};
 use crate::{Check, LinkReport, Report};
 use paritas_model::{Store, Verdict};
@@ -121,6 +123,14 @@ fn streams(one: &mut Link<'_>, link: &LinkReport) {
     let lags: Vec<_> = checks!(link, Lag).collect();
     one.section("lag", "Lag", worst(lags.iter().map(|check| check.verdict)), |body| {
         lags.iter().for_each(|check| lag::write(&mut body.page, check));
+    });
+    let clocks: Vec<_> = checks!(link, Clock).collect();
+    one.section("clock", "Clocks", worst(clocks.iter().map(|check| check.verdict)), |body| {
+        clocks.iter().for_each(|check| vitals::clock(&mut body.page, check));
+    });
+    let fresh: Vec<_> = checks!(link, Freshness).collect();
+    one.section("freshness", "Freshness", worst(fresh.iter().map(|check| check.verdict)), |body| {
+        fresh.iter().for_each(|check| vitals::freshness(&mut body.page, check));
     });
     let covered: Vec<_> = checks!(link, Coverage).collect();
     one.section("coverage", "Coverage", worst(covered.iter().map(|check| check.verdict)), |body| {

@@ -24,6 +24,7 @@ mod sequences;
 mod shell;
 mod snapshot;
 mod value;
+mod vitals;
 
 use crate::{Called, Format, RenderOptions, Report};
 use embed::Embedded;
@@ -91,6 +92,9 @@ impl Format for Html<'_> {
         shell::head(&mut before, report);
         shell::contents(&mut before, &body.places);
         shell::summary(&mut before, report, next.as_deref());
+        if !report.regions.is_empty() {
+            vitals::regions(&mut before, &report.regions);
+        }
         out.write_all(before.as_str().as_bytes())?;
         out.write_all(body.page.as_str().as_bytes())?;
         let mut after = Markup::default();

@@ -67,9 +67,12 @@ fn parts(slice: &Slice) -> String {
 fn unsettled(page: &mut Markup, counts: &DifferenceCounts) {
     let class = if counts.unsettled() == 0 { "n zero" } else { "n open" };
     page.open("td", &[("class", class)]).text(&grouped(counts.unsettled()));
-    for (count, words) in
-        [(counts.in_flight, "in flight"), (counts.unproven, "unproven"), (counts.unverifiable, "not comparable")]
-    {
+    for (count, words) in [
+        (counts.in_flight, "in flight"),
+        (counts.unproven, "unproven"),
+        (counts.unverifiable, "not comparable"),
+        (counts.quarantined, "quarantined"),
+    ] {
         if count > 0 {
             page.element("div", "sub", &format!("{} {words}", grouped(count)));
         }

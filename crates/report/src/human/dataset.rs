@@ -1,7 +1,7 @@
 //! One dataset: its schema, its rows or files, its failures.
 
 use super::page::{Page, Paint};
-use super::{files, lag, ledger, logs, rows, sequences};
+use super::{files, lag, ledger, logs, rows, sequences, vitals};
 use crate::summary::DatasetView;
 use crate::text::{counted, escape, fit, grouped, pad};
 use crate::{Check, ParityCheck, Problem, SchemaCheck};
@@ -29,6 +29,8 @@ pub(super) fn write(page: &mut Page<'_>, view: &DatasetView<'_>) -> io::Result<(
             Check::Snapshot(check) => logs::snapshot(page, check)?,
             Check::Ledger(check) => ledger::write(page, check)?,
             Check::Sequences(check) => sequences::write(page, check)?,
+            Check::Clock(check) => vitals::clock(page, check)?,
+            Check::Freshness(check) => vitals::freshness(page, check)?,
         }
     }
     Ok(())
@@ -58,6 +60,8 @@ pub(super) fn passing(page: &mut Page<'_>, view: &DatasetView<'_>, name_width: u
                 facts.push(seconds(check.seconds));
             }
             Check::Sequences(check) => facts.push(counted(check.sequences, "sequence")),
+            Check::Clock(check) => facts.extend(check.judged().into_iter().map(|one| escape(&one.text))),
+            Check::Freshness(check) => facts.extend(check.judged().into_iter().map(|one| escape(&one.text))),
             Check::Continuity(check) => facts.push(format!("{} unbroken", counted(check.sequences, "sequence"))),
             Check::Parity(check) => {
                 facts.push(match &check.pages {

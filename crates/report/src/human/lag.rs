@@ -1,7 +1,7 @@
 //! Lag and coverage for people: the state first, then how far, then why and what to do.
 
 use super::page::{Page, Paint};
-use super::{dataset, headline, logs, next, not_checked, store};
+use super::{dataset, headline, logs, next, not_checked, store, vitals};
 use crate::lag::{state_text, weight};
 use crate::summary::{elapsed_seconds, lag_line, link_lag_line};
 use crate::text::{counted, escape, pad, width};
@@ -37,6 +37,7 @@ pub(super) fn report(page: &mut Page<'_>, report: &Report, called: &Called) -> i
             }
         }
     }
+    vitals::regions(page, &report.regions)?;
     match next::lag(report, called) {
         Some(command) => page.line(0, &format!("{} {command}", page.paint(Paint::Dim, "next:"))),
         None => Ok(()),
@@ -54,6 +55,8 @@ fn link(page: &mut Page<'_>, link: &LinkReport) -> io::Result<()> {
             Check::Coverage(check) => coverage(page, check)?,
             Check::Groups(check) => logs::groups(page, check)?,
             Check::Health(check) => logs::health(page, check)?,
+            Check::Clock(check) => vitals::clock(page, check)?,
+            Check::Freshness(check) => vitals::freshness(page, check)?,
             _ => {}
         }
     }

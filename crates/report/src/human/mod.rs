@@ -16,6 +16,7 @@ pub(crate) mod recovery;
 mod rows;
 mod sequences;
 pub(crate) mod simulation;
+mod vitals;
 
 use crate::summary::{DatasetView, LAG, PROBE, datasets, link_line, report_line};
 use crate::text::{escape, width, wrap};
@@ -69,6 +70,7 @@ impl Format for Human {
             [only] => link(&mut page, only)?,
             several => links(&mut page, several)?,
         }
+        vitals::regions(&mut page, &report.regions)?;
         if let Some(command) = next::command(report, &self.called, options) {
             page.line(0, &format!("{} {command}", page.paint(Paint::Dim, "next:")))?;
         }

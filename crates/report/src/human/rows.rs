@@ -16,13 +16,18 @@ const CHANGED_COLUMNS_MAX: usize = 8;
 pub(super) fn write(page: &mut Page<'_>, check: &ParityCheck) -> io::Result<()> {
     let counts = &check.differences;
     let total = counts.proven().saturating_add(counts.in_flight).saturating_add(counts.unproven);
-    if total == 0 && counts.unverifiable == 0 {
+    if total == 0 && counts.unverifiable == 0 && counts.quarantined == 0 {
         return Ok(());
     }
     let at_least = if check.complete { "" } else { "at least " };
     let by_class = classes(counts);
     if total > 0 {
         page.wrapped(2, &format!("{at_least}{}: {by_class}", differ(total, "row")))?;
+    }
+    if counts.quarantined > 0 {
+        let text =
+            format!("{} quarantined: a time that no clock can have shown yet", counted(counts.quarantined, "row"));
+        page.wrapped(2, &text)?;
     }
     if counts.unverifiable > 0 {
         page.wrapped(2, &format!("{} could not be compared", counted(counts.unverifiable, "row")))?;
