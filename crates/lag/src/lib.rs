@@ -18,8 +18,8 @@ mod within;
 
 pub use clock::{ClockFinding, Jump, Moment, Offset, Tick, clock_offset};
 pub use curve::{Curve, Interval, Reading, Sample, Span};
-pub use judge::{Judgement, Link, Obstacle, SILENTLY_STALLED_AFTER, judge, stands_still};
 pub use fresh::{Age, Newest, age};
+pub use judge::{Judgement, Link, Obstacle, SILENTLY_STALLED_AFTER, judge, stands_still};
 pub use track::{Finding, Round, Track};
 pub use verdict::{Levels, verdict};
 pub use within::within;
