@@ -25,5 +25,5 @@ pub use policies::{POLICY_NAMES, set_policy};
 pub use source::Place;
 pub use types::{
     Config, CopyConfig, DatasetConfig, LedgerConfig, Levels, LinkConfig, Mode, NotExecuted, Objectives, OptionValue,
-    RecoveryConfig, RetentionConfig, Schedule, StoreConfig, ValuePrivacy, VerifySchedule,
+    RecoveryConfig, Reread, RetentionConfig, Schedule, StoreConfig, ValuePrivacy, VerifySchedule,
 };
