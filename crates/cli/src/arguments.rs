@@ -465,6 +465,9 @@ pub struct SnapshotArgs {
     /// Keep ends of logs and offsets of groups only, and read no content (Kafka)
     #[arg(long)]
     pub positions_only: bool,
+    /// Read everything, and take nothing over from the snapshot before
+    #[arg(long)]
+    pub full: bool,
     /// How many differing rows per dataset the snapshot is made to name: all that will be written until it is used, and
     /// all that may be lost [default: 9000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CAPACITY_LIMIT))]

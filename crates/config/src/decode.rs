@@ -52,12 +52,14 @@ pub(crate) fn decode(path: &Path, tree: &Table, sources: &Sources) -> Result<Con
     let mut digest_key = None;
     let mut retention = RetentionConfig::default();
     let mut snapshot_copy = None;
+    let (mut snapshot_reread, mut snapshot_keep_max) = (None, None);
     if let Some(section) = root.section("paritas", "[paritas]".to_owned()) {
         state = section.text("state").map(|text| PathBuf::from(text.value));
         region = section.text("region").map(|text| Region(text.value));
         digest_key = section.secret("digest_key").map(|secret| secret.value);
         retention = keeping::decode(&section);
         snapshot_copy = store::decode_copy(&section, "snapshot_copy");
+        (snapshot_reread, snapshot_keep_max) = keeping::decode_thrift(&section);
         // Already followed when the layers were read.
         let _ = section.entry("extends");
         section.finish();
@@ -82,6 +84,8 @@ pub(crate) fn decode(path: &Path, tree: &Table, sources: &Sources) -> Result<Con
         region,
         retention,
         snapshot_copy: snapshot_copy.map(|copy| beside_copy(folder, copy)),
+        snapshot_reread,
+        snapshot_keep_max,
         digest_key: digest_key.map(|key| beside_secret(folder, key)),
         stores: stores.into_iter().map(|store| beside(folder, store.config)).collect(),
         links,

@@ -25,5 +25,6 @@ pub use policies::{POLICY_NAMES, set_policy};
 pub use source::Place;
 pub use types::{
     Config, CopyConfig, DatasetConfig, FreshnessConfig, LedgerConfig, Levels, LinkConfig, Mode, NotExecuted,
-    Objectives, OptionValue, RecoveryConfig, RetentionConfig, Schedule, StoreConfig, ValuePrivacy, VerifySchedule,
+    Objectives, OptionValue, RecoveryConfig, Reread, RetentionConfig, Schedule, StoreConfig, ValuePrivacy,
+    VerifySchedule,
 };

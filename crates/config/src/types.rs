@@ -333,6 +333,15 @@ pub struct RetentionConfig {
     pub recoveries: Option<Duration>,
 }
 
+/// When rows are read again that were not written since a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reread {
+    /// At every snapshot.
+    Always,
+    /// Within this time, some of them at each snapshot.
+    Within(Duration),
+}
+
 /// Where files are copied to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CopyConfig {
@@ -355,6 +364,10 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// Where snapshots are copied to.
     pub snapshot_copy: Option<CopyConfig>,
+    /// When rows are read again that were not written since a snapshot.
+    pub snapshot_reread: Option<Reread>,
+    /// Bytes that the rows of one dataset may take between snapshots.
+    pub snapshot_keep_max: Option<u64>,
     /// Where the deployment's digest key is kept.
     pub digest_key: Option<SecretRef>,
     /// Stores in the order of their places.

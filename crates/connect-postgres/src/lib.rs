@@ -42,6 +42,7 @@ mod positions;
 mod probe;
 mod quick;
 mod quote;
+mod ranged;
 mod ranges;
 mod raw;
 mod relation;

@@ -20,8 +20,8 @@ use crate::{copy::CopyReader, quote};
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use paritas_connect::{
-    BlockSink, Context, Error, FailureKind, FetchedRow, KeyRange, Lookup, Moment, Result, Scan, ScanRequest, Split,
-    SplitDone,
+    BlockSink, Context, Error, FailureKind, FetchedRow, KeyRange, Lookup, Moment, Ranged, Result, Scan, ScanRequest,
+    Split, SplitDone,
 };
 use paritas_digest::Block;
 use paritas_model::{Known, Position};
@@ -42,11 +42,11 @@ const RECENT: u64 = 1 << 24;
 
 /// An open view.
 pub(crate) struct PgScan {
-    store: Arc<Inner>,
-    plan: Arc<Plan>,
-    exported: Arc<Exported>,
+    pub(crate) store: Arc<Inner>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) exported: Arc<Exported>,
     /// Sessions that have imported the snapshot and do nothing at the moment.
-    ready: Mutex<Vec<Session>>,
+    pub(crate) ready: Mutex<Vec<Session>>,
     splits: Vec<Split>,
     /// Of each split, where its rows come from.
     statements: Vec<String>,
@@ -113,7 +113,7 @@ impl PgScan {
     }
 
     /// A session that sees the view.
-    async fn reader(&self, cx: &Context) -> Result<Session> {
+    pub(crate) async fn reader(&self, cx: &Context) -> Result<Session> {
         loop {
             let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop();
             match ready {
@@ -244,6 +244,10 @@ impl Scan for PgScan {
 
     fn is_newer(&self, version: u64) -> bool {
         (version.wrapping_sub(self.exported.moment().horizon.next) & 0xFFFF_FFFF) < RECENT
+    }
+
+    fn ranged(&self) -> Option<&dyn Ranged> {
+        Some(self)
     }
 
     fn lookup(&self) -> Option<&dyn Lookup> {

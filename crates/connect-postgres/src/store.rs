@@ -9,14 +9,15 @@ use crate::who::Who;
 use crate::{beside, columns, facts, probe, relation, wire};
 use async_trait::async_trait;
 use paritas_connect::{
-    Beside, Context, CounterUse, Datasets, Description, GroupRequest, GroupsNow, Held, Lineages, Pages, Places,
-    Positions, QuickPart, QuickSum, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding, Writers,
+    Beside, Context, CounterUse, Datasets, Description, GroupRequest, GroupsNow, Held, Lineages, LogMark, Pages,
+    Places, Positions, QuickPart, QuickSum, Result, Scan, ScanRequest, Store, StoreIdentity, Surrounding, Writers,
 };
 use paritas_digest::{Canon, Incompatible, Policies};
 use paritas_model::{Column, Dataset, Known, Schema, StoreKind};
 use secrecy::SecretString;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// A PostgreSQL database (14 or later). Nothing is ever written to it.
 #[derive(Clone)]
@@ -302,6 +303,13 @@ impl Datasets for PostgresStore {
 
     async fn hold(&self, cx: &Context) -> Result<Option<Box<dyn Held>>> {
         Ok(Some(Box::new(HeldView::begin(Arc::clone(&self.inner), cx).await?)))
+    }
+
+    async fn mark(&self, cx: &Context, settle: Duration) -> Result<Option<Known<LogMark>>> {
+        let session = self.inner.session(cx).await?;
+        let mark = crate::ranged::mark(&session, cx, settle).await;
+        self.inner.give_back(session);
+        mark.map(Some)
     }
 
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {

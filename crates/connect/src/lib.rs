@@ -19,6 +19,7 @@ mod observe;
 mod pace;
 mod pages;
 mod places;
+mod ranged;
 mod redact;
 mod retry;
 mod secret;
@@ -48,6 +49,7 @@ pub use observe::{
 pub use pace::{Manners, Pace, Rate, RateLimit};
 pub use pages::{Claim, Likeness, Page, PageKind, PagePair, PageRange, PageReader, PageRelation, PageTerms, Pages};
 pub use places::{FileId, Holds, Placed, PlacedColumn, PlacedRow, PlacedShape, Places};
+pub use ranged::{LogMark, PlacedSink, RangeState, Ranged, RangedPart, Survey, Terms};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};

@@ -7,6 +7,7 @@ use paritas_model::{Dataset, Known, Position, Schema, StoreKind, Value};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One store. Read-only unless a method says otherwise; every call obeys the deadline and the
 /// cancel of its [`Context`].
@@ -250,6 +251,13 @@ pub trait Datasets: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// A mark of now for [`Scan::ranged`], after waiting at most that long for everything that ran then to end; or why
+    /// this store cannot tell. `None` where its kind does not tell which rows were written.
+    async fn mark(&self, cx: &Context, settle: Duration) -> Result<Option<Known<crate::LogMark>>> {
+        let _ = (cx, settle);
+        Ok(None)
+    }
+
     /// Pins one consistent view of the dataset and cuts it into splits.
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>>;
 }
@@ -459,6 +467,11 @@ pub trait Scan: Debug + Send + Sync {
     /// that ends early is an error. May be called for several splits at once, each with its own
     /// sink; after an error the same split may be read again from its start with a fresh sink.
     async fn read(&self, cx: &Context, split: &Split, sink: &mut dyn BlockSink) -> Result<SplitDone>;
+
+    /// The rows by ranges of blocks, where the store has them.
+    fn ranged(&self) -> Option<&dyn crate::Ranged> {
+        None
+    }
 
     /// Access by key, where the store has it.
     fn lookup(&self) -> Option<&dyn Lookup> {

@@ -42,7 +42,7 @@ pub use ledger::{Reconcile, ledger_links, ledger_links_against, ledger_pair, led
 pub use links::{StoreCheck, check_stores, verify_links, with_secrets};
 pub use logs::{SnapshotOptions, snapshot_links, snapshot_pair};
 pub use method::Method;
-pub use options::{Budget, Monitor, Options, Phase, SideProgress};
+pub use options::{Budget, Monitor, Options, Phase, SideProgress, ThriftOptions};
 pub use pair::verify_pair;
 pub use paritas_connect::{Manners, RateLimit};
 pub use paritas_state::Which;
@@ -52,3 +52,9 @@ pub use simulate::{SimulatedWindow, simulate_window, simulated};
 pub use snapshot::{Stored, verify_links_against, verify_pair_against};
 pub use target::{Declared, Target, looks_like_target};
 pub use timer::{last_runs, run_due};
+
+/// Reading less for a snapshot, as tests hold it against reading everything.
+#[doc(hidden)]
+pub mod thrift {
+    pub use crate::snapshot::cheap::{Thrift, Thrifty, keep};
+}

@@ -7,8 +7,8 @@ use crate::ledger::Reconciliation;
 use crate::pair::same_privileges;
 use crate::registry::{self, Named};
 use crate::resume::What;
-use crate::{Error, Monitor, Options, Result, Target};
-use paritas_config::{Config, DatasetConfig, LinkConfig, Mode, OptionValue, StoreConfig, ValuePrivacy};
+use crate::{Error, Monitor, Options, Result, Target, ThriftOptions};
+use paritas_config::{Config, DatasetConfig, LinkConfig, Mode, OptionValue, Reread, StoreConfig, ValuePrivacy};
 use paritas_connect::{Context, StoreIdentity};
 use paritas_digest::DigestKey;
 use paritas_model::{Dataset, StoreKind};
@@ -108,7 +108,18 @@ pub fn with_secrets(config: &Config, options: &Options) -> Result<Options> {
     let digest = bytes.map_or_else(|| options.digest_key.clone(), DigestKey::derive);
     let retention = crate::history::retention(config.retention);
     let snapshot_copy = config.snapshot_copy.clone();
-    Ok(Options { digest_key: digest, privacy, retention, snapshot_copy, ..options.clone() })
+    let thrift = thrift(config, options.thrift);
+    Ok(Options { digest_key: digest, privacy, retention, snapshot_copy, thrift, ..options.clone() })
+}
+
+/// What a configuration says about reading less; what the run was told comes first.
+fn thrift(config: &Config, asked: ThriftOptions) -> ThriftOptions {
+    let bytes_max = config.snapshot_keep_max.unwrap_or(asked.bytes_max);
+    match config.snapshot_reread {
+        None => ThriftOptions { bytes_max, ..asked },
+        Some(Reread::Always) => ThriftOptions { full: true, bytes_max, ..asked },
+        Some(Reread::Within(within)) => ThriftOptions { within, bytes_max, ..asked },
+    }
 }
 
 /// Opens both stores of a link.

@@ -23,6 +23,8 @@ pub struct Options {
     pub retention: Retention,
     /// Where snapshots are copied to as well.
     pub snapshot_copy: Option<CopyConfig>,
+    /// What snapshots take over from those before.
+    pub thrift: ThriftOptions,
     /// At most that many differing rows or files are listed per check; it does not limit what is counted.
     pub max_differences: usize,
     /// When to stop.
@@ -59,12 +61,30 @@ pub struct Options {
     pub ledger_memory: u64,
 }
 
+/// What snapshots take over from those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThriftOptions {
+    /// Whether everything is read in any case, and nothing is kept for the next snapshot.
+    pub full: bool,
+    /// Within what time everything that is taken over is read again.
+    pub within: Duration,
+    /// Bytes that the rows of one dataset may take in the state folder.
+    pub bytes_max: u64,
+}
+
+impl Default for ThriftOptions {
+    fn default() -> Self {
+        Self { full: false, within: Duration::from_secs(24 * 3_600), bytes_max: 1 << 30 }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             state: None,
             retention: Retention::default(),
             snapshot_copy: None,
+            thrift: ThriftOptions::default(),
             max_differences: 1_000,
             budget: None,
             parallel: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

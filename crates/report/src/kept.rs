@@ -1,6 +1,7 @@
 //! What a snapshot of rows or files holds, and what a comparison with one says about the time since.
 
 use crate::Problem;
+use crate::text::{counted, grouped};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,9 +53,67 @@ pub struct KeptDataset {
     pub bytes: u64,
     /// Where the source was; `null` where its kind has no positions.
     pub position: Option<String>,
+    /// What of it was read, and what was taken over from the snapshot before; absent where its kind of store does not
+    /// tell which rows were written.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reading: Option<KeptReading>,
     /// Why it is not in the snapshot.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<Problem>,
+}
+
+/// What of a dataset was read for a snapshot, and what was taken over from the snapshot before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeptReading {
+    /// Rows that were read.
+    pub rows_read: u64,
+    /// Rows that were taken over: nothing was written to their blocks.
+    pub rows_kept: u64,
+    /// Pages whose rows were read; 0 where rows were not read by pages.
+    pub pages_read: u64,
+    /// Pages whose rows were taken over. Of these only the versions were read.
+    pub pages_kept: u64,
+    /// Ranges of pages that were read.
+    pub ranges_read: u64,
+    /// Ranges of pages that were taken over.
+    pub ranges_kept: u64,
+    /// Ranges among those read to which nothing was written, read to see whether what was kept is right.
+    pub ranges_reread: u64,
+    /// Bytes in the state folder that the rows take for the next snapshot; `null` where they are not kept.
+    pub bytes: Option<u64>,
+    /// Why nothing could be taken over; `null` where something was looked for.
+    pub why: Option<String>,
+    /// Why the next snapshot will find nothing new to take over.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_kept: Option<String>,
+}
+
+impl KeptReading {
+    /// The same for people.
+    pub(crate) fn shown(&self) -> String {
+        let read = counted(self.rows_read, "row");
+        let mut text = match &self.why {
+            Some(why) => format!("read all of it, {read}: {why}"),
+            None => {
+                let again = match self.ranges_reread {
+                    0 => String::new(),
+                    count => format!(", {} of them only to see that they are as before", counted(count, "range")),
+                };
+                format!(
+                    "read {read} in {} of {} ({}{again}); {} taken over as not written since",
+                    grouped(self.pages_read),
+                    counted(self.pages_read.saturating_add(self.pages_kept), "page"),
+                    counted(self.ranges_read, "range"),
+                    counted(self.rows_kept, "row"),
+                )
+            }
+        };
+        if let Some(why) = &self.not_kept {
+            text.push_str("; the next snapshot cannot take over what was read now: ");
+            text.push_str(why);
+        }
+        text
+    }
 }
 
 /// The snapshot that stood in for a source, and what told apart what was written since.

@@ -52,7 +52,7 @@ pub use human::simulation::write_simulation;
 pub use human::{Called, Human, write_problem};
 pub use json::Json;
 pub use junit::Junit;
-pub use kept::{Against, KeptDataset, KeptDatasets, KeptLedger};
+pub use kept::{Against, KeptDataset, KeptDatasets, KeptLedger, KeptReading};
 pub use lag::{CoverageCheck, CoverageItem, LagCheck, LagCurve, LagObjective, LagPoint, LagSeconds, LagStream};
 pub use ledger::{LedgerCheck, LedgerColumn, LedgerFigures, LedgerItem, LedgerRule, LedgerSide};
 pub use logs::{

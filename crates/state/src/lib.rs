@@ -10,6 +10,7 @@
 //! observed/<link>/<id>.json              what a probe of the link saw
 //! snapshots/<link>/<id>.json             what the source of the link held, and where it was
 //! snapshots/<link>/<id>.snapshot         the same of a source with rows or files, with its digests
+//! ranges/<link>/<dataset>/              rows of the last snapshot, so that what did not change is not read again
 //! timer.json                             what a timer has done so far
 //! work/<id>/                             finished parts of a run that can be gone on with
 //! history.sqlite3                        an index of the runs, and samples of lag ([`history`])
@@ -26,6 +27,7 @@ mod kept;
 mod lock;
 mod names;
 mod observed;
+mod ranges;
 mod sealed;
 mod snapshots;
 mod timer;
@@ -34,6 +36,7 @@ mod work;
 pub use bundle::{Bundle, BundleWriter};
 pub use error::{Result, StateError};
 pub use lock::RunLock;
+pub use ranges::{KeptPart, KeptRange, KeptRanges, RangePlace, RangesFolder, RangesReader, RangesWriter};
 pub use work::Work;
 
 use files::{WriteFailure, create_folder, damaged, ids, read_whole, write_whole};

@@ -9,6 +9,7 @@ pub mod keep;
 pub mod ledger;
 pub mod logs;
 pub mod pages;
+pub mod ranges;
 pub mod rows;
 pub mod since;
 pub mod stored;

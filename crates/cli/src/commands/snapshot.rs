@@ -22,6 +22,7 @@ pub fn run(session: &Session, arguments: &SnapshotArgs) -> Result<u8, Failure> {
         capacity: arguments.capacity.unwrap_or_else(|| Capacity::default().differences()),
         parallel: arguments.parallel.map_or(defaults.parallel, |n| usize::try_from(n).unwrap_or(usize::MAX)),
         policies: arguments::policies(&arguments.policy),
+        thrift: runs::ThriftOptions { full: arguments.full, ..defaults.thrift },
         manners: Manners {
             rate: arguments.rate.iter().copied().collect(),
             pause_lag: None,

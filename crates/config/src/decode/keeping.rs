@@ -2,7 +2,8 @@
 
 use crate::ConfigError;
 use crate::reader::{At, Section};
-use crate::types::RetentionConfig;
+use crate::types::{Reread, RetentionConfig};
+use paritas_model::parse_size;
 use std::time::Duration;
 
 /// `retention = { raw = "48h", minutes = "30d", hours = "730d", lag_runs = "30d", runs = "400d", recoveries = "730d" }`.
@@ -24,6 +25,24 @@ pub(super) fn decode(parent: &Section<'_>) -> RetentionConfig {
         runs: value(runs),
         recoveries: value(recoveries),
     }
+}
+
+/// `snapshot_reread = "1d"`, or `"always"`; `snapshot_keep_max = "1GiB"`.
+pub(super) fn decode_thrift(section: &Section<'_>) -> (Option<Reread>, Option<u64>) {
+    let reread =
+        section.entry("snapshot_reread").and_then(|entry| match section.text_of("snapshot_reread", &entry.node) {
+            Some(text) if text.value == "always" => Some(Reread::Always),
+            Some(_) => section.duration_of("snapshot_reread", &entry.node).map(|at| Reread::Within(at.value)),
+            None => None,
+        });
+    let keep = section.text("snapshot_keep_max").and_then(|text| match parse_size(&text.value) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            section.quantity("snapshot_keep_max", text.span, &error);
+            None
+        }
+    });
+    (reread, keep)
 }
 
 /// What is made of something is kept at least as long.

@@ -3,6 +3,7 @@
 
 mod algebra;
 mod artifact;
+mod entries;
 mod logical;
 mod naming;
 mod negotiate;

@@ -2,6 +2,7 @@
 //! gone.
 
 mod against;
+pub(crate) mod cheap;
 mod copies;
 mod document;
 mod figures;

@@ -1,5 +1,6 @@
 //! Taking a snapshot of a source with rows or files. It is kept whole, or not at all.
 
+use super::cheap;
 use super::document::{DOCUMENT_VERSION, DatasetKept, Document, FilesKept};
 use crate::error::problem_of;
 use crate::job::{Job, Sides, sides};
@@ -9,9 +10,9 @@ use crate::tables::{self, choice_for};
 use crate::target::Declared;
 use crate::{Monitor, Options};
 use jiff::Timestamp;
-use paritas_connect::{Context, Description, Error, FailureKind, Held, Moment};
+use paritas_connect::{Context, Description, Error, FailureKind, Held, LogMark, Moment};
 use paritas_digest::{Capacity, Spec, schema_fingerprint};
-use paritas_model::{Dataset, Verdict};
+use paritas_model::{Dataset, Known, Verdict};
 use paritas_report::{Check, KeptDataset, KeptDatasets, LinkReport, NotChecked, Problem, SnapshotCheck};
 use paritas_state::{BundleWriter, StateError};
 use paritas_verify::rows::{Origin, Phase};
@@ -198,11 +199,12 @@ impl Taking<'_> {
             return Err(of_source(&error.hint("check include and exclude of the link, or name a table with ?table=")));
         }
         let before = catalog(source).await?;
+        let mark = self.mark(source).await?;
         let held = self.hold(source, &planned).await?;
         kept.one_view = held.is_some() || planned.len() == 1;
         document.one_view = kept.one_view;
         for one in planned {
-            let (dataset, entry) = self.read(source, held.as_deref(), &one, writer).await?;
+            let (dataset, entry) = self.read(source, (held.as_deref(), mark.as_ref()), &one, writer).await?;
             kept.datasets.push(entry);
             document.datasets.push(dataset);
         }
@@ -234,6 +236,7 @@ impl Taking<'_> {
                         capacity,
                         bytes: 0,
                         position: None,
+                        reading: None,
                         problem,
                     });
                 }
@@ -335,6 +338,19 @@ impl Taking<'_> {
         described
     }
 
+    /// A mark from before the view, so that what is read in it can be taken over by the next snapshot.
+    async fn mark(&self, source: &Side) -> Result<Option<Known<LogMark>>, Failed> {
+        let Some(rows) = source.store.datasets().filter(|_| !self.options.thrift.full) else { return Ok(None) };
+        match source.cx.bound(rows.mark(&source.cx, cheap::SETTLE)).await {
+            Ok(mark) => Ok(mark),
+            Err(error) => {
+                let failed = of_source(&error);
+                // Without it everything is read.
+                if failed.passing { Err(failed) } else { Ok(Some(Known::unknown(error.to_string()))) }
+            }
+        }
+    }
+
     /// One view of everything, unless it would be held for too long.
     async fn hold(&mut self, source: &Side, planned: &[Planned]) -> Result<Option<Box<dyn Held>>, Failed> {
         let Some(rows) = source.store.datasets() else { return Ok(None) };
@@ -356,7 +372,7 @@ impl Taking<'_> {
     async fn read(
         &self,
         source: &Side,
-        held: Option<&dyn Held>,
+        (held, mark): (Option<&dyn Held>, Option<&Known<LogMark>>),
         one: &Planned,
         writer: &mut BundleWriter,
     ) -> Result<(DatasetKept, KeptDataset), Failed> {
@@ -373,7 +389,18 @@ impl Taking<'_> {
             schema: schema_fingerprint(&one.description.schema),
             capacity: self.options.capacity,
         };
-        let kept = keep::keep(&request).await.map_err(|error| of_source(&error.context(&one.name)))?;
+        let thrift = mark.zip(self.keeper.state()).map(|(mark, state)| cheap::Thrift {
+            folder: state.ranges(&self.job.name, &one.name),
+            mark: mark.clone(),
+            within: self.options.thrift.within,
+            bytes_max: self.options.thrift.bytes_max,
+            rows_estimate: one.description.rows_estimate.value().copied().unwrap_or(0),
+        });
+        let read = match &thrift {
+            Some(thrift) => cheap::keep(&request, thrift).await,
+            None => keep::keep(&request).await.map(|kept| (kept, None)),
+        };
+        let (kept, reading) = read.map_err(|error| of_source(&error.context(&one.name)))?;
         let capacity = kept.digest.sums.capacity();
         let header = &kept.digest.header;
         let entry = KeptDataset {
@@ -382,6 +409,7 @@ impl Taking<'_> {
             capacity: capacity.differences(),
             bytes: capacity.bytes(header.key_form),
             position: kept.moment.as_ref().and_then(position_text),
+            reading,
             problem: None,
         };
         let dataset = DatasetKept {

@@ -42,6 +42,9 @@ pub(super) fn write(page: &mut Markup, check: &SnapshotCheck) {
                 page.cell(&place.or_else(|| one.position.clone()).unwrap_or_else(|| "–".to_owned())).raw("</tr>");
             }
             page.end_table();
+            for (one, reading) in kept.datasets.iter().filter_map(|one| Some((one, one.reading.as_ref()?))) {
+                page.element("p", "", &format!("{}: {}", one.dataset, reading.shown()));
+            }
         }
         more(page, kept);
     }

@@ -323,6 +323,9 @@ pub(super) fn snapshot(page: &mut Page<'_>, check: &SnapshotCheck) -> io::Result
             }
         };
         page.wrapped(4, &escape(&text))?;
+        if let Some(reading) = &dataset.reading {
+            page.wrapped(6, &escape(&reading.shown()))?;
+        }
     }
     for note in &check.notes {
         page.wrapped(4, &format!("note: {note}"))?;

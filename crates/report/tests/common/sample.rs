@@ -524,6 +524,7 @@ pub fn snapshot() -> Check {
         capacity: 9_000,
         bytes: 819_200,
         position: Some("1/0/5000148".into()),
+        reading: None,
         problem,
     };
     let problem = unreachable().problem;
