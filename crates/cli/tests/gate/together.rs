@@ -60,7 +60,7 @@ impl Clusters {
     /// Kills the source and removes all it had.
     fn lose_source(&mut self) {
         self.runtime.block_on(self.source.kill()).unwrap();
-        fs::remove_dir_all(self.scratch.path().join("a")).unwrap();
+        fs::remove_dir_all(self.scratch.path().join("a-1")).unwrap();
     }
 }
 
