@@ -132,8 +132,11 @@ fn give_tools(world: &mut World, guarded: Option<&Guarded>) {
 /// Each operation of the table, with the command that misses it.
 fn each_operation_is_named(world: &mut World, guarded: &Guarded) {
     let url = guarded.url();
-    let store = format!("[store.guarded]\nkind = \"kafka\"\nurl = \"{}\"\n", url.replace(&format!(":{PASSWORD}"), ""));
-    world.write("/etc/paritas/kafka.toml", &format!("{store}password = {{ env = \"KAFKA_PASSWORD\" }}\n"));
+    let address = guarded.cluster.bootstrap_of(Listener::Sasl);
+    let login = "\"security.protocol\" = \"SASL_PLAINTEXT\", \"sasl.mechanism\" = \"PLAIN\", \"sasl.username\" = \"paritas\", \
+                 \"sasl.password\" = { env = \"KAFKA_PASSWORD\" }";
+    let store = format!("[store.guarded]\nkind = \"kafka\"\nurl = \"kafka://{address}\"\noptions = {{ {login} }}\n");
+    world.write("/etc/paritas/kafka.toml", &store);
     let check = format!("KAFKA_PASSWORD={PASSWORD} paritas -c /etc/paritas/kafka.toml config check --connect");
     let nobody = paritas_testbed::ports::free_port().unwrap();
     let snapshot = format!("paritas snapshot --state /var/lib/paritas '{url}' kafka://127.0.0.1:{nobody}");
