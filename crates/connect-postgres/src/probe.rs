@@ -56,7 +56,7 @@ async fn limits(session: &Session, cx: &Context) -> Result<Vec<String>> {
                  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' \
                  AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'))";
     let row = session.query_one(cx, "check privileges", sql, &[]).await?;
-    let user = quote::ident(&session.facts.user);
+    let user = quote::shown_ident(&session.facts.user);
     let mut limits = Vec::new();
     let unreadable: i64 = get(&row, 1)?;
     if unreadable > 0 {

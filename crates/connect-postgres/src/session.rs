@@ -130,7 +130,7 @@ fn may_connect(error: Error, info: &ConnInfo) -> Error {
     if error.code() != "dataset.denied" {
         return error;
     }
-    let (database, user) = (crate::quote::ident(&info.dbname), crate::quote::ident(&info.user));
+    let (database, user) = (crate::quote::shown_ident(&info.dbname), crate::quote::shown_ident(&info.user));
     error.hint(format!("GRANT CONNECT ON DATABASE {database} TO {user}"))
 }
 

@@ -23,14 +23,14 @@ impl Scene {
     fn start() -> Option<Self> {
         let pair = pair("")?;
         pair.old.sql(&format!(
-            "create table fills (id int primary key, v text); \
+            "create table fills (n int primary key, v text); \
              insert into fills select i, md5(i::text) from generate_series(1, {ROWS}) i; vacuum analyze fills;"
         ));
         crate::testbed::caught_up(&pair.old, &pair.new);
         pair.new.cut_off();
         pair.old.sql(
-            "insert into fills values (0, 'lost'); update fills set v = 'changed' where id in (7, 33333); \
-             delete from fills where id = 20000; insert into ledger (account, amount) values (7, 1.5);",
+            "insert into fills values (0, 'lost'); update fills set v = 'changed' where n in (7, 33333); \
+             delete from fills where n = 20000; insert into ledger (account, amount) values (7, 1.5);",
         );
         pair.promote();
         let file = pair.folder.path().join("paritas.toml");

@@ -40,14 +40,17 @@ fn folders_that_were_never_copied_are_no_go_before_and_after() {
         let fixed = ["--state", "state", "--json", "files:east", &replica];
         folder.paritas(&command.iter().chain(&fixed).copied().collect::<Vec<_>>())
     };
-    let report = call(&["failover", "--planned"], "").code(1).json();
+    // A folder without anything in it may be the wrong one, until somebody says that it may be empty.
+    let report = call(&["failover", "--planned"], "").code(3).json();
+    assert_eq!(link(&report)["recovery"]["decision"], "no-go");
+    let report = call(&["failover", "--planned"], "?allow_empty=true").code(1).json();
     assert_eq!(link(&report)["recovery"]["decision"], "no-go");
     call(&["snapshot"], "").code(0);
     std::fs::remove_dir_all(folder.path().join("east")).unwrap();
-    let report = call(&["failover"], "?writes=inserts").code(1).json();
+    let report = call(&["failover"], "?allow_empty=true&writes=inserts").code(1).json();
     assert_eq!(report["recovery"]["whole"]["rpo"]["files"]["at_least"], 5, "{report:#}");
     // Without a word about what may happen to them, five missing files are no proof of anything, and no GO either.
-    let report = call(&["failover"], "").code(3).json();
+    let report = call(&["failover"], "?allow_empty=true").code(3).json();
     assert_eq!(link(&report)["recovery"]["decision"], "no-go");
 }
 

@@ -23,7 +23,7 @@ pub struct Pair {
     pub folder: Folder,
     pub old: Server,
     pub new: Server,
-    pub scratch: Scratch,
+    _scratch: Scratch,
 }
 
 pub fn url(server: &Server) -> String {
@@ -38,7 +38,7 @@ pub fn pair(objectives: &str) -> Option<Pair> {
     old.sql(TABLES);
     let new = old.standby("new");
     testbed::caught_up(&old, &new);
-    let pair = Pair { folder: Folder::new(), old, new, scratch };
+    let pair = Pair { folder: Folder::new(), old, new, _scratch: scratch };
     pair.configure(objectives, "sum = [\"amount\"]");
     Some(pair)
 }

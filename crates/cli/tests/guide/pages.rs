@@ -5,6 +5,7 @@ use crate::world::{World, docs, read};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 /// Pages that a test below follows, beside the index.
 const FOLLOWED: [&str; 7] = [
@@ -90,6 +91,12 @@ fn source_fails(world: &mut World) {
     let (code, printed) = world.shell("paritas --config /etc/paritas/paritas.toml snapshot");
     assert_eq!(code, 0, "{printed}");
     world.sql("db-east", "insert into orders (account, amount) values (9, 11)");
+    // The page notes the time of the failure in whole seconds, and the snapshot was begun before it.
+    let second = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let snapshot = second();
+    while second() == snapshot {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     // What whoever enters them again knows from elsewhere.
     let form = "select string_agg(format('insert into orders overriding system value values (%s, %s, %s, %L);', id, account, amount, \
                 placed_at), ' ') from orders where id in (2001, 2002)";

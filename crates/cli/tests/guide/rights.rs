@@ -64,6 +64,10 @@ fn named(right: &str) -> &str {
         "GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO paritas" => {
             "GRANT SELECT ON SEQUENCE public.orders_id_seq TO paritas"
         }
+        // What is asked of every server; a standby is asked for its recovery as well.
+        "GRANT EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint(), pg_control_recovery() TO paritas" => {
+            "GRANT EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint()"
+        }
         other => other,
     }
 }
@@ -73,7 +77,11 @@ fn rights_of_the_page_are_enough_and_each_that_is_taken_away_is_named() {
     let Some(mut world) = World::start() else { return };
     world.prepare("scheduled-job.md");
     // What everybody has by default would stand in for what the page gives.
-    world.sql("db-east", "REVOKE ALL ON DATABASE shop FROM PUBLIC; REVOKE ALL ON SCHEMA public FROM PUBLIC");
+    world.sql(
+        "db-east",
+        "REVOKE ALL ON DATABASE shop FROM PUBLIC; REVOKE ALL ON SCHEMA public FROM PUBLIC; REVOKE EXECUTE ON FUNCTION \
+         pg_control_system(), pg_control_checkpoint(), pg_control_recovery() FROM PUBLIC",
+    );
     let guarded = Guarded::start();
     give_tools(&mut world, guarded.as_ref());
     world.follow(PAGE, &mut |_, words| panic!("nothing does {words:?}"));
@@ -89,7 +97,7 @@ fn rights_of_the_page_are_enough_and_each_that_is_taken_away_is_named() {
         world.sql("db-east", taken);
         world.caught_up();
         let (code, printed) = world.shell(CHECK);
-        let words = printed.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = printed.replace('"', "").split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains(named(right)), "without {right:?} (exit code {code}):\n{printed}");
         world.sql("db-east", right);
         world.caught_up();
@@ -124,8 +132,11 @@ fn give_tools(world: &mut World, guarded: Option<&Guarded>) {
 /// Each operation of the table, with the command that misses it.
 fn each_operation_is_named(world: &mut World, guarded: &Guarded) {
     let url = guarded.url();
-    let store = format!("[store.guarded]\nkind = \"kafka\"\nurl = \"{}\"\n", url.replace(&format!(":{PASSWORD}"), ""));
-    world.write("/etc/paritas/kafka.toml", &format!("{store}password = {{ env = \"KAFKA_PASSWORD\" }}\n"));
+    let address = guarded.cluster.bootstrap_of(Listener::Sasl);
+    let login = "\"security.protocol\" = \"SASL_PLAINTEXT\", \"sasl.mechanism\" = \"PLAIN\", \"sasl.username\" = \"paritas\", \
+                 \"sasl.password\" = { env = \"KAFKA_PASSWORD\" }";
+    let store = format!("[store.guarded]\nkind = \"kafka\"\nurl = \"kafka://{address}\"\noptions = {{ {login} }}\n");
+    world.write("/etc/paritas/kafka.toml", &store);
     let check = format!("KAFKA_PASSWORD={PASSWORD} paritas -c /etc/paritas/kafka.toml config check --connect");
     let nobody = paritas_testbed::ports::free_port().unwrap();
     let snapshot = format!("paritas snapshot --state /var/lib/paritas '{url}' kafka://127.0.0.1:{nobody}");

@@ -40,6 +40,15 @@ pub struct World {
     _scratch: Scratch,
 }
 
+/// The tables are there before there is a standby, so that both have the same pages of their sequence.
+fn with_tables<'a>(server: &'a Server, install: &testbed::Install) -> &'a Server {
+    let mut psql = install.command("psql");
+    psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", TABLES]);
+    let output = psql.arg(format!("postgres://postgres@127.0.0.1:{}/shop", server.port())).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    server
+}
+
 pub fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide")
 }
@@ -69,11 +78,10 @@ impl World {
         let mut names: Vec<_> = FOLDERS.iter().map(|name| ((*name).to_owned(), format!("{root}{name}"))).collect();
         names.push(("/usr/local/bin/paritas".to_owned(), paritas.display().to_string()));
         names.push(("db-east:5432".to_owned(), format!("127.0.0.1:{}", east.port())));
-        let west = east.standby("west");
+        let west = with_tables(&east, &install).standby("west");
         names.push(("db-west:5432".to_owned(), format!("127.0.0.1:{}", west.port())));
         let psql = install.program("psql");
-        let mut world = Self { east, west, following: true, shell, psql, folder, names, _scratch: scratch };
-        world.sql("db-east", TABLES);
+        let world = Self { east, west, following: true, shell, psql, folder, names, _scratch: scratch };
         testbed::caught_up(&world.east, &world.west);
         for name in FOLDERS.iter().chain(&THERE) {
             fs::create_dir_all(world.path(name)).unwrap();
