@@ -181,6 +181,12 @@ enum Examined {
     Planned(Box<planned::PlannedJob>),
 }
 
+/// The contents of a link alone: a clock that is off does not make two sides differ.
+fn contents(config: &Config, link: &LinkConfig, options: &Options) -> Result<crate::job::Job> {
+    let job = crate::links::job(config, link, options)?;
+    Ok(crate::job::Job { vitals: crate::vitals::Vitals::default(), ..job })
+}
+
 /// A configured link, ready to be looked at.
 fn examined(
     config: &Config,
@@ -190,17 +196,17 @@ fn examined(
 ) -> Result<Examined> {
     let (tier, objective) = (link.tier, link.objectives.limits());
     if left.planned {
-        let rows = crate::links::job(config, link, options)?;
+        let rows = contents(config, link, options)?;
         return Ok(Examined::Planned(Box::new(planned::PlannedJob { rows, tier, objective })));
     }
     if let Some(logs) = logs_of(config, link)? {
         return Ok(Examined::Logs(Box::new(logs)));
     }
-    let rows = crate::links::job(config, link, options);
+    let rows = contents(config, link, options);
     let is_kept = rows.as_ref().is_ok_and(kept::is_kept);
     let beside = parity::find(rows, (folder, true), left.against.as_ref(), options)?;
     if is_kept {
-        let rows = crate::links::job(config, link, options)?;
+        let rows = contents(config, link, options)?;
         return Ok(Examined::Kept(Box::new(kept::KeptJob { rows, beside, objective })));
     }
     Ok(Examined::Servers(Box::new((job(config, link, left)?, beside))))
