@@ -1,12 +1,19 @@
 //! Clocks, round trips, ages of rows, quarantine and the score of regions, on real servers and files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::indexing_slicing)]
 
+use paritas_connect::{Context, NewestRequest};
+use paritas_connect_kafka::{KafkaOptions, KafkaStore};
+use paritas_model::Dataset;
+use paritas_testbed::kafka::{self, Record, Topic};
 use paritas_testbed::postgres::{Install, Mode, Options, REQUIRE_VARIABLE, Server};
 use paritas_testbed::{Error, Scratch};
 use paritas_tests::{Run, paritas};
+use paritas_verify::{Side, newest};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Tables of rows that are as new as their names say.
 const TABLES: &str = "
@@ -316,4 +323,63 @@ fn rows_from_the_future_are_neither_lost_nor_equal() {
     assert_eq!(Run::counts(&run.parity()), (1, 0, 0), "{run:#?}");
     let run = csv(&scratch, &format!("objectives = {{ quarantine = \"400000d\" }}\n{dataset}")).expect_code(1);
     assert_eq!(Run::counts(&run.parity()), (2, 0, 0), "{run:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_record_of_a_topic_is_found_also_where_times_are_in_disorder() {
+    let Some(install) = kafka::Install::unless_missing().unwrap() else { return };
+    let scratch = Scratch::new().unwrap();
+    let cluster = kafka::Cluster::start(&install, &scratch, "k", kafka::Options::default()).await.unwrap();
+    let client = cluster.client().unwrap();
+    let base = 1_700_000_000_000_i64;
+    for name in ["times", "empty"] {
+        client.create(&Topic::new(name).partitions(2).set("retention.ms", "-1")).await.unwrap();
+    }
+    // One record early in the log is newer than those at its end, and one lies beyond the limit.
+    let time = move |number: i64| match number {
+        10 => base + 1_000_000,
+        20 => base + 900_000_000_000,
+        _ => base + number,
+    };
+    client.produce("times", (0..200).map(move |number| Record::of("t").on(0).at(time(number)))).await.unwrap();
+    client.produce("times", (0..3).map(move |number| Record::of("t").on(1).at(base - number))).await.unwrap();
+    let url = format!("kafka://{}", cluster.bootstrap());
+    let store = Arc::new(KafkaStore::from_url(&url, &KafkaOptions::default()).unwrap());
+    let side = Side::new(store, Context::default().with_timeout(Duration::from_secs(120)));
+    let look = async |topic: &str, column: Option<&str>, limit_ms: i64| {
+        let (dataset, column) = (Dataset(topic.to_owned()), column.map(str::to_owned));
+        newest(&side, &NewestRequest { dataset, column, filter: None, limit_us: limit_ms * 1_000 }).await
+    };
+    let newest_us = |ms: i64| Some((ms * 1_000, ms * 1_000 + 999));
+    let seen = look("times", None, base + 10_000_000).await.unwrap();
+    assert_eq!((seen.newest, seen.beyond, seen.any, seen.method), (newest_us(base + 1_000_000), 1, true, "records"));
+    // Under a lower limit the newer one lies beyond it as well.
+    let seen = look("times", None, base + 1_000).await.unwrap();
+    assert_eq!((seen.newest, seen.beyond), (newest_us(base + 199), 2));
+    let seen = look("empty", None, base).await.unwrap();
+    assert_eq!((seen.newest, seen.beyond, seen.any), (None, 0, false));
+    for (topic, column, code) in [("missing", None, "dataset.missing"), ("times", Some("at"), "freshness.column")] {
+        assert_eq!(look(topic, column, base).await.unwrap_err().code(), code);
+    }
+    // The way to the cluster is measured, its clock is not known, and that is not taken for a pass.
+    let config = scratch.path().join("paritas.toml");
+    let text = format!(
+        "[paritas]\nstate = \"state\"\n[store.a]\nkind = \"kafka\"\nurl = \"{url}/times\"\nregion = \"a\"\n\
+         [store.b]\nkind = \"kafka\"\nurl = \"{url}/empty\"\nregion = \"b\"\n\
+         [[link]]\nname = \"topics\"\nsource = \"a\"\nreplica = \"b\"\n\
+         objectives = {{ clock_skew = \"1s\", rtt = \"30s\" }}\n\
+         [[link.freshness]]\nname = \"new\"\ndataset = \"times\"\nreplica_dataset = \"empty\"\nmax_age = \"1h\"\n"
+    );
+    fs::write(&config, text).unwrap();
+    let run = paritas(&["--config", config.to_str().unwrap(), "lag", "--json"]);
+    let check = clock(&run);
+    assert_eq!((check["verdict"].as_str(), check["source"]["rtt_verdict"].as_str()), (Some("pass"), Some("pass")));
+    assert!(check["source"]["skew"].is_null() && check["source"]["skew_verdict"].is_null(), "{check:#}");
+    let left_out = run.json()["links"][0]["not_checked"].to_string();
+    assert!(left_out.contains("clock of the source") && left_out.contains("no request"), "{left_out}");
+    let check = freshness(&run, "new");
+    assert_eq!(
+        (check["source"]["verdict"].as_str(), check["replica"]["verdict"].as_str()),
+        (Some("fail"), Some("fail"))
+    );
 }

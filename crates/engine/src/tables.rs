@@ -13,7 +13,7 @@ use crate::surroundings;
 use paritas_connect::{Description, Error, FACT_UNLOGGED, Progress};
 use paritas_digest::{Policies, schema_fingerprint};
 use paritas_model::{Dataset, Known, StoreKind, Verdict};
-use paritas_report::{Check, LinkReport, NotChecked, Problem};
+use paritas_report::{Check, LinkReport, NotChecked, ParityCheck, Problem};
 use paritas_verify::rows::{self, Ledger, Origin, Parting};
 use paritas_verify::{Choice, Matching, Plan, PlanError, SchemaDelta, Side, Typing, compare_schemas};
 use std::sync::Arc;
@@ -384,12 +384,17 @@ async fn verify_rows(
     }
     let names = Compared { source_name: &facing.source.0, replica_name: &facing.replica.0 };
     let mut check = record::parity(&names, plan, outcome, started.elapsed());
+    set_apart(work, facing, &mut check);
+    link.checks.push(Check::Parity(check));
+}
+
+/// Rows that say they were written in the future are neither lost nor equal.
+fn set_apart(work: &Work<'_>, facing: &Facing, check: &mut ParityCheck) {
     let own = work.job.overrides.iter().find(|own| own.source_name == facing.source.0);
     let declared = own.map(|own| own.declared.clone()).unwrap_or_default().or(&work.job.source.target.declared);
     if let Some(column) = &declared.changed_at {
-        crate::vitals::quarantine(&mut check, column, work.job.vitals.quarantine, jiff::Timestamp::now());
+        crate::vitals::quarantine(check, column, work.job.vitals.quarantine, jiff::Timestamp::now());
     }
-    link.checks.push(Check::Parity(check));
 }
 
 /// Whether the user asked for this very dataset, rather than for all.

@@ -2,7 +2,7 @@
 
 use crate::bed::{bed, cx, store};
 use paritas_connect::logs::{Logs as _, Partition};
-use paritas_connect::{ReplicaRole, Store as _};
+use paritas_connect::{ClockShows, ReplicaRole, Store as _};
 use paritas_connect_kafka::KafkaStore;
 use paritas_model::{Known, StoreKind};
 use paritas_testbed::kafka::{Client, Options, Record, Topic};
@@ -43,6 +43,7 @@ async fn a_cluster_says_who_it_is_and_what_is_in_it() {
     ends_tell_open_transactions_and_deleted_records(&bed.client, &store).await;
     what_is_not_there_is_unknown_with_a_reason(&store).await;
     times_are_looked_up_to_the_first_record_that_has_them(&bed.client, &store).await;
+    the_way_to_a_broker_is_measured_and_no_clock_is_made_up(&store).await;
 }
 
 async fn topics_are_listed_with_their_partitions_and_ids(client: &Client, store: &KafkaStore, id: &Known<String>) {
@@ -63,6 +64,15 @@ async fn topics_are_listed_with_their_partitions_and_ids(client: &Client, store:
     let again = store.survey(&cx()).await.unwrap();
     let new = again.log("orders").unwrap();
     assert!(log.id.value().is_some() && new.id.value().is_some() && log.id != new.id, "{:?} {:?}", log.id, new.id);
+}
+
+async fn the_way_to_a_broker_is_measured_and_no_clock_is_made_up(store: &KafkaStore) {
+    let before = store.survey(&cx()).await.unwrap().logs.len();
+    let reading = store.clocks().unwrap().clock(&cx()).await.unwrap();
+    assert!(matches!(&reading.shows, ClockShows::Untold { why } if why.contains("no request")), "{reading:?}");
+    assert!(!reading.round_trip().is_zero());
+    // Asking for a topic that is not there makes none.
+    assert_eq!(store.survey(&cx()).await.unwrap().logs.len(), before);
 }
 
 async fn settings_in_force_come_with_where_they_were_set(store: &KafkaStore) {

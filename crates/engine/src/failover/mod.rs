@@ -206,10 +206,11 @@ fn examined(
     Ok(Examined::Servers(Box::new((job(config, link, left)?, beside))))
 }
 
-/// The rows of a link. A verification cannot judge objectives, and says so; here they are judged.
+/// The rows of a link. A verification cannot judge objectives, and says so; here they are judged. A clock that is off does
+/// not make two sides differ.
 fn rows_of(config: &Config, link: &LinkConfig, options: &Options) -> Result<crate::job::Job> {
     let rows = crate::links::job(config, link, options)?;
-    Ok(crate::job::Job { not_checked: Vec::new(), ..rows })
+    Ok(crate::job::Job { not_checked: Vec::new(), vitals: crate::vitals::Vitals::default(), ..rows })
 }
 
 /// Looks at one link.

@@ -40,10 +40,10 @@ pub(super) async fn check(
     let cx = &cx.clone().with_timeout(TIME_MAX);
     let (mut ours, mut theirs) = tokio::join!(read(cx, &**source), read(cx, &**replica));
     let mut not_checked = Vec::new();
-    for (read, store) in [(&mut ours, source), (&mut theirs, replica)] {
+    for (read, side) in [(&mut ours, "source"), (&mut theirs, "replica")] {
         judge(read, vitals);
         if let (Some(why), Some(_)) = (&read.untold, vitals.skew) {
-            not_checked.push(NotChecked { what: format!("clock of {}", store.name()), why: why.clone() });
+            not_checked.push(NotChecked { what: format!("clock of the {side}"), why: why.clone() });
         }
     }
     let offset = |read: &Read| read.finding.map(|finding| finding.offset);

@@ -41,15 +41,18 @@ pub(super) async fn check(
     let (own, other) = (fresh.columns.as_ref().map(|both| &both.0), fresh.columns.as_ref().map(|both| &both.1));
     let (ours, theirs) = tokio::join!(look(source, &fresh.source, own), look(replica, &fresh.replica, other));
     let mut notes = Vec::new();
-    let mut side = |seen: &NewestSeen, skew: Option<Offset>, beyond: bool| {
+    let mut side = |seen: &NewestSeen, name: &str, skew: Option<Offset>, beyond: bool| {
+        if skew.is_none() {
+            notes.push(format!("the clock of the {name} is not known: the age is by the clock of this machine"));
+        }
         if let Some(note) = seen.note.as_ref().filter(|note| !notes.contains(*note)) {
             notes.push(note.clone());
         }
         judged(vitals, fresh, seen, skew, beyond)
     };
     let [source_beyond, replica_beyond] = skews.quarantined;
-    let source_side = ours.as_ref().ok().map(|seen| side(seen, skews.source, source_beyond));
-    let replica_side = theirs.as_ref().ok().map(|seen| side(seen, skews.replica, replica_beyond));
+    let source_side = ours.as_ref().ok().map(|seen| side(seen, "source", skews.source, source_beyond));
+    let replica_side = theirs.as_ref().ok().map(|seen| side(seen, "replica", skews.replica, replica_beyond));
     let mut problem = theirs.as_ref().err().map(|error| sided(Origin::Replica, problem_of(error)));
     let mut verdicts = vec![replica_side.as_ref().map_or(Verdict::Unknown, |side| side.verdict)];
     match (&source_side, &ours) {
