@@ -44,6 +44,7 @@ soak: ## Verify loaded servers for SOAK_MINUTES (default 30) with drifts and sto
 	$(CARGO) build --release --locked -p paritas-cli
 	PARITAS_BIN=$(CURDIR)/target/release/paritas $(CARGO) run --release --locked -p paritas-tests --bin soak
 	$(CARGO) test --locked -p paritas-cli --test gate -- --include-ignored killed
+	PARITAS_CHEAP_SNAPSHOTS=1000 $(CARGO) test --locked -p paritas-tests --test cheap -- --nocapture no_digest_is_wrong
 
 soak-pages: ## The counted promises of page mode: 100 passes under load, 100 planted faults
 	$(CARGO) build --locked -p paritas-cli

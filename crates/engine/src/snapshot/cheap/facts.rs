@@ -10,6 +10,9 @@ const VERSION: u32 = 1;
 /// Marks that are kept. The older they are, the farther apart.
 const MARKS_MAX: usize = 64;
 
+/// The terms that tell one log from another; marks depend on no others.
+const OF_LOG: [&str; 3] = ["server", "timeline", "start of the server"];
+
 /// Beside the rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Facts {
@@ -45,13 +48,21 @@ impl Facts {
         if let Some(name) = other_term(&self.terms, terms) {
             return Some(format!("the {name} is not what it was at the snapshot before"));
         }
-        let back = self.marks.iter().any(|old| old.at > mark.at || old.next > mark.next);
-        back.then(|| "the server's log ends before the place where it was at the snapshot before".to_owned())
+        self.is_ahead(mark)
+            .then(|| "the server's log ends before the place where it was at the snapshot before".to_owned())
     }
 
-    /// The marks with a newer one.
-    pub(super) fn marks_with(&self, mark: LogMark) -> Vec<LogMark> {
-        let mut marks = self.marks.clone();
+    /// Whether a mark is from an earlier time of the log than those that are kept.
+    fn is_ahead(&self, mark: LogMark) -> bool {
+        self.marks.iter().any(|old| old.at > mark.at || old.next > mark.next)
+    }
+
+    /// The marks with a newer one, as far as they are those of this log: whatever else has changed.
+    pub(super) fn marks_with(&self, terms: &Terms, mark: LogMark) -> Vec<LogMark> {
+        let of_log =
+            |terms: &Terms| terms.iter().filter(|(name, _)| OF_LOG.contains(&name.as_str())).cloned().collect();
+        let (then, now): (Terms, Terms) = (of_log(&self.terms), of_log(terms));
+        let mut marks = if then == now && !self.is_ahead(mark) { self.marks.clone() } else { Vec::new() };
         marks.push(mark);
         while marks.len() > MARKS_MAX {
             // Of the older half every second one goes.
@@ -94,10 +105,20 @@ mod tests {
     }
 
     #[test]
+    fn marks_outlast_everything_but_the_log() {
+        let (old, new) = (LogMark { at: 100, next: 7 }, LogMark { at: 200, next: 9 });
+        let facts = Facts { terms: terms(&[("server", "a"), ("canon", "1")]), marks: vec![old], taken_at: 0 };
+        assert_eq!(facts.marks_with(&terms(&[("server", "a"), ("canon", "2")]), new), [old, new]);
+        assert_eq!(facts.marks_with(&terms(&[("server", "b"), ("canon", "1")]), new), [new]);
+        let back = LogMark { at: 50, next: 7 };
+        assert_eq!(facts.marks_with(&facts.terms, back), [back]);
+    }
+
+    #[test]
     fn marks_are_limited_and_both_the_oldest_and_the_newest_stay() {
         let mut facts = Facts { terms: Terms::new(), marks: Vec::new(), taken_at: 0 };
         for at in 0..10_000 {
-            facts.marks = facts.marks_with(LogMark { at, next: at });
+            facts.marks = facts.marks_with(&Terms::new(), LogMark { at, next: at });
         }
         assert!(facts.marks.len() <= MARKS_MAX);
         assert_eq!(facts.marks.first().map(|mark| mark.at), Some(0));

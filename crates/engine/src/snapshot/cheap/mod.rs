@@ -106,19 +106,14 @@ async fn attempt(request: &Request<'_>, thrift: &Thrift, mark: LogMark) -> Resul
     let Some(moment) = view.scan().moment() else {
         return everything("the view does not say which transactions it shows".to_owned());
     };
-    let (old, why) = load(thrift, &terms, mark);
+    let Loaded { old, marks, why } = load(thrift, &terms, mark);
     let rows = thrift.rows_estimate.max(old.as_ref().map_or(0, |(old, _)| old.digest.header.rows));
     if RowEntries::bytes_of(request.spec, rows) > thrift.bytes_max {
         forget(thrift);
         return everything(format!("its rows would take more than {} bytes to keep", thrift.bytes_max));
     }
-    let new = Facts { terms: terms.clone(), marks: Vec::new(), taken_at: 0 };
-    let marks = old.as_ref().map_or(&new, |(_, facts)| facts).marks_with(mark);
     let now = jiff::Timestamp::now().as_second();
     let until = settled(&marks, moment.horizon.oldest);
-    if old.is_none() && until.is_none() {
-        return everything("a transaction from before the snapshot still runs".to_owned());
-    }
     let work = Work { request, thrift, view, survey, terms: terms.clone(), capacity, until, now };
     work.run(old, why, Facts { terms, marks, taken_at: now }).await.map(Some)
 }
@@ -128,20 +123,31 @@ fn passes(error: &Error) -> bool {
     matches!(error.kind(), FailureKind::Transient | FailureKind::Deadline | FailureKind::Cancelled)
 }
 
-/// What the snapshot before has left, if it can be used, or why not.
-fn load(thrift: &Thrift, terms: &Terms, mark: LogMark) -> (Option<(KeptRanges, Facts)>, Option<String>) {
+/// What the snapshot before has left.
+struct Loaded {
+    /// Its rows, if they can be used.
+    old: Option<(KeptRanges, Facts)>,
+    /// Its marks as far as they can be used, and the one of now.
+    marks: Vec<LogMark>,
+    /// Why the rows cannot be used.
+    why: Option<String>,
+}
+
+fn load(thrift: &Thrift, terms: &Terms, mark: LogMark) -> Loaded {
+    let nothing = |why: String| Loaded { old: None, marks: vec![mark], why: Some(why) };
     let kept = match thrift.folder.load() {
         Ok(Some(kept)) => kept,
-        Ok(None) => return (None, Some("nothing was kept by a snapshot before".to_owned())),
-        Err(error) => return (None, Some(format!("what was kept cannot be used: {error}"))),
+        Ok(None) => return nothing("nothing was kept by a snapshot before".to_owned()),
+        Err(error) => return nothing(format!("what was kept cannot be used: {error}")),
     };
     let facts: Facts = match serde_json::from_value(kept.facts.clone()) {
         Ok(facts) => facts,
-        Err(error) => return (None, Some(format!("what was kept cannot be understood: {error}"))),
+        Err(error) => return nothing(format!("what was kept cannot be understood: {error}")),
     };
+    let marks = facts.marks_with(terms, mark);
     match facts.contradiction(terms, mark) {
-        Some(why) => (None, Some(why)),
-        None => (Some((kept, facts)), None),
+        Some(why) => Loaded { old: None, marks, why: Some(why) },
+        None => Loaded { old: Some((kept, facts)), marks, why: None },
     }
 }
 
