@@ -36,11 +36,11 @@ fn words(text: &str) -> Vec<String> {
         }
         words.push(settled(word));
     }
-    spans(words)
+    spans(&words)
 }
 
 /// An interval is one figure, whatever ends of it are known.
-fn spans(words: Vec<String>) -> Vec<String> {
+fn spans(words: &[String]) -> Vec<String> {
     let is = |word: Option<&String>, one: &str| word.is_some_and(|word| word == one);
     let figure = |word: Option<&String>| word.is_some_and(|word| word.trim_end_matches([',', ';']) == "FIGURE");
     let mut out = Vec::with_capacity(words.len());
