@@ -27,7 +27,7 @@ const SECRET_PARTS: [&str; 13] = [
 const SECRET_NAMES: [&str; 9] = ["pass", "pwd", "pw", "sig", "sas", "auth", "bearer", "jwt", "sharedkey"];
 
 /// Schemes whose user name is a plain name and worth showing. Elsewhere it may itself be a token.
-const NAMED_USER: [&str; 2] = ["postgres", "postgresql"];
+const NAMED_USER: [&str; 3] = ["postgres", "postgresql", "kafka"];
 
 /// The same address with credentials and secret parameters replaced by `***`. Takes URLs
 /// (`scheme://user:password@host/path?password=…`), addresses with a prefix (`parquet:s3://…`), the
@@ -202,6 +202,7 @@ mod tests {
     #[case("parquet:/data?token=c4n4ry")]
     #[case("https://host/callback#access_token=c4n4ry")]
     #[case("kafka://host/topic?registry=https://u:c4n4ry@registry/")]
+    #[case("kafka://paritas:c4n4ry@b1:9093,b2:9093")]
     fn no_canary_survives(#[case] address: &str) {
         let shown = redact_url(address);
         assert!(!shown.contains(CANARY), "{shown}");
@@ -214,6 +215,7 @@ mod tests {
     #[case("postgres://host/db?table=public.orders&key=id,venue")]
     #[case("postgres://host/db?sslrootcert=/etc/ca.pem&connect_timeout=5")]
     #[case("kafka://host:9092/topic")]
+    #[case("kafka://paritas@b1.west:9093,b2.west:9093")]
     #[case("s3://bucket/a@b/part-1.parquet")]
     #[case("/data/lake/orders=1/part.parquet")]
     #[case("parquet:/data/lake")]

@@ -13,6 +13,8 @@ const CHECK: &str = "paritas --config /etc/paritas/paritas.toml config check --c
 /// A cluster that allows nothing to anybody but its operator.
 struct Guarded {
     cluster: Cluster,
+    /// One that everybody may ask, to compare it with.
+    open: Cluster,
     runtime: Runtime,
     _scratch: Scratch,
 }
@@ -25,8 +27,13 @@ impl Guarded {
         };
         let (runtime, scratch) = (Runtime::new().unwrap(), Scratch::new().unwrap());
         let options = Options::default().user("paritas", PASSWORD).acls();
-        let cluster = runtime.block_on(Cluster::start(&install, &scratch, "guarded", options)).unwrap();
-        Some(Self { cluster, runtime, _scratch: scratch })
+        let (cluster, open) = runtime.block_on(async {
+            tokio::join!(
+                Cluster::start(&install, &scratch, "guarded", options),
+                Cluster::start(&install, &scratch, "open", Options::default())
+            )
+        });
+        Some(Self { cluster: cluster.unwrap(), open: open.unwrap(), runtime, _scratch: scratch })
     }
 
     /// Its address for the user of the page.
@@ -124,6 +131,7 @@ fn give_tools(world: &mut World, guarded: Option<&Guarded>) {
     let client = guarded.cluster.client().unwrap();
     guarded.runtime.block_on(async {
         client.create(&Topic::new("orders")).await.unwrap();
+        guarded.open.client().unwrap().create(&Topic::new("orders")).await.unwrap();
         client.fill("orders", 0, 10, 20).await.unwrap();
         client.commit("billing", "orders", &[(0, 3)]).await.unwrap();
     });
@@ -138,16 +146,16 @@ fn each_operation_is_named(world: &mut World, guarded: &Guarded) {
     let store = format!("[store.guarded]\nkind = \"kafka\"\nurl = \"kafka://{address}\"\noptions = {{ {login} }}\n");
     world.write("/etc/paritas/kafka.toml", &store);
     let check = format!("KAFKA_PASSWORD={PASSWORD} paritas -c /etc/paritas/kafka.toml config check --connect");
-    let nobody = paritas_testbed::ports::free_port().unwrap();
-    let snapshot = format!("paritas snapshot --state /var/lib/paritas '{url}' kafka://127.0.0.1:{nobody}");
+    let open = guarded.open.bootstrap();
+    let snapshot = format!("paritas snapshot --state /var/lib/paritas '{url}' 'kafka://{open}?policy=identity'");
     let (code, printed) = world.shell(&snapshot);
     assert_eq!(code, 0, "what the page gives is not enough:\n{printed}");
-    let cases: [(Resource<'_>, &str, &str, &str); 5] = [
+    let lag = format!("paritas lag -v '{url}' 'kafka://{open}?policy=identity'");
+    let cases: [(Resource<'_>, &str, &str, &str); 4] = [
         (Resource::Topic("*"), "Read", "--topic orders", &check),
         (Resource::Topic("*"), "DescribeConfigs", "--topic orders", &check),
         (Resource::Topic("*"), "Describe", "--topic", &check),
-        (Resource::Group("*"), "Describe", "--group", &snapshot),
-        (Resource::Cluster, "Describe", "--cluster", &snapshot),
+        (Resource::Group("*"), "Describe", "--group", &lag),
     ];
     for (resource, operation, on, command) in cases {
         // A right to read includes that to describe.
