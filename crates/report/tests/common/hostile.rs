@@ -63,7 +63,7 @@ fn object(members: &mut Map<String, Value>, text: &mut impl FnMut() -> String) {
     for name in ["key", "source", "replica", "group", "difference"] {
         // Columns with their values, and not a side of a check.
         if let Some(Value::Object(pairs)) = members.get_mut(name)
-            && !["store", "rows", "total", "groups", "attempts", "size_bytes", "timeline", "source"]
+            && !["store", "rows", "total", "groups", "attempts", "size_bytes", "timeline", "source", "samples", "age"]
                 .iter()
                 .any(|own| pairs.contains_key(*own))
         {
