@@ -29,6 +29,9 @@ pub const TEXTS: &[&str] = &[
 /// Members that hold words of ours, or numbers as texts, and not somebody's.
 const OURS: &[&str] = &[
     "verdict",
+    "skew_verdict",
+    "rtt_verdict",
+    "between_verdict",
     "check",
     "class",
     "proof",
