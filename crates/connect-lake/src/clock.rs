@@ -90,8 +90,9 @@ fn elsewhere(path: &Path) -> std::io::Result<bool> {
         0x0bd0_0bd0,
         0x786f_4256,
     ];
-    let kind = rustix::fs::statfs(path)?.f_type;
-    Ok(NETWORKS.contains(&(i64::from(kind) & 0xffff_ffff)))
+    #[allow(clippy::useless_conversion)] // of another width on other machines
+    let kind = i64::from(rustix::fs::statfs(path)?.f_type);
+    Ok(NETWORKS.contains(&(kind & 0xffff_ffff)))
 }
 
 #[cfg(not(target_os = "linux"))]
