@@ -169,7 +169,7 @@ fn a_time_in_the_future_is_fresh_only_where_a_clock_explains_it(
     let skew = skew.map(|(low_us, high_us)| Offset { low_us, high_us });
     match (age(&newest, skew, agreed.map(secs)), expected) {
         (Age::Within(Interval { low, high }), Some((from, to))) => {
-            assert_eq!((low, high), (secs(from), Some(secs(to))))
+            assert_eq!((low, high), (secs(from), Some(secs(to))));
         }
         (Age::Ahead(by), None) => assert!(by > Duration::ZERO),
         (found, expected) => unreachable!("{found:?}, not {expected:?}"),

@@ -297,6 +297,11 @@ fn items(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     rest(all.len(), ITEMS_MAX, "row", out)
 }
 
+/// What was judged, in one line.
+fn words(list: Vec<crate::clock::Judged>) -> String {
+    list.into_iter().map(|one| one.text).collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,9 +315,4 @@ mod tests {
         assert_eq!(code("", 20), "–");
         assert_eq!(code(&"x".repeat(100), 5), "`xxxx…`");
     }
-}
-
-/// What was judged, in one line.
-fn words(list: Vec<crate::clock::Judged>) -> String {
-    list.into_iter().map(|one| one.text).collect::<Vec<_>>().join("; ")
 }
