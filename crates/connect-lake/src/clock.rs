@@ -90,8 +90,7 @@ fn elsewhere(path: &Path) -> std::io::Result<bool> {
         0x0bd0_0bd0,
         0x786f_4256,
     ];
-    // The kernel's word is signed, and of another width on some machines.
-    #[allow(clippy::useless_conversion)]
+    #[allow(clippy::useless_conversion)] // of another width on other machines
     let kind = i64::from(rustix::fs::statfs(path)?.f_type);
     Ok(NETWORKS.contains(&(kind & 0xffff_ffff)))
 }

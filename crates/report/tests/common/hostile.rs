@@ -29,6 +29,9 @@ pub const TEXTS: &[&str] = &[
 /// Members that hold words of ours, or numbers as texts, and not somebody's.
 const OURS: &[&str] = &[
     "verdict",
+    "skew_verdict",
+    "rtt_verdict",
+    "between_verdict",
     "check",
     "class",
     "proof",
@@ -63,7 +66,7 @@ fn object(members: &mut Map<String, Value>, text: &mut impl FnMut() -> String) {
     for name in ["key", "source", "replica", "group", "difference"] {
         // Columns with their values, and not a side of a check.
         if let Some(Value::Object(pairs)) = members.get_mut(name)
-            && !["store", "rows", "total", "groups", "attempts", "size_bytes", "timeline", "source"]
+            && !["store", "rows", "total", "groups", "attempts", "size_bytes", "timeline", "source", "samples", "age"]
                 .iter()
                 .any(|own| pairs.contains_key(*own))
         {
