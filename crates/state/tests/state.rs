@@ -6,7 +6,7 @@ use paritas_digest::{
     schema_fingerprint,
 };
 use paritas_model::{Known, Schema};
-use paritas_state::{RunRecord, State, Which};
+use paritas_state::{KeptPart, KeptRange, KeptRanges, RunRecord, State, Which};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use ulid::Ulid;
@@ -396,4 +396,49 @@ fn snapshots_are_kept_by_link_and_what_was_changed_is_no_snapshot() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace('2', "3")).unwrap();
     assert_eq!(state.load_snapshot("trading", Which::Last).unwrap_err().code(), "state.damaged");
+}
+
+/// Rows of a range, as many bytes.
+fn rows_of(range: u8, round: u8) -> Vec<u8> {
+    vec![range ^ round; 200_000]
+}
+
+#[test]
+fn rows_that_are_out_of_date_are_given_up_and_the_others_stay() {
+    let (_dir, state) = state();
+    let folder = state.ranges("link", "public.orders");
+    assert!(folder.load().unwrap().is_none());
+    let range = |place| KeptRange { blocks: 8, rows: 1, at: 7, read_at: -5, place: Some(place) };
+    let mut ranges: Vec<KeptRange> = Vec::new();
+    let mut newest = [0; 10];
+    for round in 0..60_u8 {
+        let mut writer = folder.begin().unwrap();
+        for index in 0..10_u8 {
+            // The first one is never written again, so that its rows have to be carried along.
+            if round == 0 || (index > 0 && (index + round) % 3 == 0) {
+                let place = writer.add(&rows_of(index, round)).unwrap();
+                newest[usize::from(index)] = round;
+                match ranges.get_mut(usize::from(index)) {
+                    Some(old) => *old = range(place),
+                    None => ranges.push(range(place)),
+                }
+            }
+        }
+        let part = KeptPart { sql: "t".into(), storage: "1/2".into(), ranges: ranges.clone() };
+        let kept = KeptRanges { facts: serde_json::json!({"a": 1}), digest: digest(), parts: vec![part] };
+        let bytes = writer.finish(kept).unwrap();
+        assert!(bytes < 10 * 1_000_000, "{bytes} bytes for 2 MB in round {round}");
+        // Some of them are in another place by now.
+        let kept = folder.load().unwrap().unwrap();
+        assert_eq!((kept.facts, kept.digest.header), (serde_json::json!({"a": 1}), digest().header));
+        ranges.clone_from(&kept.parts[0].ranges);
+        let mut reader = folder.reader();
+        for (index, range) in (0_u8..).zip(&ranges) {
+            let rows = reader.read(&range.place.unwrap()).unwrap();
+            assert!(rows == rows_of(index, newest[usize::from(index)]), "range {index} in round {round}");
+        }
+    }
+    folder.remove().unwrap();
+    assert!(folder.load().unwrap().is_none());
+    assert!(names(&state.folder().join("ranges/link/public.orders")).is_empty());
 }

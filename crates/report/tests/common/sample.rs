@@ -517,6 +517,21 @@ pub fn drill() -> Report {
     report
 }
 
+fn reading() -> KeptReading {
+    KeptReading {
+        rows_read: 12_000,
+        rows_kept: 988_000,
+        pages_read: 200,
+        pages_kept: 16_800,
+        ranges_read: 25,
+        ranges_kept: 2_100,
+        ranges_reread: 3,
+        bytes: Some(41_000_000),
+        why: None,
+        not_kept: Some("cannot write the index (no space left on device)".into()),
+    }
+}
+
 pub fn snapshot() -> Check {
     let kept = |name: &str, problem: Option<Problem>| KeptDataset {
         dataset: name.into(),
@@ -524,7 +539,7 @@ pub fn snapshot() -> Check {
         capacity: 9_000,
         bytes: 819_200,
         position: Some("1/0/5000148".into()),
-        reading: None,
+        reading: problem.is_none().then(reading),
         problem,
     };
     let problem = unreachable().problem;
