@@ -222,7 +222,7 @@ fn link(samples: &mut Samples, report: &Report, link: &LinkReport) {
                     Verdict::Unknown => None,
                 };
                 samples.put("probe_success", of(&[]), success);
-                rto(samples, &of(&[]), &check.rto);
+                rto(samples, &of(&[("drill", &drill(report))]), &check.rto);
             }
             _ => {}
         }

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod hostile;
 pub mod sample;
+pub mod vitals;
 
 use paritas_model::{Class, Difference, DifferenceCounts, Proof, Region, Store, StoreKind, Tier, Value, Verdict};
 use paritas_report::{

@@ -1,5 +1,6 @@
 //! `docs/report.schema.json` is made from the types, and every document keeps it.
 
+use super::common::sample;
 use super::{hostile_report, samples};
 use paritas_report::document_schema as schema;
 use std::collections::BTreeSet;
@@ -77,6 +78,9 @@ fn held(document: &serde_json::Value, names: &mut BTreeSet<String>) {
 fn samples_hold_every_member_and_every_kind_of_check() {
     let (mut wanted, mut found) = (BTreeSet::new(), BTreeSet::new());
     told(&schema(), &mut wanted);
-    samples().iter().for_each(|report| held(&serde_json::to_value(report).unwrap(), &mut found));
+    let mut planned = sample::failover();
+    planned.links[0].recovery.as_mut().unwrap().planned = true;
+    let reports = samples().into_iter().chain([planned]);
+    reports.for_each(|report| held(&serde_json::to_value(report).unwrap(), &mut found));
     assert_eq!(wanted.difference(&found).collect::<Vec<_>>(), Vec::<&String>::new());
 }

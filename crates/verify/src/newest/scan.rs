@@ -15,6 +15,7 @@ use paritas_connect::{
 };
 use paritas_digest::{Block, Canon, CanonColumn, CanonKind, Policies, Slot, ZonePolicy};
 use paritas_model::{LogicalType, TimeUnit};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -156,7 +157,7 @@ impl Times {
         for text in texts {
             match text {
                 None => column.null(),
-                Some(text) => column.push(text).map_err(|_| {
+                Some(text) => column.push(&micros(text)).map_err(|_| {
                     Error::new(FailureKind::Permanent, "freshness.value", "a value of the column is no time")
                         .hint("write times as 2026-01-05T08:30:00Z")
                 })?,
@@ -167,8 +168,37 @@ impl Times {
     }
 }
 
+/// A text without what is less than a microsecond: other programs write nanoseconds.
+fn micros(text: &str) -> Cow<'_, str> {
+    let Some(first) = text.find('.').map(|point| point + 1) else { return text.into() };
+    let digits = text.bytes().skip(first).take_while(u8::is_ascii_digit).count();
+    match (text.get(..first + 6), text.get(first + digits..)) {
+        (Some(kept), Some(rest)) if digits > 6 => format!("{kept}{rest}").into(),
+        _ => text.into(),
+    }
+}
+
 /// A day is all of its moments.
 fn day(days: i64) -> (i64, i64) {
     let begin = days.saturating_mul(DAY_US);
     (begin, begin.saturating_add(DAY_US - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::micros;
+
+    #[test]
+    fn times_are_read_to_the_microsecond() {
+        for (text, expected) in [
+            ("2026-01-05T08:30:00.123456789Z", "2026-01-05T08:30:00.123456Z"),
+            ("2026-01-05T08:30:00.1234567+01:00", "2026-01-05T08:30:00.123456+01:00"),
+            ("2026-01-05T08:30:00.123456Z", "2026-01-05T08:30:00.123456Z"),
+            ("2026-01-05T08:30:00.5Z", "2026-01-05T08:30:00.5Z"),
+            ("2026-01-05", "2026-01-05"),
+            ("yesterday.", "yesterday."),
+        ] {
+            assert_eq!(micros(text), expected);
+        }
+    }
 }
