@@ -88,6 +88,7 @@ FAIL  trading: stalled, 16.0MiB, at least 12.3s, 1 thing not replicated whole; s
   coverage fail  12 datasets
     fail public.audit: no publication of subscription s has it
       its rows never reach the replica
+region us-west-2: 0 to 0.6667 unknown
 next: paritas lag trading --for 30s
 ";
     assert_eq!(text, expected);
@@ -97,7 +98,7 @@ next: paritas lag trading --for 30s
 fn a_replica_that_is_caught_up_takes_one_line() {
     let report = of_lag(vec![lag(Verdict::Pass, vec![stream(LagState::CaughtUp, Some(0), Some((0.0, Some(0.0))))])]);
     let text = written(&Human { called: Called::default() }, &report);
-    assert_eq!(text, "PASS  trading: caught up; sampled in 4.2s\n  wal/1  caught up\n");
+    assert_eq!(text, "PASS  trading: caught up; sampled in 4.2s\n  wal/1  caught up\nregion us-west-2: 1 healthy\n");
 }
 
 #[rstest]

@@ -104,8 +104,8 @@ async fn a_copy_in_a_bucket_is_enough_and_a_damaged_or_missing_one_is_said() {
     }
     let scratch = Scratch::new().unwrap();
     let server = S3::start(&scratch, "s3").await.unwrap();
-    server.create_bucket("dr").await.unwrap();
-    let mut place = Place::new("s3://dr/east");
+    server.create_bucket("copies").await.unwrap();
+    let mut place = Place::new("s3://copies/east");
     place.environment = vec![
         ("AWS_ACCESS_KEY_ID", server.access_key().to_owned()),
         ("AWS_SECRET_ACCESS_KEY", server.secret_key().to_owned()),
@@ -113,23 +113,23 @@ async fn a_copy_in_a_bucket_is_enough_and_a_damaged_or_missing_one_is_said() {
         ("AWS_ENDPOINT_URL", server.endpoint()),
     ];
     let (id, verdict, notes) = place.snapshot().await;
-    assert_eq!((verdict.as_str(), copied(&notes)), ("pass", format!("s3://dr/east/fills/{id}.snapshot")));
+    assert_eq!((verdict.as_str(), copied(&notes)), ("pass", format!("s3://copies/east/fills/{id}.snapshot")));
     let local = fs::read(place.path(&format!("state/snapshots/fills/{id}.snapshot"))).unwrap();
     let key = format!("east/fills/{id}.snapshot");
-    assert_eq!(server.get("dr", &key).await.unwrap(), local);
+    assert_eq!(server.get("copies", &key).await.unwrap(), local);
     // One of several parts.
     let (large, verdict, _) = place.snapshot_of("200000").await;
     assert_eq!(verdict, "pass");
     assert!(fs::metadata(place.path(&format!("state/snapshots/fills/{large}.snapshot"))).unwrap().len() > 10 << 20);
     place.lose();
-    place.demand_the_row(&format!("s3://dr/{key}")).await;
-    place.demand_the_row(&format!("s3://dr/east/fills/{large}.snapshot")).await;
+    place.demand_the_row(&format!("s3://copies/{key}")).await;
+    place.demand_the_row(&format!("s3://copies/east/fills/{large}.snapshot")).await;
     let mut damaged = local;
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
-    server.put("dr", "damaged", &damaged).await.unwrap();
-    demand_error(&place.call(&["verify", "--json", "--against", "s3://dr/damaged"]).await, "state.damaged");
-    demand_error(&place.call(&["verify", "--json", "--against", "s3://dr/nothing"]).await, "dataset.missing");
+    server.put("copies", "damaged", &damaged).await.unwrap();
+    demand_error(&place.call(&["verify", "--json", "--against", "s3://copies/damaged"]).await, "state.damaged");
+    demand_error(&place.call(&["verify", "--json", "--against", "s3://copies/nothing"]).await, "dataset.missing");
     // Nobody there: the snapshot is kept, and the run warns.
     place.environment.retain(|(name, _)| *name != "AWS_ENDPOINT_URL");
     place.environment.push(("AWS_ENDPOINT_URL", "http://127.0.0.1:1".to_owned()));
