@@ -117,8 +117,13 @@ impl Client {
     /// [`Error::TimedOut`] with where they are.
     pub async fn wait_placed(&self, topic: &str, wanted: impl Fn(&[Placed]) -> bool) -> Result<()> {
         until(&format!("the wanted state of topic {topic}"), CHANGE_LIMIT, async || {
-            let placed = self.partitions(topic).await?;
-            Ok(if wanted(&placed) { Seen::Done(()) } else { Seen::NotYet(format!("{placed:?}")) })
+            Ok(match self.partitions(topic).await {
+                Ok(placed) if wanted(&placed) => Seen::Done(()),
+                Ok(placed) => Seen::NotYet(format!("{placed:?}")),
+                // A broker that was just killed or comes back answers late.
+                Err(error @ Error::Kafka { .. }) => Seen::NotYet(error.to_string()),
+                Err(error) => return Err(error),
+            })
         })
         .await
     }
