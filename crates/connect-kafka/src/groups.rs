@@ -1,12 +1,12 @@
 //! Groups of consumers: what they are doing, and what they have committed.
 
-use crate::bindings::{CommitsSeen, Fault, GroupState, Request};
+use crate::bindings::{CommitsSeen, Fault, GroupState, Operations, Request};
 use crate::client::{Line, SLICE};
 use crate::codes;
 use crate::errors::{On, meaning};
-use crate::survey::{self, one};
+use crate::survey;
 use paritas_connect::logs::{Committed, Group};
-use paritas_connect::{Context, Result};
+use paritas_connect::{Context, Error, FailureKind, Result};
 use paritas_model::Known;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -55,16 +55,28 @@ fn nobody_committed(line: &Line, cx: &Context) -> Result<bool> {
     Ok(topics.iter().any(|topic| topic.fault.as_ref().is_some_and(|fault| fault.code == codes::UNKNOWN_TOPIC)))
 }
 
-/// The names of all groups. A broker that does not tell its groups would leave some out, and is an error.
+/// The names of all groups. A broker that does not tell its groups would leave some out, and is an error; so is a user who
+/// may not see the cluster, because brokers leave out what that one may not see and do not say so.
 fn listed(line: &Line, cx: &Context) -> Result<BTreeSet<String>> {
     let doing = "list groups";
-    let answer = one(line.ask(cx, doing, &[Request::Groups])?)?;
-    let failed = |fault: &Fault| line.failed(cx, doing, fault, "Describe", On::Cluster);
-    let seen = answer.event.groups().map_err(|fault| failed(&fault))?;
-    match seen.faults.first() {
-        Some(fault) => Err(failed(fault)),
-        None => Ok(seen.names.into_iter().collect()),
+    if line.is_uncontrolled() && line.overview(cx)?.controller.is_none() {
+        let message =
+            format!("{}: whether there are groups that this user may not see is not known", survey::UNCONTROLLED);
+        return Err(Error::new(FailureKind::Transient, "store.busy", message).hint("ask again when one is elected"));
     }
+    let mut answers = line.ask(cx, doing, &[Request::Groups, Request::Cluster])?.into_iter();
+    let mut next = || answers.next().ok_or_else(|| Fault::of(codes::NO_ENTRY));
+    let failed = |fault: &Fault| line.failed(cx, doing, fault, "Describe", On::Cluster);
+    let groups = next().and_then(|answer| answer.event.groups()).map_err(|fault| failed(&fault))?;
+    if let Some(fault) = groups.faults.first() {
+        return Err(failed(fault));
+    }
+    let allowed = next().and_then(|answer| answer.event.cluster_operations()).map_err(|fault| failed(&fault))?;
+    if allowed.is_some_and(|allowed| allowed.allow(Operations::DESCRIBE)) {
+        return Ok(groups.names.into_iter().collect());
+    }
+    let message = "groups that this user may not describe are not listed, so there may be more";
+    Err(Error::new(FailureKind::Denied, "store.denied", message).hint(line.asker.grant("Describe", On::Cluster)))
 }
 
 /// Asks for some groups; returns those that have to be asked again.

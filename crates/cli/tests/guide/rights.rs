@@ -151,11 +151,12 @@ fn each_operation_is_named(world: &mut World, guarded: &Guarded) {
     let (code, printed) = world.shell(&snapshot);
     assert_eq!(code, 0, "what the page gives is not enough:\n{printed}");
     let lag = format!("paritas lag -v '{url}' 'kafka://{open}?policy=identity'");
-    let cases: [(Resource<'_>, &str, &str, &str); 4] = [
+    let cases: [(Resource<'_>, &str, &str, &str); 5] = [
         (Resource::Topic("*"), "Read", "--topic orders", &check),
         (Resource::Topic("*"), "DescribeConfigs", "--topic orders", &check),
         (Resource::Topic("*"), "Describe", "--topic", &check),
         (Resource::Group("*"), "Describe", "--group", &lag),
+        (Resource::Cluster, "Describe", "--cluster", &lag),
     ];
     for (resource, operation, on, command) in cases {
         // A right to read includes that to describe.

@@ -16,6 +16,8 @@ pub(crate) enum Request<'a> {
     Settings(&'a [String]),
     /// An offset of each partition; every partition once.
     Offsets(&'a [Wanted<'a>], Spec),
+    /// What this user may do with the cluster.
+    Cluster,
     /// All groups.
     Groups,
     /// What groups are doing.
@@ -104,6 +106,7 @@ impl Queue {
         // SAFETY: client, queue and options live; the library copies names, lists and options before it returns.
         unsafe {
             match request {
+                Request::Cluster => rd::rd_kafka_DescribeCluster(rk, options, queue),
                 Request::Groups => rd::rd_kafka_ListConsumerGroups(rk, options, queue),
                 Request::Topics(topics) => {
                     let names = Names::new(topics)?;
@@ -205,6 +208,7 @@ impl Options {
             Request::Topics(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
             Request::Settings(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
             Request::Offsets(..) => Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
+            Request::Cluster => Op::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER,
             Request::Groups => Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS,
             Request::GroupStates(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
             Request::Commits(_) => Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
@@ -218,7 +222,7 @@ impl Options {
             rd::rd_kafka_AdminOptions_set_request_timeout(to, millis(super::REQUEST_MAX), ptr::null_mut(), 0);
             rd::rd_kafka_AdminOptions_set_opaque(to, ptr::without_provenance_mut::<c_void>(tag));
             match request {
-                Request::Topics(_) => {
+                Request::Topics(_) | Request::Cluster => {
                     accepted(rd::rd_kafka_AdminOptions_set_include_authorized_operations(to, 1))?;
                 }
                 Request::Offsets(_, spec) => {

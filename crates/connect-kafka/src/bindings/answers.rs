@@ -34,6 +34,9 @@ impl Operations {
     pub(crate) const DESCRIBE_CONFIGS: u32 =
         rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS as u32;
 
+    /// Seeing it.
+    pub(crate) const DESCRIBE: u32 = rd::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_DESCRIBE as u32;
+
     /// Whether this one is among them.
     pub(crate) fn allow(self, operation: u32) -> bool {
         self.0 >> operation & 1 == 1
@@ -174,6 +177,21 @@ impl Event {
             let infos = rd::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
             let of = |info: &*const _| offset(rd::rd_kafka_ListOffsetsResultInfo_topic_partition(*info));
             Ok(elements(infos, count).iter().map(of).collect())
+        }
+    }
+
+    /// The answer to [`super::Request::Cluster`]; `None` where brokers do not tell.
+    pub(crate) fn cluster_operations(&self) -> Result<Option<Operations>, Fault> {
+        self.whole()?;
+        // SAFETY: as in `topics`.
+        unsafe {
+            let result = rd::rd_kafka_event_DescribeCluster_result(self.0.as_ptr());
+            if result.is_null() {
+                return Err(unexpected());
+            }
+            let mut count = 0;
+            let allowed = rd::rd_kafka_DescribeCluster_result_authorized_operations(result, &raw mut count);
+            Ok(Operations::read(allowed, count))
         }
     }
 

@@ -40,7 +40,10 @@ impl Watched {
         let began = Instant::now();
         let beside = Beside { survey: &shows.survey, settings: &shows.settings, wall: wall() };
         let takes = |name: &str| options.takes_group(name);
-        let seen = groups(side, &mut self.readers, &beside, &takes).await;
+        let seen = match options.groupless {
+            true => Ok(Vec::new()),
+            false => groups(side, &mut self.readers, &beside, &takes).await,
+        };
         let check = |groups: Vec<GroupLag>, problem: Option<Problem>| GroupsCheck {
             verdict: verdict(&groups, problem.as_ref()),
             side: self.side.to_owned(),

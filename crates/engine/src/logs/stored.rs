@@ -8,12 +8,12 @@ use crate::job::Failure;
 use crate::keep::Keeper;
 use crate::record::sided;
 use jiff::Timestamp;
-use paritas_connect::Context;
 use paritas_connect::logs::{Ends, Group, Partition};
+use paritas_connect::{Context, FailureKind};
 use paritas_logs::content::Chain;
 use paritas_logs::naming::Policy as Naming;
 use paritas_model::{Known, Verdict};
-use paritas_report::{Check, NotChecked, SnapshotCheck};
+use paritas_report::{Check, NotChecked, Problem, SnapshotCheck};
 use paritas_state::{State, Which};
 use paritas_verify::logs::{self, Facing, Topic};
 use paritas_verify::rows::Origin;
@@ -175,7 +175,15 @@ async fn made(
     let of_source = |error: paritas_connect::Error| (Origin::Source, problem_of(&error));
     let cx = &both.source.cx;
     // Groups first: what they have committed lies before the ends.
-    let groups = cx.bound(both.source.logs.groups(cx, None)).await.map_err(of_source)?;
+    let (groups, unlisted) = match asked.options.groupless {
+        true => (Vec::new(), None),
+        false => match cx.bound(both.source.logs.groups(cx, None)).await {
+            Ok(groups) => (groups, None),
+            // What may be seen of topics is worth keeping all the same.
+            Err(error) if error.kind() == FailureKind::Denied => (Vec::new(), Some(problem_of(&error))),
+            Err(error) => return Err(of_source(error)),
+        },
+    };
     let shows = Shows::of(&both.source).await.map_err(of_source)?;
     let mut check = empty();
     let seen = match look(both, asked.options, asked.wanted).await {
@@ -197,8 +205,8 @@ async fn made(
         logs: Vec::new(),
         groups: kept_groups(&groups, asked.options),
     };
-    let mut whole = groups.iter().all(|group| group.offsets.value().is_some());
-    let mut not_checked = Vec::new();
+    let mut whole = unlisted.is_none() && groups.iter().all(|group| group.offsets.value().is_some());
+    let mut not_checked: Vec<NotChecked> = unlisted.iter().map(unlisted_groups).collect();
     let read = if asked.content { logs::snapshot(&terms.request(both, &topics), TRAIL).await } else { Vec::new() };
     let mut read = read.into_iter();
     for topic in &topics {
@@ -217,6 +225,12 @@ async fn made(
     check.after = before.filter(|_| asked.content).map(|(id, _)| id.to_string());
     keep(&mut check, &snapshot, asked.link, keeper, whole);
     Ok((check, not_checked))
+}
+
+/// Groups that may be there and could not be listed.
+fn unlisted_groups(problem: &Problem) -> NotChecked {
+    let hint = problem.hint.as_ref().map(|hint| format!(": {hint}")).unwrap_or_default();
+    NotChecked { what: "consumer groups".to_owned(), why: format!("{}{hint}", problem.message) }
 }
 
 /// What of a topic could not be read.
@@ -245,7 +259,7 @@ fn keep(check: &mut SnapshotCheck, snapshot: &Snapshot, link: &str, keeper: &Kee
             let detail = error.detail_text().map(str::to_owned);
             let (code, message) =
                 (error.code().to_owned(), format!("the snapshot cannot be kept: {}", error.message()));
-            check.problem = Some(paritas_report::Problem { code, message, detail, hint });
+            check.problem = Some(Problem { code, message, detail, hint });
         }
         None => {}
     }
