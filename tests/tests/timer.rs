@@ -1,6 +1,9 @@
 //! `paritas run`: what is due is done, in slices, once, by one process at a time, and nothing is passed over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "timer/alerts.rs"]
+mod alerts;
+
 use paritas_testbed::Scratch;
 use paritas_testbed::postgres::{Install, Options, Server};
 use paritas_tests::{Run, command, ended, paritas, run};

@@ -2,7 +2,7 @@
 
 mod report;
 
-pub use report::{ReportArgs, ReportFormat};
+pub use report::{MetricsArgs, ReportArgs, ReportFormat};
 
 use crate::runs::{Budget, FailedAt, Method, RateLimit, SimulatedWindow, Stored, Which};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -559,6 +559,10 @@ pub enum ExportCommand {
     Systemd(SystemdArgs),
     /// A CronJob of Kubernetes
     Cronjob(CronjobArgs),
+    /// Rules of alerts for Prometheus
+    PrometheusRules(MetricsArgs),
+    /// A dashboard for Grafana
+    Grafana(MetricsArgs),
 }
 
 /// Options of `export systemd`.

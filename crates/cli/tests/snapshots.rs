@@ -428,6 +428,31 @@ fn a_snapshot_of_a_link_is_not_one_of_another() {
 }
 
 #[test]
+fn a_snapshot_of_the_old_source_is_not_held_against_it_when_the_sides_were_swapped() {
+    let folder = Folder::new();
+    many_rows(&folder, "east", 10);
+    many_rows(&folder, "west", 10);
+    let configure = |source: &str, replica: &str| {
+        let mut config = "[paritas]\nstate = \"state\"\n".to_owned();
+        for name in ["east", "west"] {
+            config += &format!("[store.{name}]\nkind = \"csv\"\nurl = \"{name}?key=id\"\n");
+        }
+        config += &format!("[[link]]\nname = \"orders\"\nsource = \"{source}\"\nreplica = \"{replica}\"\n");
+        config +=
+            &format!("[[link.dataset]]\nsource_name = \"{source}\"\nreplica_name = \"{replica}\"\nwrites = \"none\"\n");
+        folder.write("paritas.toml", config);
+    };
+    configure("east", "west");
+    folder.paritas(&["snapshot"]).code(0);
+    folder.paritas(&["verify", "--against", "last"]).code(0);
+    configure("west", "east");
+    let refused = folder.paritas(&["verify", "--json", "--against", "last"]).code(2);
+    assert_eq!(refusal(&refused), ("snapshot.sides".to_owned(), true));
+    folder.paritas(&["snapshot"]).code(0);
+    folder.paritas(&["verify", "--against", "last"]).code(0);
+}
+
+#[test]
 fn a_snapshot_is_taken_while_the_replica_is_away() {
     let folder = Folder::new();
     many_rows(&folder, "east", 50);

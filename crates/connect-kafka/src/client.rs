@@ -108,6 +108,13 @@ impl Line {
         }
     }
 
+    /// The next request is sent by a new client. The library keeps who leads a partition, and the epoch of that, as long
+    /// as its connections live, and asks with them again when a broker has refused them for offsets: a leader that was
+    /// another one for a moment would refuse for ever.
+    pub(crate) fn begin_afresh(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// A client that reads nothing yet.
     pub(crate) fn reader(&self, isolation: Isolation) -> Result<Arc<Open>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);

@@ -48,6 +48,7 @@ pub(crate) fn ends(line: &Line, cx: &Context, partitions: &[Partition]) -> Resul
             wanted.remove(partition);
         }
         if !wanted.is_empty() {
+            line.begin_afresh();
             std::thread::sleep(SLICE);
         }
     }
@@ -168,6 +169,7 @@ fn times(
             return Ok(());
         }
         round = again;
+        line.begin_afresh();
         std::thread::sleep(SLICE);
     }
     Ok(())

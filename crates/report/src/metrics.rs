@@ -116,6 +116,11 @@ impl Format for Metrics {
 }
 
 impl Metrics {
+    /// Every name, without what stands in front.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FAMILIES.into_iter().map(|(name, _, _)| name)
+    }
+
     /// Several runs in one text. Where two of them say the same of the same, the worse one stays.
     ///
     /// # Errors
@@ -300,7 +305,8 @@ fn verdicts(samples: &mut Samples, report: &Report, link: &LinkReport) {
     for ((kind, dataset, side), verdict) in verdicts {
         let labels = || {
             let words = [("link", link.name.as_str()), ("check", kind), ("dataset", dataset), ("side", side)];
-            words.map(|(name, text)| (name, text.to_owned())).to_vec()
+            let words = words.map(|(name, text)| (name, text.to_owned())).into_iter();
+            words.chain(std::iter::once(("drill", drill(report)))).collect()
         };
         let code = match verdict {
             Verdict::Pass => 0.0,

@@ -13,6 +13,7 @@
 //! - [`faults`]: damage with a description
 
 pub mod bench;
+mod cache;
 mod error;
 pub mod faults;
 mod http;
@@ -22,6 +23,7 @@ pub mod pooler;
 pub mod ports;
 pub mod postgres;
 mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod scratch;
 pub mod seaweed;

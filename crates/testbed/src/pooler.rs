@@ -9,10 +9,8 @@ use crate::postgres::Server;
 use crate::process::{Process, ServerUser, Signal, Spec, log_tail, which};
 use crate::scratch::{Scratch, set_mode};
 use crate::wait::{Seen, until};
-use crate::{Error, Result, ports};
+use crate::{Error, Result, cache, ports};
 
-/// The folder in which `make setup` keeps what it fetches.
-const CACHE_VARIABLE: &str = "PARITAS_CACHE";
 const PROGRAM: &str = "usr/sbin/pgbouncer";
 /// Libraries that come with it.
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
@@ -89,16 +87,14 @@ impl Pooler {
 
 /// The program and its libraries where the servers' own user can read them.
 fn reachable(home: &Path) -> Result<(PathBuf, PathBuf)> {
-    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let cache = set(CACHE_VARIABLE).or_else(|| Some(set("HOME")?.join(".cache/paritas")));
-    let root = cache.map(|cache| cache.join("pgbouncer")).filter(|root| root.join(PROGRAM).is_file());
-    let Some(root) = root else {
+    let root = cache::folder().join("pgbouncer");
+    if !root.join(PROGRAM).is_file() {
         return which("pgbouncer").map(|program| (program, home.to_path_buf())).ok_or_else(|| Error::NotInstalled {
             what: "PgBouncer",
             looked: "the cache of `make setup` and the PATH".into(),
             hint: "run `make setup`",
         });
-    };
+    }
     let program = home.join("pgbouncer");
     fs::copy(root.join(PROGRAM), &program).map_err(Error::io("copy", &program))?;
     set_mode(&program, 0o755)?;

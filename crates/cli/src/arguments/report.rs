@@ -54,6 +54,14 @@ pub struct ReportArgs {
     pub exit_style: Option<ExitStyle>,
 }
 
+/// Options of `export prometheus-rules` and `export grafana`.
+#[derive(Debug, Args)]
+pub struct MetricsArgs {
+    /// In front of every name of a metric
+    #[arg(long, value_name = "PREFIX", default_value = "paritas_", value_parser = metrics_prefix)]
+    pub metrics_prefix: String,
+}
+
 /// The form of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {

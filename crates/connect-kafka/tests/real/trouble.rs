@@ -101,6 +101,26 @@ async fn a_frozen_broker_hangs_no_call_beyond_its_deadline() {
     assert_eq!(end.await, 1);
 }
 
+#[tokio::test]
+async fn a_leader_that_was_another_one_for_a_moment_is_asked_again() {
+    let Some(bed) = bed(Options::default().brokers(2)).await else { return };
+    bed.client.create(&Topic::new("orders").on(&[1, 2])).await.unwrap();
+    bed.client.produce("orders", [Record::of("x")]).await.unwrap();
+    let (store, orders) = (bed.store(), [Partition::new("orders", 0)]);
+    let before = store.ends(&cx(), &orders).await.unwrap()[0].value().unwrap().clone();
+    // No connection ends meanwhile: nothing tells the client that it was not the leader.
+    for replicas in [[2, 1], [1, 2]] {
+        bed.cluster.reassign("orders", 0, &replicas).await.unwrap();
+        // It may have been elected already, which is an error.
+        let _ = bed.cluster.elect("orders", 0, Election::Preferred).await;
+        bed.client.wait_placed("orders", |placed| placed[0].leader == Some(replicas[0])).await.unwrap();
+    }
+    let after = store.ends(&cx(), &orders).await.unwrap()[0].value().unwrap().clone();
+    assert!(after.end == 1 && after.epoch > before.epoch, "{before:?} {after:?}");
+    let begin = store.offsets_at(&cx(), &[(orders[0].clone(), 0)]).await.unwrap();
+    assert_eq!(begin[0].value(), Some(&Some(0)), "{begin:?}");
+}
+
 /// Waits at its first records until it may go on, and says so.
 struct Waiting {
     keeping: Keeping,

@@ -65,13 +65,13 @@ pub(super) fn find(
     if folder.is_none() && !matches!(named, Some(Stored::File(_))) {
         return match named {
             // The error of a folder that is missing is that of every command.
-            Some(stored) => load(stored, None, (&job.name, configured), &options.digest_key)
+            Some(stored) => load(stored, None, (&job, configured), &options.digest_key)
                 .map(|loaded| Beside::Ready(Box::new((job, loaded)))),
             None => Ok(Beside::Nothing(Some(Box::new(job)))),
         };
     }
     let stored = named.cloned().unwrap_or(Stored::Last);
-    match load(&stored, folder, (&job.name, configured), &options.digest_key) {
+    match load(&stored, folder, (&job, configured), &options.digest_key) {
         Ok(loaded) => Ok(Beside::Ready(Box::new((job, loaded)))),
         Err(error) if named.is_some() => Err(error),
         Err(error) if error.code() == "state.missing" => Ok(Beside::Nothing(Some(Box::new(job)))),

@@ -33,7 +33,7 @@ pub async fn ledger_links_against(
     let mut jobs = Vec::new();
     for link in chosen {
         let job = Job { figures_only: true, not_checked: Vec::new(), ..job(config, link, options)? };
-        let loaded = load(stored, folder, (&job.name, true), &options.digest_key)?;
+        let loaded = load(stored, folder, (&job, true), &options.digest_key)?;
         jobs.push((job, Options { manners: options.manners.or(link.manners), ..options.clone() }, loaded));
     }
     let checksum = format!("blake3:{}", blake3::hash(config.canonical_text().as_bytes()).to_hex());
@@ -59,7 +59,7 @@ pub async fn ledger_pair_against(
     let (ours, theirs) = (Target::parse(source)?, Target::parse(replica)?);
     hide(options);
     let job = Job { figures_only: true, not_checked: Vec::new(), ..crate::pair::job(&ours, &theirs)? };
-    let loaded = load(stored, options.state.as_deref(), (&job.name, false), &options.digest_key)?;
+    let loaded = load(stored, options.state.as_deref(), (&job, false), &options.digest_key)?;
     if loaded.document.ledgers.is_empty() {
         let message = "the snapshot has no figures: it was taken of a link without a ledger";
         let hint =

@@ -42,7 +42,7 @@ pub async fn verify_links_against(
     for link in chosen {
         let job = job(config, link, options)?;
         fits(&job)?;
-        let loaded = load(stored, folder, (&job.name, true), &options.digest_key)?;
+        let loaded = load(stored, folder, (&job, true), &options.digest_key)?;
         faces(&job, &loaded)?;
         jobs.push((job, Options { manners: options.manners.or(link.manners), ..options.clone() }, loaded));
     }
@@ -72,7 +72,7 @@ pub async fn verify_pair_against(
     let job = crate::pair::job(&ours, &theirs)?;
     fits(&job)?;
     let fetched = fetch(cx, stored, options).await?;
-    let loaded = load(&fetched.stored, options.state.as_deref(), (&job.name, false), &options.digest_key)?;
+    let loaded = load(&fetched.stored, options.state.as_deref(), (&job, false), &options.digest_key)?;
     faces(&job, &loaded)?;
     let keeper = Keeper::begin(options, None);
     let link = verify(cx, &job, options, monitor, &loaded).await;

@@ -1,6 +1,7 @@
 //! Finding a snapshot, and refusing one that says nothing about what is asked.
 
 use super::document::{DOCUMENT_VERSION, Document};
+use crate::job::Job;
 use crate::{Error, Result};
 use paritas_connect::redact_url;
 use paritas_digest::DigestKey;
@@ -63,7 +64,7 @@ pub(crate) struct Loaded {
 pub(crate) fn load(
     stored: &Stored,
     folder: Option<&Path>,
-    (link, configured): (&str, bool),
+    (job, configured): (&Job, bool),
     key: &DigestKey,
 ) -> Result<Loaded> {
     let bundle = match stored {
@@ -76,13 +77,12 @@ pub(crate) fn load(
         Stored::Last | Stored::Id(_) => {
             let state = State::open(folder.ok_or_else(no_state)?).map_err(|error| from_state(&error))?;
             let which = if let Stored::Id(id) = stored { Which::Id(*id) } else { Which::Last };
-            state.load_bundle(link, which).map_err(|error| from_state(&error))?.1
+            state.load_bundle(&job.name, which).map_err(|error| from_state(&error))?.1
         }
     };
     let document = read(&bundle)?;
-    if configured && document.configured && document.link != link {
-        let message = format!("the snapshot is one of the link {:?}, not of {link:?}", document.link);
-        return Err(Error::usage("snapshot.link", message, format!("verify {:?} against it", document.link)));
+    if configured && document.configured {
+        of_link(&document, job)?;
     }
     if document.key != key.id() {
         let hint = "set [paritas] digest_key to the key of the run that took it; two stores take it from the \
@@ -91,6 +91,21 @@ pub(crate) fn load(
         return Err(error.detail(format!("It has the key {}, this run {}.", document.key, key.id())));
     }
     Ok(Loaded { document, bundle })
+}
+
+/// Whether it is one of this link, and of the side that is its source now.
+fn of_link(document: &Document, job: &Job) -> Result<()> {
+    if document.link != job.name {
+        let message = format!("the snapshot is one of the link {:?}, not of {:?}", document.link, job.name);
+        return Err(Error::usage("snapshot.link", message, format!("verify {:?} against it", document.link)));
+    }
+    let (kept, source, replica) = (&document.source.name, &job.source.described.name, &job.replica.described.name);
+    if kept == replica && kept != source {
+        let message = format!("the snapshot was taken of {kept}, which is the replica of {:?} now", job.name);
+        let hint = "the sides of the link were swapped: take a snapshot of the new source, or name the link anew";
+        return Err(Error::usage("snapshot.sides", message, hint));
+    }
+    Ok(())
 }
 
 fn read(bundle: &Bundle) -> Result<Document> {

@@ -3,6 +3,7 @@
 //! The lag of a sample is an interval, so there is one histogram of lower ends and one of upper ends. The true value of
 //! rank `r` lies between the `r`th lower and the `r`th upper end, whichever sample it belongs to.
 
+use super::encoded;
 use super::entry::{Sample, Span};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
@@ -91,11 +92,42 @@ impl Values {
         Some(bytes)
     }
 
+    /// Takes in what a [`Sum`] has added up.
+    fn take(&mut self, sum: &Sum) {
+        for (index, count) in sum.0.iter().enumerate().filter(|(_, count)| **count > 0) {
+            if self.0.is_none() {
+                self.0 = Histogram::new(DIGITS).ok();
+            }
+            if let Some(histogram) = &mut self.0 {
+                let _ = histogram.record_n(encoded::value_of(index), *count);
+            }
+        }
+    }
+
     pub(super) fn decode(bytes: Option<&[u8]>) -> Option<Self> {
         let Some(mut bytes) = bytes else { return Some(Self(None)) };
         let mut histogram: Histogram<u64> = Deserializer::new().deserialize(&mut bytes).ok()?;
         histogram.auto(true);
         Some(Self(Some(histogram)))
+    }
+}
+
+/// Many encoded histograms, added up count by count. To make each of them first would take many times as long: most of
+/// what a histogram allocates is zero.
+#[derive(Debug, Default)]
+pub(super) struct Sum(Vec<u64>);
+
+impl Sum {
+    /// Adds a histogram as [`Values::encode`] wrote it; nothing when it is none.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> Option<()> {
+        encoded::counts(bytes, |index, count| {
+            if self.0.len() <= index {
+                self.0.resize(index + 1, 0);
+            }
+            if let Some(own) = self.0.get_mut(index) {
+                *own = own.saturating_add(count);
+            }
+        })
     }
 }
 
@@ -165,6 +197,13 @@ impl Aggregate {
         }
     }
 
+    /// Adds histograms that were added up in the order of their columns.
+    pub(super) fn take(&mut self, sums: &[Sum; 7]) {
+        for (own, sum) in self.all_mut().into_iter().zip(sums) {
+            own.take(sum);
+        }
+    }
+
     /// All samples.
     pub fn samples(&self) -> u64 {
         self.states.iter().sum()
@@ -217,13 +256,17 @@ impl Aggregate {
         numbers.flat_map(u64::to_le_bytes).collect()
     }
 
-    pub(super) fn take_counts(&mut self, bytes: &[u8]) -> Option<()> {
+    /// Adds the numbers beside the histograms.
+    pub(super) fn add_counts(&mut self, bytes: &[u8]) -> Option<()> {
         let (numbers, rest) = bytes.as_chunks::<8>();
-        let numbers: Vec<u64> = numbers.iter().map(|number| u64::from_le_bytes(*number)).collect();
-        let (states, others) = numbers.split_at_checked(STATES.len())?;
-        self.states = states.try_into().ok()?;
-        [self.unbounded, self.open] = others.try_into().ok()?;
-        rest.is_empty().then_some(())
+        let own = self.states.iter_mut().chain([&mut self.unbounded, &mut self.open]);
+        if !rest.is_empty() || numbers.len() != STATES.len() + 2 {
+            return None;
+        }
+        for (own, number) in own.zip(numbers) {
+            *own = own.saturating_add(u64::from_le_bytes(*number));
+        }
+        Some(())
     }
 }
 

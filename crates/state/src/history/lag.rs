@@ -8,10 +8,10 @@ use super::aggregate::Aggregate;
 use super::entry::Sample;
 use super::failure::damaged;
 use super::roll::{HOUR, MINUTE, newest};
-use super::rows::{BUCKET_COLUMNS, Place, SAMPLE_COLUMNS, check, get_bucket, get_sample};
+use super::rows::{BUCKET_COLUMNS, Place, SAMPLE_COLUMNS, add_bucket, check, get_bucket, get_sample};
 use super::{History, failed};
 use crate::Result;
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 /// Samples that were not added up yet and are read for one answer; there are as many only where nothing was for weeks.
 const WAITING_MAX: usize = 10_000_000;
@@ -91,11 +91,17 @@ impl History {
         let transaction = self.connection.unchecked_transaction().map_err(|error| failed("read", &self.path, error))?;
         let asked = Range { from, to };
         let mut window = Window { all: Aggregate::default(), from, to, last: None };
-        let hours = self.buckets(stream.number, HOUR, Range { from: from.div_euclid(HOUR) * HOUR, to })?;
-        for (place, hour) in hours {
-            if asked.holds(place.at, HOUR) {
-                window.all.merge(&hour);
-            } else {
+        let whole =
+            Range { from: from.saturating_add(HOUR - 1).div_euclid(HOUR) * HOUR, to: to.div_euclid(HOUR) * HOUR };
+        let first = from.div_euclid(HOUR) * HOUR;
+        let parts = if whole.from < whole.to {
+            self.add_hours(stream.number, whole, &mut window.all)?;
+            vec![Range { from: first, to: whole.from }, Range { from: whole.to, to }]
+        } else {
+            vec![Range { from: first, to }]
+        };
+        for part in parts {
+            for (place, hour) in self.buckets(stream.number, HOUR, part)? {
                 self.part_of_hour(stream.number, place.at, &hour, asked, &mut window)?;
             }
         }
@@ -140,17 +146,39 @@ impl History {
     }
 
     fn buckets(&self, stream: i64, step: i64, range: Range) -> Result<Vec<(Place, Aggregate)>> {
+        let mut found = Vec::new();
+        self.each_bucket(stream, step, range, |row| {
+            found.push(get_bucket(&self.path, row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Adds the hours of a time to what there is.
+    fn add_hours(&self, stream: i64, range: Range, all: &mut Aggregate) -> Result<()> {
+        let mut sums = Default::default();
+        self.each_bucket(stream, HOUR, range, |row| add_bucket(&self.path, row, all, &mut sums))?;
+        all.take(&sums);
+        Ok(())
+    }
+
+    fn each_bucket(
+        &self,
+        stream: i64,
+        step: i64,
+        range: Range,
+        mut take: impl FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<()> {
         let own = |error| failed("read", &self.path, error);
         let select = format!(
             "SELECT {BUCKET_COLUMNS} FROM buckets WHERE stream = ? AND step = ? AND at >= ? AND at < ? ORDER BY at"
         );
         let mut statement = self.connection.prepare_cached(&select).map_err(own)?;
         let mut rows = statement.query(params![stream, step, range.from, range.to]).map_err(own)?;
-        let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(own)? {
-            found.push(get_bucket(&self.path, row)?);
+            take(row)?;
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Single samples of a time; only those that were added up already, or only the others.

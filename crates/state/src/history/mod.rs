@@ -9,6 +9,7 @@
 //! reports. It holds more than they do only where they are kept for a shorter time.
 
 mod aggregate;
+mod encoded;
 mod entry;
 mod failure;
 mod lag;

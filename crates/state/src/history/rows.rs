@@ -1,6 +1,6 @@
 //! From rows of the tables to values and back, each with a checksum of its own.
 
-use super::aggregate::{Aggregate, STATES, Values, state_number};
+use super::aggregate::{Aggregate, STATES, Sum, Values, state_number};
 use super::entry::Sample;
 use super::failure::damaged;
 use crate::Result;
@@ -178,17 +178,41 @@ pub(super) fn put_bucket(statement: &mut Statement<'_>, place: Place, all: &Aggr
 
 /// Reads a bucket whose columns are [`BUCKET_COLUMNS`].
 pub(super) fn get_bucket(path: &Path, row: &Row<'_>) -> Result<(Place, Aggregate)> {
+    let mut all = Aggregate::default();
+    let place = bucket_parts(path, row, &mut all, |all, index, blob| {
+        let values = all.all_mut().into_iter().nth(index)?;
+        *values = Values::decode(blob)?;
+        Some(())
+    })?;
+    Ok((place, all))
+}
+
+/// Adds a bucket whose columns are [`BUCKET_COLUMNS`]: its numbers to `all`, its histograms to `sums`.
+pub(super) fn add_bucket(path: &Path, row: &Row<'_>, all: &mut Aggregate, sums: &mut [Sum; 7]) -> Result<()> {
+    bucket_parts(path, row, all, |_, index, blob| match (sums.get_mut(index), blob) {
+        (Some(sum), Some(blob)) => sum.add(blob),
+        _ => Some(()),
+    })?;
+    Ok(())
+}
+
+/// Checks a bucket, adds its numbers to `all`, and hands its histograms out.
+fn bucket_parts(
+    path: &Path,
+    row: &Row<'_>,
+    all: &mut Aggregate,
+    mut histogram: impl FnMut(&mut Aggregate, usize, Option<&[u8]>) -> Option<()>,
+) -> Result<Place> {
     check(path, "buckets", row, BUCKET_PARTS)?;
     let own = |error| super::failed("read", path, error);
     let bad = || damaged(path, "A histogram cannot be read.");
     let place =
         Place { stream: row.get(0).map_err(own)?, step: row.get(1).map_err(own)?, at: row.get(2).map_err(own)? };
-    let mut all = Aggregate::default();
     let counts = row.get_ref(4).map_err(own)?.as_blob().map_err(|_| bad())?;
-    all.take_counts(counts).ok_or_else(bad)?;
-    for (index, values) in all.all_mut().into_iter().enumerate() {
+    all.add_counts(counts).ok_or_else(bad)?;
+    for index in 0..7 {
         let blob = row.get_ref(5 + index).map_err(own)?.as_blob_or_null().map_err(|_| bad())?;
-        *values = Values::decode(blob).ok_or_else(bad)?;
+        histogram(all, index, blob).ok_or_else(bad)?;
     }
-    Ok((place, all))
+    Ok(place)
 }

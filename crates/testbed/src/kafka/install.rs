@@ -5,9 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::postgres::REQUIRE_VARIABLE;
 use crate::process::{Process, Signal, Spec, which};
-use crate::{Error, Result, Scratch};
+use crate::{Error, Result, Scratch, cache};
 
 /// The version that tests take unless they ask for another one. `.ci/setup.sh` fetches the same.
 pub const VERSION: &str = "4.3.1";
@@ -15,8 +14,6 @@ pub const VERSION: &str = "4.3.1";
 pub const VERSIONS: &[&str] = &[VERSION, "3.9.1"];
 /// Names another version of the cache for [`Install::find`] to take.
 pub const VERSION_VARIABLE: &str = "PARITAS_KAFKA";
-/// The folder in which `make setup` keeps what it fetches.
-const CACHE_VARIABLE: &str = "PARITAS_CACHE";
 const HINT: &str = "run `make setup`, or `apt-get install openjdk-17-jre-headless maven` and then `make setup`";
 const LOG_SETTINGS: &str = include_str!("log4j2.properties");
 /// Start-up counts more than speed after hours; nothing is left in the system's temporary folder.
@@ -55,7 +52,7 @@ impl Install {
     /// # Errors
     /// As [`Self::find`].
     pub fn of(version: &str) -> Result<Self> {
-        let libraries = cache().join("kafka").join(version);
+        let libraries = cache::folder().join("kafka").join(version);
         // Looked for by name: the folder of another version would start, and say another version.
         if !libraries.join(format!("kafka_2.13-{version}.jar")).is_file() {
             let looked = libraries.display().to_string();
@@ -73,7 +70,7 @@ impl Install {
     /// # Errors
     /// As [`Self::find`], where the variable is 1.
     pub fn unless_missing() -> Result<Option<Self>> {
-        left_out(Self::find())
+        cache::unless_missing(Self::find())
     }
 
     /// As [`Self::of`], and nothing where it is missing and `PARITAS_REQUIRE_SERVERS` does not ask for it.
@@ -81,7 +78,7 @@ impl Install {
     /// # Errors
     /// As [`Self::of`], where the variable is 1.
     pub fn unless_missing_version(version: &str) -> Result<Option<Self>> {
-        left_out(Self::of(version))
+        cache::unless_missing(Self::of(version))
     }
 
     /// The version, for example `4.3.1`.
@@ -147,22 +144,6 @@ pub(super) struct Program<'a> {
     pub heap_mib: u32,
     pub args: Vec<OsString>,
     pub log: PathBuf,
-}
-
-fn left_out(found: Result<Install>) -> Result<Option<Install>> {
-    let required = std::env::var_os(REQUIRE_VARIABLE).is_some_and(|value| value == "1");
-    match found {
-        Err(error @ Error::NotInstalled { .. }) if !required => {
-            tracing::warn!(%error, "left out");
-            Ok(None)
-        }
-        other => other.map(Some),
-    }
-}
-
-fn cache() -> PathBuf {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set(CACHE_VARIABLE).unwrap_or_else(|| set("HOME").unwrap_or_default().join(".cache/paritas"))
 }
 
 fn prefixed(prefix: &str, path: &Path) -> OsString {

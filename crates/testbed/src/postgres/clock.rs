@@ -4,14 +4,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::server::Server;
 use crate::scratch::set_mode;
-use crate::{Error, Result};
+use crate::{Error, Result, cache};
 
-/// The folder in which `make setup` keeps what it fetches.
-const CACHE_VARIABLE: &str = "PARITAS_CACHE";
 /// Where Debian's package `libfaketime` has the library, below the root or where it was unpacked.
 const LIBRARY: &str = "usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
@@ -44,22 +42,11 @@ impl Server {
         let library = self.scratch.path().join("libfaketime.so.1");
         if !library.is_file() {
             // The cache may be closed to the server's user.
-            fs::copy(find()?, &library).map_err(Error::io("copy", &library))?;
+            fs::copy(cache::unpacked("libfaketime", "faketime", LIBRARY)?, &library)
+                .map_err(Error::io("copy", &library))?;
             set_mode(&library, 0o644)?;
         }
         self.clock = Some(Clock { library, seconds });
         Ok(())
     }
-}
-
-fn find() -> Result<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set(CACHE_VARIABLE).or_else(|| Some(set("HOME")?.join(".cache/paritas")));
-    let unpacked = cache.map(|cache| cache.join("faketime").join(LIBRARY));
-    let places = unpacked.into_iter().chain([Path::new("/").join(LIBRARY)]);
-    places.into_iter().find(|path| path.is_file()).ok_or_else(|| Error::NotInstalled {
-        what: "libfaketime",
-        looked: format!("the cache of `make setup` and /{LIBRARY}"),
-        hint: "run `make setup`",
-    })
 }

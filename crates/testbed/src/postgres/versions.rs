@@ -8,14 +8,12 @@ use std::process::{Command, Stdio};
 use super::install::{Install, missing};
 use crate::process::ServerUser;
 use crate::scratch::Scratch;
-use crate::{Error, Result};
+use crate::{Error, Result, cache};
 
 /// The major versions that Paritas is tested with.
 pub const MAJORS: &[u32] = &[14, 15, 16, 17, 18];
 /// Set to 1 where a version that is not installed is a failure, and not a reason to leave a test out.
-pub const REQUIRE_VARIABLE: &str = "PARITAS_REQUIRE_SERVERS";
-/// Names the folder that `make setup` keeps downloads in.
-const CACHE_VARIABLE: &str = "PARITAS_CACHE";
+pub const REQUIRE_VARIABLE: &str = cache::REQUIRE_VARIABLE;
 
 impl Install {
     /// The installation of one major version: Debian's, else the newest that `make setup` has unpacked.
@@ -38,14 +36,7 @@ impl Install {
     /// # Errors
     /// As [`Self::of`], where the variable is 1.
     pub fn unless_missing(major: u32) -> Result<Option<Self>> {
-        let required = std::env::var_os(REQUIRE_VARIABLE).is_some_and(|value| value == "1");
-        match Self::of(major) {
-            Err(error @ Error::NotInstalled { .. }) if !required => {
-                tracing::warn!(%error, major, "left out");
-                Ok(None)
-            }
-            other => other.map(Some),
-        }
+        cache::unless_missing(Self::of(major))
     }
 
     /// The installation where the servers' own user can read it: root's home is closed to others.
@@ -78,9 +69,7 @@ pub async fn for_each_version(majors: &[u32], mut test: impl AsyncFnMut(Install)
 
 /// Where `make setup` unpacks servers, a folder for each version.
 fn unpacked() -> PathBuf {
-    let cache = std::env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    cache.unwrap_or_else(|| home().join(".cache/paritas")).join("postgres")
+    cache::folder().join("postgres")
 }
 
 /// The folders of one major version, the newest last.

@@ -1,7 +1,10 @@
-//! `paritas export`: units of a timer that calls `paritas run` as often as the schedule wants it.
+//! `paritas export`: units of a timer that calls `paritas run` as often as the schedule wants it, and what others need to
+//! watch its metrics.
 
 mod cronjob;
 mod every;
+mod grafana;
+mod rules;
 mod systemd;
 
 use crate::arguments::{ExportCommand, SystemdArgs};
@@ -16,10 +19,10 @@ use std::time::Duration;
 
 /// Prints what was asked for, or writes it into a folder.
 pub fn run(session: &Session, command: &ExportCommand) -> Result<u8, Failure> {
-    let config = configuration::load(session)?;
-    let every = Every::of(interval(&config)?);
     match command {
         ExportCommand::Systemd(arguments) => {
+            let config = configuration::load(session)?;
+            let every = Every::of(interval(&config)?);
             let units = systemd::units(&systemd::Facts {
                 program: &program(arguments)?,
                 config: &absolute(&config.path)?,
@@ -47,8 +50,17 @@ pub fn run(session: &Session, command: &ExportCommand) -> Result<u8, Failure> {
             }
         }
         ExportCommand::Cronjob(arguments) => {
+            let every = Every::of(interval(&configuration::load(session)?)?);
             let text = cronjob::manifest(&arguments.image, arguments.namespace.as_deref(), every);
             Ok(session.print(text.as_bytes(), 0))
+        }
+        ExportCommand::PrometheusRules(arguments) => {
+            let config = configuration::load(session)?;
+            let text = rules::rules(&arguments.metrics_prefix, config.schedule.as_ref());
+            Ok(session.print(text.as_bytes(), 0))
+        }
+        ExportCommand::Grafana(arguments) => {
+            Ok(session.print(grafana::dashboard(&arguments.metrics_prefix).as_bytes(), 0))
         }
     }
 }
