@@ -300,7 +300,8 @@ impl Session {
             return Ok(*known);
         }
         let sql = "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') \
-                   AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')";
+                   AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE') \
+                   AND has_function_privilege('pg_control_recovery()', 'EXECUTE')";
         let row = self.query_one(cx, "check privileges", sql, &[]).await?;
         let allowed = get(&row, 0)?;
         Ok(*self.may_identify.get_or_init(|| allowed))

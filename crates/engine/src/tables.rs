@@ -114,7 +114,7 @@ pub(crate) async fn faced(work: &Work<'_>) -> Result<Facings, Failure> {
     if !sides.physical || !alone {
         return first;
     }
-    let (ours, theirs) = settled(sides, work.options.settle, list, list).await?;
+    let (ours, theirs) = settled(sides, work.options.settle, list_all, list_all).await?;
     face(job, &ours, &theirs)
 }
 
@@ -123,8 +123,21 @@ pub(crate) async fn list(side: Side) -> Result<Vec<Dataset>, Error> {
     side.cx.bound(datasets.list(&side.cx)).await
 }
 
+/// With what only a copy byte by byte has as well.
+async fn list_all(side: Side) -> Result<Vec<Dataset>, Error> {
+    let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
+    let mut all = list(side.clone()).await?;
+    all.extend(side.cx.bound(datasets.list_copied(&side.cx)).await?);
+    all.sort();
+    Ok(all)
+}
+
 async fn listed(sides: &Sides) -> Result<(Vec<Dataset>, Vec<Dataset>), Failure> {
-    let (ours, theirs) = tokio::join!(list(sides.source.clone()), list(sides.replica.clone()));
+    let (source, replica) = (sides.source.clone(), sides.replica.clone());
+    let (ours, theirs) = match sides.physical {
+        true => tokio::join!(list_all(source), list_all(replica)),
+        false => tokio::join!(list(source), list(replica)),
+    };
     let ours = ours.map_err(|error| (Origin::Source, problem_of(&error)))?;
     let theirs = theirs.map_err(|error| (Origin::Replica, problem_of(&error)))?;
     Ok((ours, theirs))
@@ -415,15 +428,24 @@ async fn beside(work: &Work<'_>, link: &mut LinkReport) {
             continue;
         };
         match side.cx.bound(datasets.beside(&side.cx)).await {
-            Ok(found) => link.not_checked.extend(
-                found.into_iter().map(|one| NotChecked { what: format!("{name}: {one}"), why: one.why.clone() }),
-            ),
+            Ok(found) => {
+                let left = found.into_iter().filter(|one| !is_compared(&link.checks, one.dataset.as_ref()));
+                let left: Vec<_> =
+                    left.map(|one| NotChecked { what: format!("{name}: {one}"), why: one.why.clone() }).collect();
+                link.not_checked.extend(left);
+            }
             Err(error) => {
                 let what = format!("{name}: what it holds beside its datasets");
                 link.not_checked.push(NotChecked { what, why: error.message().to_owned() });
             }
         }
     }
+}
+
+/// Whether rows of that dataset were compared, or why not is said there.
+fn is_compared(checks: &[Check], dataset: Option<&Dataset>) -> bool {
+    let of = |check: &Check, name: &str| matches!(check, Check::Parity(check) if check.dataset == name);
+    dataset.is_some_and(|dataset| checks.iter().any(|check| of(check, &dataset.0)))
 }
 
 fn not_planned(facing: &Facing, error: PlanError, link: &mut LinkReport) {
