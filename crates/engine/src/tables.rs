@@ -25,7 +25,7 @@ pub(crate) const LATER: &str = "it belongs to a later slice";
 /// Verifies every pair of datasets that the link takes.
 pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
     let Work { job, sides, .. } = work;
-    let facings = match faced(work).await {
+    let facings = match every(work, work.sides.physical).await {
         Ok(facings) => facings,
         Err((origin, problem)) => {
             let what = job.source.target.datasets.first().cloned().unwrap_or_else(|| "datasets".to_owned());
@@ -105,16 +105,23 @@ fn one_file(datasets: usize) -> Problem {
     }
 }
 
-/// What faces what. A table that only the primary or only its standby has may be on its way.
+/// What faces what.
 pub(crate) async fn faced(work: &Work<'_>) -> Result<Facings, Failure> {
+    every(work, false).await
+}
+
+/// What faces what, with what only a copy byte by byte has as well. A table that only the primary or only its
+/// standby has may be on its way.
+async fn every(work: &Work<'_>, copied: bool) -> Result<Facings, Failure> {
     let Work { job, sides, .. } = work;
-    let (ours, theirs) = listed(sides).await?;
+    let (ours, theirs) = listed(sides, copied).await?;
     let first = face(job, &ours, &theirs);
     let alone = first.as_ref().is_ok_and(|faced| !faced.source_only.is_empty() || !faced.replica_only.is_empty());
     if !sides.physical || !alone {
         return first;
     }
-    let (ours, theirs) = settled(sides, work.options.settle, list_all, list_all).await?;
+    let (ours, theirs) =
+        settled(sides, work.options.settle, |side| list_all(side, copied), |side| list_all(side, copied)).await?;
     face(job, &ours, &theirs)
 }
 
@@ -123,21 +130,20 @@ pub(crate) async fn list(side: Side) -> Result<Vec<Dataset>, Error> {
     side.cx.bound(datasets.list(&side.cx)).await
 }
 
-/// With what only a copy byte by byte has as well.
-async fn list_all(side: Side) -> Result<Vec<Dataset>, Error> {
+async fn list_all(side: Side, copied: bool) -> Result<Vec<Dataset>, Error> {
     let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
     let mut all = list(side.clone()).await?;
+    if !copied {
+        return Ok(all);
+    }
     all.extend(side.cx.bound(datasets.list_copied(&side.cx)).await?);
     all.sort();
     Ok(all)
 }
 
-async fn listed(sides: &Sides) -> Result<(Vec<Dataset>, Vec<Dataset>), Failure> {
+async fn listed(sides: &Sides, copied: bool) -> Result<(Vec<Dataset>, Vec<Dataset>), Failure> {
     let (source, replica) = (sides.source.clone(), sides.replica.clone());
-    let (ours, theirs) = match sides.physical {
-        true => tokio::join!(list_all(source), list_all(replica)),
-        false => tokio::join!(list(source), list(replica)),
-    };
+    let (ours, theirs) = tokio::join!(list_all(source, copied), list_all(replica, copied));
     let ours = ours.map_err(|error| (Origin::Source, problem_of(&error)))?;
     let theirs = theirs.map_err(|error| (Origin::Replica, problem_of(&error)))?;
     Ok((ours, theirs))
