@@ -8,10 +8,12 @@
 //! A harness of its own, because a run takes seconds and needs two servers: the rounds alternate
 //! between the ways, so that noise meets all of them, and medians are printed. `PARITAS_BENCH_ROWS` sets
 //! the rows (default 1,000,000), `PARITAS_BENCH_ROUNDS` the rounds, `PARITAS_BENCH_PEERS=0` leaves the
-//! slower other ways out, `PARITAS_BENCH_ONLY=rows|pages` one half.
+//! slower other ways out, `PARITAS_BENCH_ONLY=rows|pages` one half. `PARITAS_BENCH_ONLY=memory` instead measures
+//! the peak memory of verifying tables of a tenth of the rows, and of all.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
 
 mod cost;
+mod memory;
 mod peers;
 
 use cost::Cost;
@@ -285,6 +287,9 @@ async fn main() {
     let (rows, rounds) = (number("PARITAS_BENCH_ROWS", 1_000_000), number("PARITAS_BENCH_ROUNDS", 5));
     let only = std::env::var("PARITAS_BENCH_ONLY").unwrap_or_default();
     let install = Install::find().unwrap();
+    if only == "memory" {
+        return memory::grow(&install, rows).await;
+    }
     if only != "pages" {
         two_servers(&install, rows, rounds).await;
     }

@@ -1,5 +1,6 @@
 //! What a database holds beside its tables: named in reports, never compared.
 
+use crate::large;
 use crate::quote;
 use crate::relation::SYSTEM;
 use crate::session::{Session, get};
@@ -12,7 +13,7 @@ const KINDS: [(&str, &str, &str); 3] = [
     ("f", "foreign tables", "their rows are in another server; one can be named with ?table="),
 ];
 
-/// Views, materialized views and foreign tables, without those of extensions.
+/// Views, materialized views and foreign tables, without those of extensions, and large objects.
 pub(crate) async fn load(session: &Session, cx: &Context, with_materialized: bool) -> Result<Vec<Beside>> {
     let sql = format!(
         "SELECT kind, nspname, relname, total FROM (\
@@ -29,7 +30,8 @@ pub(crate) async fn load(session: &Session, cx: &Context, with_materialized: boo
     let rows = session.query(cx, "list what is no table", &sql, &[&names_max]).await?;
     let mut all = Vec::new();
     for (kind, what, why) in KINDS.into_iter().filter(|(kind, ..)| *kind != "m" || !with_materialized) {
-        let mut beside = Beside { what: what.to_owned(), count: 0, names: Vec::new(), why: why.to_owned() };
+        let mut beside =
+            Beside { what: what.to_owned(), count: 0, names: Vec::new(), why: why.to_owned(), dataset: None };
         for row in &rows {
             if get::<&str>(row, 0)? == kind {
                 beside.names.push(quote::shown(get::<&str>(row, 1)?, get::<&str>(row, 2)?));
@@ -40,5 +42,6 @@ pub(crate) async fn load(session: &Session, cx: &Context, with_materialized: boo
             all.push(beside);
         }
     }
+    all.extend(large::beside(session, cx).await?);
     Ok(all)
 }

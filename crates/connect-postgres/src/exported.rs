@@ -30,6 +30,12 @@ impl fmt::Debug for Exported {
     }
 }
 
+impl Drop for Exported {
+    fn drop(&mut self) {
+        self.session.get_mut().end_view();
+    }
+}
+
 impl Exported {
     /// Pins a view.
     pub(crate) async fn begin(store: &Arc<Inner>, cx: &Context) -> Result<Self> {

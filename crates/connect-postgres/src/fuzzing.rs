@@ -2,7 +2,7 @@
 
 use crate::copy::CopyReader;
 use crate::decode::{Decoder, Target};
-use crate::pages::{Layout, claims, compare, contradicts, is_blank};
+use crate::pages::{Layout, alike, claims, compare, contradicts, is_blank, of_page};
 use crate::plan::{Plan, PlanColumn, Shown};
 use crate::relation::Relation;
 use crate::rewrite::Rewrite;
@@ -58,15 +58,17 @@ const LAYOUTS: [&str; 9] =
     ["heap", "btree", "hash", "gin", "gist", "spgist", "brin", "sequence by 3", "visibility map"];
 /// Where the flags of a page are, and the one that only the source may have alone.
 const FLAGS: (usize, u8) = (10, 4);
+/// Bytes that are changed to make a page much like another.
+const EDITS_MAX: usize = 4;
 
 /// Compares two pages, the halves of what follows the first byte, which says how they are laid out.
 ///
-/// Returns whether a page is like itself, and whether two pages are alike in both directions (a map may say
-/// less than the other).
-pub fn pages(data: &[u8]) -> (bool, bool) {
-    let Some((kind, rest)) = data.split_first() else { return (true, true) };
+/// Returns whether a page is like itself, whether two pages are alike in both directions (a map may say
+/// less than the other), and whether pages with seals that are alike are.
+pub fn pages(data: &[u8]) -> (bool, bool, bool) {
+    let Some((kind, rest)) = data.split_first() else { return (true, true, true) };
     let method = LAYOUTS.get(usize::from(*kind) % LAYOUTS.len()).copied().unwrap_or_default();
-    let Some(layout) = Layout::of(method) else { return (false, false) };
+    let Some(layout) = Layout::of(method) else { return (false, false, false) };
     let (ours, theirs) = rest.split_at(rest.len() / 2);
     let (mut ours, mut theirs) = (ours.to_vec(), theirs.to_vec());
     for page in [&mut ours, &mut theirs] {
@@ -74,7 +76,7 @@ pub fn pages(data: &[u8]) -> (bool, bool) {
             *flags &= !FLAGS.1;
         }
     }
-    let alike = |source: &[u8], replica: &[u8]| {
+    let is_like = |source: &[u8], replica: &[u8]| {
         let _blank = is_blank(layout, u64::from(*kind), source);
         let pair = PagePair { relation: 0, method: "", block: u64::from(*kind), source, replica };
         compare(layout, &pair, &mut Transactions::default()) != Likeness::Different
@@ -82,8 +84,27 @@ pub fn pages(data: &[u8]) -> (bool, bool) {
     for claim in claims(ours.len(), u64::from(*kind), &ours, &theirs) {
         let _wrong = contradicts(claim, &theirs);
     }
-    let symmetric = layout == Layout::Map || alike(&ours, &theirs) == alike(&theirs, &ours);
-    (alike(&ours, &ours), symmetric)
+    let symmetric = layout == Layout::Map || is_like(&ours, &theirs) == is_like(&theirs, &ours);
+    let edited = edited(&ours, &theirs);
+    let sealed = |source: &[u8], replica: &[u8]| {
+        let (ours, theirs) = (of_page(layout, source), of_page(layout, replica));
+        !alike(layout, true, &ours, &theirs) || is_like(source, replica)
+    };
+    let seals_hold = sealed(&ours, &theirs) && sealed(&ours, &edited) && sealed(&edited, &ours);
+    (is_like(&ours, &ours), symmetric, seals_hold)
+}
+
+/// A page with some bytes changed: a place in two bytes, and what to put there.
+fn edited(page: &[u8], edits: &[u8]) -> Vec<u8> {
+    let mut page = page.to_vec();
+    for edit in edits.chunks_exact(3).take(EDITS_MAX) {
+        let [low, high, value] = edit else { continue };
+        let at = usize::from(u16::from_le_bytes([*low, *high])) % page.len().max(1);
+        if let Some(byte) = page.get_mut(at) {
+            *byte = *value;
+        }
+    }
+    page
 }
 
 fn columns(shape: u8) -> Vec<(Target, Rewrite)> {

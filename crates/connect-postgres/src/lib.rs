@@ -27,6 +27,7 @@ mod following;
 pub mod fuzzing;
 mod grouped;
 mod keys;
+mod large;
 mod lineage;
 mod lookup;
 mod numeric;

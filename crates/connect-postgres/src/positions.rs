@@ -61,7 +61,7 @@ async fn history_and_lsn(session: &Session, cx: &Context) -> Result<(Known<Histo
         let user = crate::quote::ident(&session.facts.user);
         let why = format!(
             "the system identifier may not be read: GRANT EXECUTE ON FUNCTION pg_control_system(), \
-             pg_control_checkpoint() TO {user}"
+             pg_control_checkpoint(), pg_control_recovery() TO {user}"
         );
         return Ok((Known::unknown(why), lsn(session, cx).await?));
     }

@@ -63,6 +63,13 @@ impl fmt::Debug for PgScan {
     }
 }
 
+impl Drop for PgScan {
+    fn drop(&mut self) {
+        let ready = self.ready.get_mut().unwrap_or_else(PoisonError::into_inner);
+        ready.iter().for_each(Session::end_view);
+    }
+}
+
 impl PgScan {
     /// Opens a view and cuts it into splits.
     pub(crate) async fn open(store: Arc<Inner>, cx: &Context, request: &ScanRequest) -> Result<Self> {

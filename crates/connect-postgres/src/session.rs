@@ -8,6 +8,7 @@ use crate::raw::RawParam;
 use crate::tap::Source;
 use crate::who::{self, Who};
 use crate::{passfile, tls};
+use futures_util::FutureExt as _;
 use paritas_connect::{Context, Error, FailureKind, Result};
 use secrecy::ExposeSecret;
 use std::fmt;
@@ -300,7 +301,8 @@ impl Session {
             return Ok(*known);
         }
         let sql = "SELECT has_function_privilege('pg_control_system()', 'EXECUTE') \
-                   AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')";
+                   AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE') \
+                   AND has_function_privilege('pg_control_recovery()', 'EXECUTE')";
         let row = self.query_one(cx, "check privileges", sql, &[]).await?;
         let allowed = get(&row, 0)?;
         Ok(*self.may_identify.get_or_init(|| allowed))
@@ -314,6 +316,17 @@ impl Session {
     /// From now on the connection cannot be used again unless [`Session::idle`] says so.
     pub(crate) fn mark_busy(&mut self) {
         self.busy = true;
+    }
+
+    /// Ends the transaction that the session is in as a commit, without waiting for it. A first reader of fresh
+    /// rows notes in the pages how their writers ended, and that is logged. The server writes such records out
+    /// after a commit; after an abort, as when the connection just ends, they wait for the next snapshot of a quiet
+    /// server, up to 15 seconds, and so does every replica that is to come so far.
+    pub(crate) fn end_view(&self) {
+        if !self.is_closed() {
+            // What is polled once is sent; the connection waits for the answer before it says goodbye.
+            let _sent = self.client.batch_execute("COMMIT").now_or_never();
+        }
     }
 
     /// The stream was read to its end.

@@ -210,6 +210,13 @@ impl Datasets for PostgresStore {
         Ok(names)
     }
 
+    async fn list_copied(&self, cx: &Context) -> Result<Vec<Dataset>> {
+        let session = self.inner.session(cx).await?;
+        let tables = crate::large::tables(&session, cx).await?;
+        self.inner.give_back(session);
+        Ok(tables)
+    }
+
     async fn beside(&self, cx: &Context) -> Result<Vec<Beside>> {
         let session = self.inner.session(cx).await?;
         let beside = beside::load(&session, cx, self.inner.materialized_views).await;

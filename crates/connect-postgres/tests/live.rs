@@ -296,3 +296,62 @@ async fn a_scan_goes_on_while_the_server_sends_notices_and_settings() {
         assert!(read_all(&*noisy).await.unwrap().images() == plain);
     }
 }
+
+/// A process that does nothing until this is dropped.
+struct Frozen(i32);
+
+impl Frozen {
+    fn new(pid: i32) -> Self {
+        signal("-STOP", pid);
+        Self(pid)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal("-CONT", self.0);
+    }
+}
+
+fn signal(name: &str, pid: i32) {
+    let done = std::process::Command::new("kill").args([name, &pid.to_string()]).status().unwrap();
+    assert!(done.success(), "kill {name} {pid}");
+}
+
+/// A page's header may lie between the end of the log and what is written out of it.
+const HEADER_MAX: i64 = 40;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hints_that_a_view_logs_are_written_out_when_it_ends() {
+    let scratch = Scratch::new().unwrap();
+    let quiet = postgres::Options::default().set("autovacuum", "off").set("checkpoint_timeout", "1d");
+    let server = start(&scratch, "quiet", quiet).await;
+    // Nobody has read these rows, so that the first reader notes that their writer has committed.
+    server
+        .batch("postgres", "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)")
+        .await
+        .unwrap();
+    let store = store(&server.url("postgres"));
+    let description = store.datasets().unwrap().describe(&cx(), &dataset("t")).await.unwrap();
+    let request = request("t", canon_of(&store, &description, Policies::default()));
+    server.batch("postgres", "CHECKPOINT").await.unwrap();
+    let client = server.client("postgres").await.unwrap();
+    let number = async |sql: &str| client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
+    let end = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8";
+    let unwritten = "SELECT (pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn())::int8";
+    number(unwritten).await;
+    let writer = "SELECT pid::int8 FROM pg_stat_activity WHERE backend_type = 'background writer'";
+    // It has the log written out now and then.
+    let writer = Frozen::new(i32::try_from(number(writer).await).unwrap());
+    let scan = store.datasets().unwrap().open(&cx(), &request).await.unwrap();
+    let before = number(end).await;
+    assert_eq!(read_all(&*scan).await.unwrap().rows(), 1000);
+    assert!(number(end).await > before, "no hint was logged");
+    drop(scan);
+    let begun = std::time::Instant::now();
+    while number(unwritten).await > HEADER_MAX {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{} bytes are not written out", number(unwritten).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(writer);
+}

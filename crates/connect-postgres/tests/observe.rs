@@ -125,6 +125,12 @@ async fn without_privileges_the_grant_is_named_and_nothing_is_zero() {
     let here = seen(&as_plain(&primary)).await;
     assert_eq!(here.reader("p2").and_then(|reader| reader.sent), None);
     assert_eq!(end(&here), end(&seen(&source).await));
+    primary.batch("postgres", "REVOKE EXECUTE ON FUNCTION pg_control_recovery() FROM public").await.unwrap();
+    wait_replayed(&primary, &standby).await.unwrap();
+    let refused = as_plain(&standby).positions().unwrap().current(&cx()).await.unwrap_err();
+    assert_eq!(refused.code(), "store.denied");
+    let grant = "pg_control_system(), pg_control_checkpoint(), pg_control_recovery() TO \"plain\"";
+    assert!(refused.detail_text().is_some_and(|detail| detail.contains(grant)), "{refused:?}");
     primary.batch("postgres", "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM public").await.unwrap();
     wait_replayed(&primary, &standby).await.unwrap();
     let there = seen(&as_plain(&standby)).await;

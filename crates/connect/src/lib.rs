@@ -22,6 +22,7 @@ mod places;
 mod ranged;
 mod redact;
 mod retry;
+mod seals;
 mod secret;
 pub mod shown;
 mod standing;
@@ -52,6 +53,7 @@ pub use places::{FileId, Holds, Placed, PlacedColumn, PlacedRow, PlacedShape, Pl
 pub use ranged::{LogMark, PlacedSink, RangeState, Ranged, RangedPart, Survey, Terms};
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
+pub use seals::{SEAL_BYTES, Seal, SealRange, TransactionSpan};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
 pub use standing::{Lineages, PreparedTransaction, Slot, Standing, Synchrony};
 pub use store::{

@@ -4,7 +4,7 @@
 //! version must be equal, apart from what is never logged; the connector knows what that is and
 //! compares two pages, everything else is judged above.
 
-use crate::{Context, FetchedRow, Result, ScanRequest, TransactionEnd, Transactions};
+use crate::{Context, FetchedRow, Result, ScanRequest, Seal, SealRange, TransactionEnd, TransactionSpan, Transactions};
 use async_trait::async_trait;
 use paritas_model::{Dataset, Known};
 use std::fmt::Debug;
@@ -195,6 +195,32 @@ pub trait PageReader: Debug + Send + Sync {
 
     /// Reads pages, also beyond the end. May be called for several ranges at once.
     async fn read(&self, cx: &Context, relation: &PageRelation, range: Range<u64>) -> Result<PageRange>;
+
+    /// Has the store digest pages, also beyond the end, instead of handing them out. Without an answer they must
+    /// be read: the store has no such way, or cannot read some of them.
+    async fn seals(&self, cx: &Context, relation: &PageRelation, range: Range<u64>) -> Result<Option<SealRange>> {
+        let _ = (cx, relation, range);
+        Ok(None)
+    }
+
+    /// The seal that the store would make of a page.
+    fn seal(&self, relation: &PageRelation, page: &[u8]) -> Option<Seal> {
+        let _ = (relation, page);
+        None
+    }
+
+    /// Whether seals prove that [`Self::compare`] would find their pages equal in one version, or that the
+    /// replica's map says nothing that the source's does not.
+    fn alike(&self, relation: &PageRelation, source: &Seal, replica: &Seal) -> bool {
+        let _ = (relation, source, replica);
+        false
+    }
+
+    /// Between which numbers all transactions lie that rows of the dataset depend on, if that can be said.
+    async fn span(&self, cx: &Context) -> Result<Option<TransactionSpan>> {
+        let _ = cx;
+        Ok(None)
+    }
 
     /// The version of a page: two pages of one lineage with one version were written by one log record.
     fn version(&self, page: &[u8]) -> u64;

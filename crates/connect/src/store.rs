@@ -145,6 +145,13 @@ pub trait Datasets: Debug + Send + Sync {
     /// All datasets that this connection may see, sorted by name.
     async fn list(&self, cx: &Context) -> Result<Vec<Dataset>>;
 
+    /// Datasets beside those of [`Self::list`] that are the same only where the replica is a copy of the store byte
+    /// by byte: what the store keeps for itself, and no other way of replication carries.
+    async fn list_copied(&self, cx: &Context) -> Result<Vec<Dataset>> {
+        let _ = cx;
+        Ok(Vec::new())
+    }
+
     /// Changes whenever a dataset or its schema does, also when it is changed back. `None` where
     /// nothing changes while it is read.
     async fn catalog_version(&self, cx: &Context) -> Result<Option<String>> {
@@ -276,6 +283,8 @@ pub struct Beside {
     pub names: Vec<String>,
     /// Why they are not compared.
     pub why: String,
+    /// The dataset that holds them, where one does that is not listed with the others.
+    pub dataset: Option<Dataset>,
 }
 
 impl Beside {
@@ -284,7 +293,8 @@ impl Beside {
 
     /// Things with these names; nothing where there are none.
     pub fn of(what: &str, names: impl IntoIterator<Item = String>, why: &str) -> Option<Self> {
-        let mut beside = Self { what: what.to_owned(), count: 0, names: Vec::new(), why: why.to_owned() };
+        let mut beside =
+            Self { what: what.to_owned(), count: 0, names: Vec::new(), why: why.to_owned(), dataset: None };
         for name in names {
             beside.count += 1;
             if beside.names.len() < Self::NAMES_MAX {
@@ -297,6 +307,9 @@ impl Beside {
 
 impl std::fmt::Display for Beside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.names.is_empty() {
+            return write!(f, "{} {}", self.count, self.what);
+        }
         write!(f, "{} {}: {}", self.count, self.what, self.names.join(", "))?;
         match self.count.saturating_sub(self.names.len() as u64) {
             0 => Ok(()),

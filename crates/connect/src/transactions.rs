@@ -5,6 +5,7 @@
 //! list. Where only one side has such a hint, it must agree with the list of both.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 /// Numbers in one piece of the set.
 const PIECE: u32 = 1024;
@@ -97,6 +98,12 @@ impl Transactions {
             *slot |= flags;
         }
         self.last = Some((number, flags));
+    }
+
+    /// Adds all transactions between two full numbers, whatever pages say of them. The lowest numbers stand for
+    /// no transaction.
+    pub fn add_all(&mut self, full: Range<u64>, lowest: u32) {
+        full.map(|number| number as u32).filter(|number| *number >= lowest).for_each(|number| self.add(number, false));
     }
 
     /// Adds a group of transactions that a row depends on.
@@ -210,6 +217,13 @@ mod tests {
             let full = near.saturating_add_signed(apart);
             prop_assert_eq!(Transactions::full(full as u32, near), full);
         }
+    }
+
+    #[test]
+    fn a_span_over_the_end_of_the_numbers_leaves_out_those_of_nobody() {
+        let mut set = Transactions::default();
+        set.add_all((1 << 32) - 2..(1 << 32) + 5, 3);
+        assert_eq!(set.numbers(true), [3, 4, u32::MAX - 1, u32::MAX]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) const LATER: &str = "it belongs to a later slice";
 /// Verifies every pair of datasets that the link takes.
 pub(crate) async fn verify(work: &Work<'_>, link: &mut LinkReport) {
     let Work { job, sides, .. } = work;
-    let facings = match faced(work).await {
+    let facings = match every(work, work.sides.physical).await {
         Ok(facings) => facings,
         Err((origin, problem)) => {
             let what = job.source.target.datasets.first().cloned().unwrap_or_else(|| "datasets".to_owned());
@@ -105,16 +105,23 @@ fn one_file(datasets: usize) -> Problem {
     }
 }
 
-/// What faces what. A table that only the primary or only its standby has may be on its way.
+/// What faces what.
 pub(crate) async fn faced(work: &Work<'_>) -> Result<Facings, Failure> {
+    every(work, false).await
+}
+
+/// What faces what, with what only a copy byte by byte has as well. A table that only the primary or only its
+/// standby has may be on its way.
+async fn every(work: &Work<'_>, copied: bool) -> Result<Facings, Failure> {
     let Work { job, sides, .. } = work;
-    let (ours, theirs) = listed(sides).await?;
+    let (ours, theirs) = listed(sides, copied).await?;
     let first = face(job, &ours, &theirs);
     let alone = first.as_ref().is_ok_and(|faced| !faced.source_only.is_empty() || !faced.replica_only.is_empty());
     if !sides.physical || !alone {
         return first;
     }
-    let (ours, theirs) = settled(sides, work.options.settle, list, list).await?;
+    let (ours, theirs) =
+        settled(sides, work.options.settle, |side| list_all(side, copied), |side| list_all(side, copied)).await?;
     face(job, &ours, &theirs)
 }
 
@@ -123,8 +130,20 @@ pub(crate) async fn list(side: Side) -> Result<Vec<Dataset>, Error> {
     side.cx.bound(datasets.list(&side.cx)).await
 }
 
-async fn listed(sides: &Sides) -> Result<(Vec<Dataset>, Vec<Dataset>), Failure> {
-    let (ours, theirs) = tokio::join!(list(sides.source.clone()), list(sides.replica.clone()));
+async fn list_all(side: Side, copied: bool) -> Result<Vec<Dataset>, Error> {
+    let datasets = side.store.datasets().ok_or_else(|| Error::unsupported("rows"))?;
+    let mut all = list(side.clone()).await?;
+    if !copied {
+        return Ok(all);
+    }
+    all.extend(side.cx.bound(datasets.list_copied(&side.cx)).await?);
+    all.sort();
+    Ok(all)
+}
+
+async fn listed(sides: &Sides, copied: bool) -> Result<(Vec<Dataset>, Vec<Dataset>), Failure> {
+    let (source, replica) = (sides.source.clone(), sides.replica.clone());
+    let (ours, theirs) = tokio::join!(list_all(source, copied), list_all(replica, copied));
     let ours = ours.map_err(|error| (Origin::Source, problem_of(&error)))?;
     let theirs = theirs.map_err(|error| (Origin::Replica, problem_of(&error)))?;
     Ok((ours, theirs))
@@ -415,15 +434,24 @@ async fn beside(work: &Work<'_>, link: &mut LinkReport) {
             continue;
         };
         match side.cx.bound(datasets.beside(&side.cx)).await {
-            Ok(found) => link.not_checked.extend(
-                found.into_iter().map(|one| NotChecked { what: format!("{name}: {one}"), why: one.why.clone() }),
-            ),
+            Ok(found) => {
+                let left = found.into_iter().filter(|one| !is_compared(&link.checks, one.dataset.as_ref()));
+                let left: Vec<_> =
+                    left.map(|one| NotChecked { what: format!("{name}: {one}"), why: one.why.clone() }).collect();
+                link.not_checked.extend(left);
+            }
             Err(error) => {
                 let what = format!("{name}: what it holds beside its datasets");
                 link.not_checked.push(NotChecked { what, why: error.message().to_owned() });
             }
         }
     }
+}
+
+/// Whether rows of that dataset were compared, or why not is said there.
+fn is_compared(checks: &[Check], dataset: Option<&Dataset>) -> bool {
+    let of = |check: &Check, name: &str| matches!(check, Check::Parity(check) if check.dataset == name);
+    dataset.is_some_and(|dataset| checks.iter().any(|check| of(check, &dataset.0)))
 }
 
 fn not_planned(facing: &Facing, error: PlanError, link: &mut LinkReport) {

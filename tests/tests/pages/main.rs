@@ -5,6 +5,7 @@ mod choice;
 mod damage;
 mod faults;
 mod kinds;
+mod large;
 mod load;
 mod manners;
 mod passes;

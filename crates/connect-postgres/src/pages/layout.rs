@@ -14,9 +14,9 @@ const POINTER: usize = 4;
 
 pub(crate) const CHECKSUM: usize = 8;
 pub(crate) const FLAGS: usize = 10;
-const LOWER: usize = 12;
-const UPPER: usize = 14;
-const SPECIAL: usize = 16;
+pub(crate) const LOWER: usize = 12;
+pub(crate) const UPPER: usize = 14;
+pub(crate) const SPECIAL: usize = 16;
 pub(crate) const PRUNE_XID: usize = 20;
 
 /// `PD_HAS_FREE_LINES`, `PD_PAGE_FULL`, `PD_ALL_VISIBLE`.

@@ -12,6 +12,7 @@ mod mask;
 mod reader;
 mod relations;
 mod rows;
+mod seals;
 mod sequence;
 mod transactions;
 
@@ -21,6 +22,7 @@ pub(crate) use {
     index::is_blank,
     map::{claims, contradicts},
     mask::Layout,
+    seals::{alike, of_page},
 };
 
 use crate::positions;

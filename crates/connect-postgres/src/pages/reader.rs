@@ -3,7 +3,7 @@
 use super::compare::compare_under;
 use super::layout::lsn;
 use super::mask::Layout;
-use super::{Opened, index, map, relations, rows, transactions};
+use super::{Opened, index, map, relations, rows, seals, transactions};
 use crate::copy::CopyReader;
 use crate::divert::Diversion;
 use crate::errors::{classify, malformed};
@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use paritas_connect::{
     Claim, Context, Error, FailureKind, FetchedRow, Likeness, PageKind, PagePair, PageRange, PageReader, PageRelation,
-    PageTerms, Result, ScanRequest, TransactionEnd, Transactions,
+    PageTerms, Result, ScanRequest, Seal, SealRange, TransactionEnd, TransactionSpan, Transactions,
 };
 use std::fmt;
 use std::ops::Range;
@@ -62,54 +62,68 @@ impl PgPages {
 
     /// Reads a range in one statement.
     async fn copy(&self, cx: &Context, relation: &PageRelation, range: &Range<u64>) -> Result<PageRange> {
+        let page_bytes = self.opened.terms.page_bytes;
+        let count = range.end.saturating_sub(range.start);
+        let capacity = usize::try_from(count).unwrap_or(0).saturating_mul(page_bytes);
+        let mut pages =
+            PageRange { first: range.start, count, page_bytes, bytes: Vec::with_capacity(capacity), damaged: vec![] };
+        let sql = self.pages(relation, range);
+        let (mut next, what) = (range.start, format!("read pages {} of {}", shown(range), relation.name));
+        self.each(cx, &what, &sql, 2, |row| {
+            pages.bytes.extend_from_slice(page_of(row, next, page_bytes)?);
+            next += 1;
+            Ok(())
+        })
+        .await?;
+        Ok(pages)
+    }
+
+    /// Has the server digest a range in one statement.
+    async fn sealed(&self, cx: &Context, relation: &PageRelation, range: &Range<u64>) -> Result<Option<SealRange>> {
+        let Some(layout) = Layout::of(&relation.method) else { return Ok(None) };
+        let mut sealed = SealRange { first: range.start, ..SealRange::default() };
+        let sql = seals::select(layout, self.opened.terms.page_bytes, &self.pages(relation, range));
+        let (mut next, what) = (range.start, format!("digest pages {} of {}", shown(range), relation.name));
+        self.each(cx, &what, &sql, 3, |row| {
+            sealed.seals.push(seals::of_row(row, next)?);
+            sealed.bytes += row.len() as u64;
+            next += 1;
+            Ok(())
+        })
+        .await?;
+        Ok(Some(sealed))
+    }
+
+    /// The statement that gives the pages of a range, as `block` and `page`.
+    fn pages(&self, relation: &PageRelation, range: &Range<u64>) -> String {
+        let fork = if relation.kind == PageKind::Map { "vm" } else { "main" };
+        let name = quote::literal(relation.of.as_deref().unwrap_or(&relation.name));
+        let size = self.opened.terms.page_bytes;
+        format!(
+            "SELECT block, {}({name}, '{fork}', block) AS page FROM generate_series({}::int8, \
+             least({}::int8, coalesce(pg_relation_size({name}::regclass, '{fork}'), 0) / {size}) - 1) AS block",
+            self.opened.function, range.start, range.end
+        )
+    }
+
+    /// Hands on each row of a statement.
+    async fn each(
+        &self,
+        cx: &Context,
+        what: &str,
+        sql: &str,
+        columns: usize,
+        mut row: impl FnMut(&[u8]) -> Result<()> + Send,
+    ) -> Result<()> {
         let mut session = self.session(cx).await?;
         session.mark_busy();
-        let result = cx.bound(self.stream(&session, relation, range)).await;
+        let result = cx.bound(stream(&session, what, sql, columns, &mut row)).await;
         // A statement that the server refused leaves the connection as it was.
         if result.as_ref().is_ok() || result.as_ref().is_err_and(|error| !is_cut(error)) {
             session.mark_idle();
             self.give_back(session);
         }
         result
-    }
-
-    fn statement(&self, relation: &PageRelation, range: &Range<u64>) -> String {
-        let fork = if relation.kind == PageKind::Map { "vm" } else { "main" };
-        let name = quote::literal(relation.of.as_deref().unwrap_or(&relation.name));
-        let size = self.opened.terms.page_bytes;
-        format!(
-            "COPY (SELECT block, {}({name}, '{fork}', block) FROM generate_series({}::int8, \
-             least({}::int8, coalesce(pg_relation_size({name}::regclass, '{fork}'), 0) / {size}) - 1) AS block) \
-             TO STDOUT (FORMAT BINARY)",
-            self.opened.function, range.start, range.end
-        )
-    }
-
-    async fn stream(&self, session: &Session, relation: &PageRelation, range: &Range<u64>) -> Result<PageRange> {
-        let page_bytes = self.opened.terms.page_bytes;
-        let count = range.end.saturating_sub(range.start);
-        let capacity = usize::try_from(count).unwrap_or(0).saturating_mul(page_bytes);
-        let mut pages =
-            PageRange { first: range.start, count, page_bytes, bytes: Vec::with_capacity(capacity), damaged: vec![] };
-        let mut data = Diversion::new(&*session.source);
-        let failed = |error| classify(format!("read pages {}..{} of {}", range.start, range.end, relation.name), error);
-        let copy = session.client.copy_out(self.statement(relation, range).as_str()).await.map_err(failed)?;
-        let mut copy = std::pin::pin!(copy);
-        let mut reader = CopyReader::new(2)?;
-        let mut next = range.start;
-        let mut take = |data: &[u8]| {
-            reader.feed(data, &mut |row| {
-                pages.bytes.extend_from_slice(page_of(row, next, page_bytes)?);
-                next += 1;
-                Ok(())
-            })
-        };
-        while data.next(&mut take).await? {}
-        if copy.try_next().await.map_err(failed)?.is_some() {
-            return Err(malformed("pages after the end of a COPY"));
-        }
-        reader.finish()?;
-        Ok(pages)
     }
 
     /// Reads a range again after the server could not read some page of it: by halves, until those
@@ -217,6 +231,31 @@ impl PgPages {
     }
 }
 
+/// Copies out what a statement gives, row by row.
+async fn stream(
+    session: &Session,
+    what: &str,
+    sql: &str,
+    columns: usize,
+    row: &mut (impl FnMut(&[u8]) -> Result<()> + Send),
+) -> Result<()> {
+    let mut data = Diversion::new(&*session.source);
+    let failed = |error| classify(what.to_owned(), error);
+    let copy = session.client.copy_out(format!("COPY ({sql}) TO STDOUT (FORMAT BINARY)").as_str()).await;
+    let mut copy = std::pin::pin!(copy.map_err(failed)?);
+    let mut reader = CopyReader::new(columns)?;
+    let mut take = |data: &[u8]| reader.feed(data, row);
+    while data.next(&mut take).await? {}
+    if copy.try_next().await.map_err(failed)?.is_some() {
+        return Err(malformed("pages after the end of a COPY"));
+    }
+    reader.finish()
+}
+
+fn shown(range: &Range<u64>) -> String {
+    format!("{}..{}", range.start, range.end)
+}
+
 /// Makes pages that were never logged, or hold nothing, pages of zeros.
 fn blank(relation: &PageRelation, pages: &mut PageRange) {
     let (Some(layout), size) = (Layout::of(&relation.method), pages.page_bytes) else { return };
@@ -288,6 +327,37 @@ impl PageReader for PgPages {
         cx.count(0, pages.bytes.len() as u64);
         blank(relation, &mut pages);
         Ok(pages)
+    }
+
+    async fn seals(&self, cx: &Context, relation: &PageRelation, range: Range<u64>) -> Result<Option<SealRange>> {
+        // The server reads whole pages, whatever of them it hands out.
+        cx.breathe().await?;
+        match self.sealed(cx, relation, &range).await {
+            // Reading the pages tells which of them are damaged, or gone.
+            Err(error) if error.kind() == FailureKind::Damaged || is_shorter(&error) => Ok(None),
+            Err(error) => Err(error),
+            Ok(sealed) => {
+                let pages = sealed.as_ref().map_or(0, |sealed| sealed.seals.len());
+                cx.count(0, pages.saturating_mul(self.opened.terms.page_bytes) as u64);
+                Ok(sealed)
+            }
+        }
+    }
+
+    fn seal(&self, relation: &PageRelation, page: &[u8]) -> Option<Seal> {
+        Layout::of(&relation.method).map(|layout| seals::of_page(layout, page))
+    }
+
+    fn alike(&self, relation: &PageRelation, source: &Seal, replica: &Seal) -> bool {
+        let layout = Layout::of(&relation.method);
+        layout.is_some_and(|layout| seals::alike(layout, self.opened.hinted, source, replica))
+    }
+
+    async fn span(&self, cx: &Context) -> Result<Option<TransactionSpan>> {
+        let session = self.session(cx).await?;
+        let span = transactions::span(&session, cx, &self.opened.root).await;
+        self.give_back(session);
+        span
     }
 
     fn version(&self, page: &[u8]) -> u64 {

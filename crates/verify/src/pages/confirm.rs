@@ -226,7 +226,7 @@ impl Reading {
 }
 
 /// Ranges that hold these places, which are in order.
-fn runs(places: &[Place]) -> Vec<(usize, Range<u64>)> {
+pub(super) fn runs(places: &[Place]) -> Vec<(usize, Range<u64>)> {
     let mut runs: Vec<(usize, Range<u64>)> = Vec::new();
     for place in places {
         match runs.last_mut() {

@@ -14,6 +14,7 @@ mod pass;
 mod report;
 mod slice;
 mod still;
+mod ways;
 
 use crate::Side;
 use crate::fence::{Fence, fence, held, now};
@@ -22,9 +23,13 @@ use judge::Fault;
 use paritas_connect::{Error, FailureKind, PageKind, PageReader, PageRelation};
 use paritas_model::{Known, Verdict};
 use std::sync::Arc;
+use ways::Ways;
 
 /// How often it is tried again from the start when a relation was rewritten meanwhile.
 const ATTEMPTS_MAX: u32 = 3;
+
+/// The lowest number of a transaction; those below stand for nobody and for what has always been.
+const LOWEST: u32 = 3;
 
 /// What was compared, in pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +38,8 @@ pub struct PageCounts {
     pub compared: u64,
     /// Those of them that were read again because of a write in flight, and are equal.
     pub arrived: u64,
+    /// Those of them whose bytes did not come from both sides: a digest of at least one side did.
+    pub sealed: u64,
     /// Pages that are proven to differ.
     pub differing: u64,
     /// Pages that kept changing, or could not be compared for another reason.
@@ -234,7 +241,7 @@ enum Run {
 
 /// One comparison.
 async fn run(pair: &Pair<'_>, outcome: &mut Outcome) -> Result<Run, Failure> {
-    let mut passed = pass::first(pair, outcome).await?;
+    let mut passed = first(pair, outcome).await?;
     if passed.transactions.overflowed() {
         return Ok(Run::TooMany);
     }
@@ -252,6 +259,20 @@ async fn run(pair: &Pair<'_>, outcome: &mut Outcome) -> Result<Run, Failure> {
     report::write(pair, &passed, confirmed, ended, outcome).await?;
     report::note_ahead(pair, &ahead, outcome);
     Ok(Run::Done)
+}
+
+/// The first reading, and all transactions that the rows in its pages depend on.
+async fn first(pair: &Pair<'_>, outcome: &mut Outcome) -> Result<pass::Passed, Failure> {
+    let ways = Arc::new(Ways::choose(pair).await?);
+    let mut passed = pass::first(pair, &ways, outcome).await?;
+    match ways.unread(pair).await? {
+        Some(unread) => passed.transactions.add_all(unread, LOWEST),
+        None => {
+            tracing::info!("too many transactions began while pages were digested: they are read");
+            passed = pass::first(pair, &Arc::new(Ways::by_pages(pair)), outcome).await?;
+        }
+    }
+    Ok(passed)
 }
 
 /// Pages of the source with versions beyond the end of its log, which no record of this log can have

@@ -37,6 +37,7 @@ pub(super) async fn write(
     let counts = outcome.pages.get_or_insert_default();
     counts.compared = passed.equal + arrived + differing.len() as u64;
     counts.arrived = arrived;
+    counts.sealed = passed.sealed;
     counts.differing = differing.len() as u64;
     counts.unproven = open;
     counts.transactions = ends.agreed + ends.contradictions;
@@ -94,8 +95,12 @@ fn summary(outcome: &Outcome) -> String {
         0 => String::new(),
         some => format!(", {some} of them after a write in flight had arrived"),
     };
+    let sealed = match counts.sealed {
+        0 => String::new(),
+        some => format!(", {some} of them by SHA-256 digests that the servers made"),
+    };
     format!(
-        "pages were compared, not rows: {} pages of {} relations{arrived}, and how {} transactions ended; not compared: \
+        "pages were compared, not rows: {} pages of {} relations{sealed}{arrived}, and how {} transactions ended; not compared: \
          free space maps",
         counts.compared,
         counts.relations.len(),

@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let (itself, symmetric) = paritas_connect_postgres::fuzzing::pages(data);
+    let (itself, symmetric, sealed) = paritas_connect_postgres::fuzzing::pages(data);
     assert!(itself, "a page differs from itself");
     assert!(symmetric, "two pages are alike in one direction only");
+    assert!(sealed, "pages with seals that are alike differ");
 });
