@@ -23,6 +23,7 @@ mod ranged;
 mod redact;
 mod retry;
 mod secret;
+mod segmented;
 pub mod shown;
 mod standing;
 mod store;
@@ -53,6 +54,7 @@ pub use ranged::{LogMark, PlacedSink, RangeState, Ranged, RangedPart, Survey, Te
 pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
+pub use segmented::{Segmented, SegmentedPart, SegmentedSurvey};
 pub use standing::{Lineages, PreparedTransaction, Slot, Standing, Synchrony};
 pub use store::{
     Beside, BlockSink, ColumnPair, Counter, CounterUse, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow,
