@@ -71,6 +71,7 @@ async fn transactions(world: &World) {
     world.client.produce("fills", plain(4_500..5_000)).await.unwrap();
     assert_eq!(world.chained("fills").await.records_read, 4_000, "up to the open transaction");
     open.abort().await.unwrap();
+    world.decided("fills", 5_001).await;
     let taken = world.chained("fills").await;
     assert!(taken.records_read >= 500 && taken.whole.is_empty(), "{taken:?}");
     assert_eq!(taken.records_kept + taken.records_read, 4_500);

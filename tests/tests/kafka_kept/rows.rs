@@ -59,11 +59,13 @@ async fn transactions(world: &World) {
     let taken = world.take("fills", JSON).await.all_read("nothing was kept");
     assert_eq!(taken.digest.header.rows, 2_000, "up to the open transaction");
     open.abort().await.unwrap();
+    world.decided("fills", 3_001).await;
     let taken = world.take("fills", JSON).await.read_at_most(2 * SEGMENT);
     assert_eq!(taken.digest.header.rows, 2_500);
     let committed = world.client.transaction("b").await.unwrap();
     committed.produce("fills", rows(0, 3_000..3_100)).await.unwrap();
     committed.commit().await.unwrap();
+    world.decided("fills", 3_102).await;
     let taken = world.take("fills", JSON).await.read_at_most(SEGMENT + 100);
     assert_eq!(taken.digest.header.rows, 2_600);
     world.take("fills", JSON).await.read_at_most(0);

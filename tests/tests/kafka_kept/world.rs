@@ -9,7 +9,7 @@ use paritas_model::Dataset;
 use paritas_report::{KeptReading, SegmentReading};
 use paritas_state::{RangesFolder, State};
 use paritas_testbed::Scratch;
-use paritas_testbed::kafka::{Client, Cluster, Install, Options, Record, Topic};
+use paritas_testbed::kafka::{Client, Cluster, Install, Isolation, Options, Record, Topic};
 use paritas_tests::{Run, paritas};
 use paritas_verify::keep::{self, Request};
 use paritas_verify::{Choice, Plan, Side};
@@ -89,6 +89,16 @@ impl World {
         self.client.create(&Topic::new(name).partitions(partitions).set("retention.ms", "-1")).await.unwrap();
     }
 
+    /// Waits until readers of committed records can have everything up to an offset of the first partition: a transaction
+    /// ends a moment after its producer was told.
+    pub async fn decided(&self, topic: &str, end: u64) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.client.ends(topic, Isolation::Committed).await.unwrap()[0].end < end {
+            assert!(std::time::Instant::now() < deadline, "{topic} never ended at {end}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Where rows of a topic are kept.
     pub fn folder(&self, topic: &str) -> RangesFolder {
         self.state.ranges("link", topic)
@@ -131,7 +141,11 @@ impl World {
         let full = keep::keep(&request).await?;
         let reading = reading.expect("topics have segments");
         assert!(kept.digest.sums == full.digest.sums, "the digest is wrong: {reading:?}");
-        assert_eq!(kept.digest.header, full.digest.header);
+        let facts = |digest: &Digest| {
+            let header = &digest.header;
+            (header.rows, header.schema, header.position.clone(), header.canon.clone())
+        };
+        assert_eq!(facts(&kept.digest), facts(&full.digest));
         let segments = reading.segments.clone().expect("records were counted");
         Ok(Taken { reading, segments, digest: kept.digest })
     }
