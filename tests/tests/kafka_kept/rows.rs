@@ -157,9 +157,11 @@ async fn of_two_hundred_thousand_records_a_thousand_new_ones_are_read_and_the_so
     world.client.produce("ticks", (0..200_000).map(|number| row((number % 2) as i32, number))).await.unwrap();
     let url =
         format!("kafka://{}/ticks?format=json&fields=n:int64,text&key=n&writes=inserts", world.cluster.bootstrap());
-    let file = world.scratch.path().join("ticks.csv");
+    let folder = world.scratch.path().join("ticks");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("part.csv");
     let state = world.scratch.path().join("binary").display().to_string();
-    let csv = format!("csv:{}", file.display());
+    let csv = format!("csv:{}", folder.display());
     std::fs::write(&file, "n,text\n").unwrap();
     let call = async |first: &str, more: &[&str]| {
         let mut args: Vec<String> = [first, "--json", "--state", &state, &url, &csv].map(str::to_owned).into();
