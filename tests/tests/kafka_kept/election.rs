@@ -1,6 +1,6 @@
 //! Elections of leaders that lost nothing, and of one that lost the last records.
 
-use crate::world::{World, rows};
+use crate::world::{SEGMENT, World, rows};
 use paritas_testbed::kafka::{Election, Options, Topic};
 
 const JSON: &[(&str, &str)] = &[("format", "json"), ("fields", "n:int64,text")];
@@ -30,7 +30,7 @@ async fn a_leader_that_has_everything_has_nothing_read_again_and_one_that_has_no
     world.cluster.broker(2).unwrap().kill().await.unwrap();
     world.client.wait_placed("pair", |placed| placed[0].in_sync == [3]).await.unwrap();
     world.client.produce("pair", rows(0, 5_000..5_200)).await.unwrap();
-    world.take("pair", JSON).await.read_at_most(1_024);
+    world.take("pair", JSON).await.read_at_most(2 * SEGMENT);
     world.chained("pair").await;
     world.cluster.broker(3).unwrap().kill().await.unwrap();
     world.cluster.start_broker(2).await.unwrap();
