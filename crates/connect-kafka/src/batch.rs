@@ -65,4 +65,8 @@ impl Records for Batch {
         let (timestamp, appended) = message.timestamp();
         Some(Record { offset, timestamp, appended, key: message.key(), value: message.value(), headers })
     }
+
+    fn epoch(&self, index: usize) -> Option<i32> {
+        self.messages.get(index)?.epoch()
+    }
 }

@@ -24,6 +24,7 @@ mod redact;
 mod retry;
 mod seals;
 mod secret;
+mod segmented;
 pub mod shown;
 mod standing;
 mod store;
@@ -55,6 +56,7 @@ pub use redact::{is_secret_name, redact_url};
 pub use retry::{RetryPolicy, retry};
 pub use seals::{SEAL_BYTES, Seal, SealRange, TransactionSpan};
 pub use secret::{SECRET_BYTES_MAX, SECRET_COMMAND_TIME_MAX, SecretRef, is_variable_name};
+pub use segmented::{Segmented, SegmentedPart, SegmentedSurvey};
 pub use standing::{Lineages, PreparedTransaction, Slot, Standing, Synchrony};
 pub use store::{
     Beside, BlockSink, ColumnPair, Counter, CounterUse, Datasets, Description, FACT_UNLOGGED, FetchedField, FetchedRow,

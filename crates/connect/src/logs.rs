@@ -5,8 +5,10 @@
 //! store leaves traces there; whoever reads them leaves offsets. All of it is handed out as it is: what
 //! it means is judged above.
 
+mod anchor;
 mod memory;
 
+pub use anchor::{Anchor, Anchored, last_of, still_there};
 pub use memory::{Fate, LogCall, MemoryLogs, MemoryRecord};
 
 use crate::{Context, Result};
@@ -265,6 +267,12 @@ pub trait Records: Send {
 
     /// One of them.
     fn get(&self, index: usize) -> Option<Record<'_>>;
+
+    /// The number of the leadership under which one of them was appended, where the store says it.
+    fn epoch(&self, index: usize) -> Option<i32> {
+        let _ = index;
+        None
+    }
 }
 
 /// A record.

@@ -486,6 +486,11 @@ pub trait Scan: Debug + Send + Sync {
         None
     }
 
+    /// The rows by segments of the logs that they are in, where they are records.
+    fn segmented(&self) -> Option<&dyn crate::Segmented> {
+        None
+    }
+
     /// Access by key, where the store has it.
     fn lookup(&self) -> Option<&dyn Lookup> {
         None

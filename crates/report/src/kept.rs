@@ -1,7 +1,7 @@
 //! What a snapshot of rows or files holds, and what a comparison with one says about the time since.
 
-use crate::Problem;
 use crate::text::{counted, grouped};
+use crate::{Problem, SegmentReading};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,9 @@ pub struct KeptReading {
     pub ranges_reread: u64,
     /// Bytes in the state folder that the rows take for the next snapshot; `null` where they are not kept.
     pub bytes: Option<u64>,
+    /// Records and segments, where the rows are records of a topic.
+    #[serde(flatten, skip_serializing_if = "Option::is_none", default)]
+    pub segments: Option<SegmentReading>,
     /// Why nothing could be taken over; `null` where something was looked for.
     pub why: Option<String>,
     /// Why the next snapshot will find nothing new to take over.
@@ -92,9 +95,10 @@ impl KeptReading {
     /// The same for people.
     pub(crate) fn shown(&self) -> String {
         let read = counted(self.rows_read, "row");
-        let mut text = match &self.why {
-            Some(why) => format!("read all of it, {read}: {why}"),
-            None => {
+        let mut text = match (&self.why, &self.segments) {
+            (Some(why), _) => format!("read all of it, {read}: {why}"),
+            (None, Some(segments)) => segments.shown(),
+            (None, None) => {
                 let again = match self.ranges_reread {
                     0 => String::new(),
                     count => format!(", {} of them only to see that they are as before", counted(count, "range")),

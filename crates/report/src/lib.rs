@@ -27,6 +27,7 @@ mod privacy;
 mod probe;
 mod recovery;
 mod regions;
+mod segments;
 mod sequences;
 mod simulation;
 mod summary;
@@ -70,6 +71,7 @@ pub use recovery::{
     Step, UndecidedTransaction,
 };
 pub use regions::{DRAIN, HEALTHY, HealthPart, RegionHealth};
+pub use segments::{ReadWhole, SegmentReading};
 pub use sequences::{SequenceItem, SequencesCheck};
 pub use simulation::{
     SimulatedLink, SimulatedStream, SimulatedTier, SimulatedTime, SimulationDocument, WouldHaveLost, WouldLose,

@@ -340,6 +340,10 @@ pub struct SnapshotCheck {
     pub records: u64,
     /// Those of them that were read for it.
     pub records_read: u64,
+    /// What of the logs was read, and what was taken over from the snapshot before; absent where their content was not
+    /// asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reading: Option<crate::SegmentReading>,
     /// Groups of readers whose offsets are in it.
     pub groups: u64,
     /// Its size.

@@ -48,6 +48,11 @@ impl RangedView {
         &*self.scan
     }
 
+    /// The logs that its rows are records of, where they are.
+    pub fn segmented(&self) -> Option<&dyn paritas_connect::Segmented> {
+        self.scan.segmented()
+    }
+
     /// The state of all ranges of `blocks` blocks, or why it cannot be seen.
     ///
     /// # Errors

@@ -169,6 +169,13 @@ impl Message {
         unsafe { (*self.0.as_ptr()).offset }
     }
 
+    /// The number of the leadership under which it was appended, where its format has one.
+    pub(crate) fn epoch(&self) -> Option<i32> {
+        // SAFETY: the message lives.
+        let epoch = unsafe { rd::rd_kafka_message_leader_epoch(self.0.as_ptr()) };
+        Some(epoch).filter(|epoch| *epoch >= 0)
+    }
+
     /// Its time, and whether the broker set it.
     pub(crate) fn timestamp(&self) -> (Option<i64>, bool) {
         let mut kind = TIME_NONE;

@@ -55,6 +55,11 @@ impl Members {
         Self { index: names.into_iter().enumerate().map(|(index, name)| (name.to_owned(), index)).collect(), open }
     }
 
+    /// Whether an object may have members that are no columns.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Reads an object; the members end up in `found`, in the order of the columns, and nothing where one is absent.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod part;
 mod record;
 mod sample;
 mod scan;
+mod segments;
 mod shape;
 mod typed;
 
@@ -28,6 +29,7 @@ use paritas_connect::{Beside, Context, Datasets, Description, Error, FailureKind
 use paritas_model::{Dataset, Known, Lineage, Position, Stream};
 use record::Prefixes;
 use scan::{Shown, TopicScan, View};
+use segments::Leading;
 use shape::{Declared, Shape};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,12 +72,17 @@ impl Rows {
 
     /// Where the partitions of a topic begin and end now, all of them.
     async fn shown(&self, cx: &Context, log: &Log) -> Result<Vec<Shown>> {
+        Ok(self.shown_by(cx, log).await?.0)
+    }
+
+    /// The same with how each of them is led.
+    async fn shown_by(&self, cx: &Context, log: &Log) -> Result<(Vec<Shown>, Vec<Leading>)> {
         let partitions: Vec<Partition> =
             log.partitions.iter().map(|partition| Partition::new(log.name.clone(), partition.index)).collect();
         let ends = self.logs.ends(cx, &partitions).await?;
-        let mut shown = Vec::with_capacity(partitions.len());
+        let (mut shown, mut leading) = (Vec::with_capacity(partitions.len()), Vec::with_capacity(partitions.len()));
         for (partition, ends) in partitions.into_iter().zip(ends) {
-            let Ends { start, end, stable, .. } = match ends {
+            let Ends { start, end, stable, epoch, .. } = match ends {
                 Known::Known(ends) => ends,
                 Known::Unknown { why } => {
                     return Err(Error::new(
@@ -87,10 +94,11 @@ impl Rows {
                     .hint("look for its leader: every partition is read, or the topic is not compared"));
                 }
             };
+            leading.push(Leading { epoch, whole: stable == end || self.options.isolation == Isolation::Uncommitted });
             let end = if self.options.isolation == Isolation::Committed { stable } else { end };
             shown.push((partition, start..end.max(start)));
         }
-        Ok(shown)
+        Ok((shown, leading))
     }
 
     /// Finds the latest record of each key, and moves the ends of the view on to where that is true: while the keys
@@ -204,7 +212,7 @@ impl Datasets for Rows {
 
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {
         let (survey, log) = self.log(cx, &request.dataset).await?;
-        let mut shown = self.shown(cx, &log).await?;
+        let (mut shown, leading) = self.shown_by(cx, &log).await?;
         let known = self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&log.name).cloned();
         let shape = match known {
             Some(shape) => shape,
@@ -217,7 +225,7 @@ impl Datasets for Rows {
             false => None,
         };
         let position = position(&survey, &log, &shown);
-        let view = View { shown, position, prefixes, latest };
+        let view = View { shown, position, prefixes, latest, leading };
         Ok(Box::new(TopicScan::new(cx, Arc::clone(&self.logs), Arc::clone(&self.options), shape, request, view)))
     }
 }

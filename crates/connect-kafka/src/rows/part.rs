@@ -32,6 +32,16 @@ impl Prefix {
         Self { id: Arc::new(AtomicU64::new(id.map_or(NO_ID, u64::from))) }
     }
 
+    /// The id, once it is known.
+    pub(super) fn id(&self) -> Option<u64> {
+        Some(self.id.load(Ordering::Relaxed)).filter(|id| *id != NO_ID)
+    }
+
+    /// Takes over the id that earlier records had, where none is known yet.
+    pub(super) fn expect(&self, id: u64) {
+        let _ = self.id.compare_exchange(NO_ID, id, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// What follows the prefix.
     ///
     /// # Errors

@@ -4,11 +4,13 @@ use super::batch::render;
 use super::latest::Latest;
 use super::options::RowOptions;
 use super::record::{Prefixes, RowReader, size};
+use super::segments::{Leading, Segments};
 use super::shape::Shape;
 use async_trait::async_trait;
 use paritas_connect::logs::{Logs, Partition, Range, Record, RecordSink, Records, Want};
 use paritas_connect::{
-    BlockSink, Context, Error, FailureKind, FetchedRow, Progress, Result, Scan, ScanRequest, Split, SplitDone,
+    BlockSink, Context, Error, FailureKind, FetchedRow, Progress, Ranged, Result, Scan, ScanRequest, Segmented, Split,
+    SplitDone,
 };
 use paritas_digest::Block;
 use paritas_model::{Known, Position};
@@ -35,6 +37,8 @@ pub(super) struct View {
     pub(super) prefixes: Prefixes,
     /// Which records are rows, where only the latest of each key are.
     pub(super) latest: Option<Latest>,
+    /// How each partition was when the view was opened.
+    pub(super) leading: Vec<Leading>,
 }
 
 /// A view with its splits.
@@ -44,14 +48,15 @@ pub(super) struct TopicScan {
     pub(super) options: Arc<RowOptions>,
     pub(super) shape: Shape,
     pub(super) request: Arc<ScanRequest>,
-    prefixes: Prefixes,
-    shown: Vec<Shown>,
-    position: Known<Position>,
+    pub(super) prefixes: Prefixes,
+    pub(super) shown: Vec<Shown>,
+    pub(super) position: Known<Position>,
     /// Which partition of the view each split is of, and which offsets.
     parts: Vec<(usize, std::ops::Range<u64>)>,
     splits: Vec<Split>,
     /// Which records are rows, where only the latest of each key are.
-    latest: Option<Latest>,
+    pub(super) latest: Option<Latest>,
+    pub(super) segments: Segments,
 }
 
 impl TopicScan {
@@ -64,11 +69,12 @@ impl TopicScan {
         view: View,
     ) -> Self {
         let request = Arc::new(request.clone());
-        let View { shown, position, prefixes, latest } = view;
+        let View { shown, position, prefixes, latest, leading } = view;
         let (parts, splits) = plan(&shown, cx.parallel());
         let rows: u64 = splits.iter().map(|split| split.rows_estimate).sum();
         cx.progress().expect(rows, 0);
-        Self { logs, options, shape, request, prefixes, shown, position, parts, splits, latest }
+        let segments = Segments::new(leading);
+        Self { logs, options, shape, request, prefixes, shown, position, parts, splits, latest, segments }
     }
 }
 
@@ -146,6 +152,14 @@ impl Scan for TopicScan {
                 .hint("the topic was compacted while it was read; verify again, or when fewer keys change"));
         }
         Ok(SplitDone { rows: done, bytes: read.bytes })
+    }
+
+    fn ranged(&self) -> Option<&dyn Ranged> {
+        Some(self)
+    }
+
+    fn segmented(&self) -> Option<&dyn Segmented> {
+        Some(self)
     }
 
     async fn render(&self, cx: &Context, block: &Block, rows: &[usize]) -> Result<Vec<FetchedRow>> {

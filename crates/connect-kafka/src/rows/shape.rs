@@ -152,6 +152,12 @@ impl Shape {
         &self.schema
     }
 
+    /// Everything that decides how a record becomes a row, as one text: the same for the same layout.
+    pub(super) fn layout(&self, options: &RowOptions) -> String {
+        let (key, value) = (self.key.layout(), self.value.layout());
+        format!("{options:?}\n{key}\n{value}\n{:?}\n{:?}", self.origins, self.schema)
+    }
+
     /// Where the values of a column are.
     pub(super) fn origin(&self, name: &str) -> Option<Origin> {
         let index = self.schema.columns.iter().position(|column| column.name == name)?;
@@ -160,6 +166,16 @@ impl Shape {
 }
 
 impl Part {
+    fn layout(&self) -> String {
+        match self {
+            Self::Json { fields, members, inside, scalar } => {
+                format!("json {fields:?} {} {inside:?} {scalar}", members.is_open())
+            }
+            Self::Avro { schema, scalar } => format!("avro {schema:?} {scalar}"),
+            Self::Nothing | Self::Raw | Self::Text(_) | Self::Integer(_) => format!("{self:?}"),
+        }
+    }
+
     fn columns(&self) -> Vec<Column> {
         let one = |field: &Field, what: &str| Column {
             name: field.name.clone(),

@@ -83,6 +83,8 @@ struct OnePartition {
     start: u64,
     next: u64,
     records: BTreeMap<u64, (MemoryRecord, Fate)>,
+    /// The first offset of each leadership but the first, which began at 0.
+    elected: Vec<u64>,
     /// Records of open transactions there may be; where there were none ever, nobody has to look.
     opened: bool,
 }
@@ -91,6 +93,17 @@ impl OnePartition {
     fn stable(&self) -> u64 {
         let open = self.opened.then(|| self.records.iter().find(|(_, (_, fate))| *fate == Fate::Open)).flatten();
         open.map_or(self.next, |(offset, _)| *offset)
+    }
+
+    /// The leadership under which an offset was written.
+    fn epoch(&self, offset: u64) -> i32 {
+        i32::try_from(self.elected.iter().filter(|first| **first <= offset).count()).unwrap_or(i32::MAX)
+    }
+
+    /// Another leader, with everything before its end.
+    fn elect(&mut self) {
+        self.elected.iter_mut().for_each(|first| *first = (*first).min(self.next));
+        self.elected.push(self.next);
     }
 }
 
@@ -188,6 +201,7 @@ impl MemoryLogs {
         self.edit(at, |partition| {
             partition.next = partition.next.min(end).max(partition.start);
             partition.records.retain(|offset, _| *offset < partition.next);
+            partition.elect();
         });
     }
 
@@ -252,13 +266,14 @@ impl OnePartition {
         }
         let found = self.records.range(next..range.to.max(next));
         let found = found.filter(|(_, (_, fate))| !committed || *fate == Fate::Committed);
-        let batch: Vec<_> = found.take(max).map(|(offset, (record, _))| (*offset, record.clone())).collect();
+        let batch: Vec<_> =
+            found.take(max).map(|(offset, (record, _))| (*offset, record.clone(), self.epoch(*offset))).collect();
         let next = batch.last().filter(|_| batch.len() == max).map_or(range.to.max(next), |last| last.0 + 1);
         Ok((Batch(batch), next))
     }
 }
 
-struct Batch(Vec<(u64, MemoryRecord)>);
+struct Batch(Vec<(u64, MemoryRecord, i32)>);
 
 impl Records for Batch {
     fn len(&self) -> usize {
@@ -266,7 +281,7 @@ impl Records for Batch {
     }
 
     fn get(&self, index: usize) -> Option<Record<'_>> {
-        let (offset, record) = self.0.get(index)?;
+        let (offset, record, _) = self.0.get(index)?;
         Some(Record {
             offset: *offset,
             timestamp: record.timestamp,
@@ -275,6 +290,10 @@ impl Records for Batch {
             value: record.value.as_deref(),
             headers: record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
         })
+    }
+
+    fn epoch(&self, index: usize) -> Option<i32> {
+        self.0.get(index).map(|(_, _, epoch)| *epoch)
     }
 }
 
@@ -285,7 +304,7 @@ impl Batch {
             record.headers.iter().map(|(name, value)| name.len() + len(value)).sum()
         };
         let bytes = |record: &MemoryRecord| len(&record.key) + len(&record.value) + headers(record);
-        self.0.iter().map(|(_, record)| bytes(record) as u64).sum()
+        self.0.iter().map(|(_, record, _)| bytes(record) as u64).sum()
     }
 }
 
@@ -329,7 +348,7 @@ impl Logs for MemoryLogs {
             start: found.start,
             end: found.next,
             stable: found.stable(),
-            epoch: Some(0),
+            epoch: i32::try_from(found.elected.len()).ok(),
             asked: now,
             answered: now,
         };

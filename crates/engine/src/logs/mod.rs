@@ -13,6 +13,7 @@ mod options;
 mod parity;
 mod seen;
 mod snapshot;
+mod sparing;
 mod stored;
 mod verify;
 

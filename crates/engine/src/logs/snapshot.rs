@@ -129,7 +129,8 @@ async fn one(
     let chosen = Chosen::of(job);
     let takes = |name: &str| chosen.takes(name);
     let wanted = Wanted { takes: &takes, told: chosen.told(), renamed: chosen.renamed() };
-    let asked = Asked { link: &job.name, options: &log_options, wanted: &wanted, content: snapshot.content };
+    let thrift = options.thrift;
+    let asked = Asked { link: &job.name, options: &log_options, wanted: &wanted, content: snapshot.content, thrift };
     let watch = |_| {};
     let terms = Terms { key: &options.digest_key, settle: options.settle, items_max: 0, ledger: None, watch: &watch };
     let (check, not_checked) = take(&both, &asked, &terms, keeper).await;

@@ -3,6 +3,8 @@
 use super::LogOptions;
 use super::parity::{Terms, policy, policy_of};
 use super::seen::{Both, Mirrored, Seen, Shows, Wanted, look, side};
+use super::sparing::{Before, cleaned, noted, reading, sparing};
+use crate::ThriftOptions;
 use crate::error::problem_of;
 use crate::job::Failure;
 use crate::keep::Keeper;
@@ -15,10 +17,10 @@ use paritas_logs::naming::Policy as Naming;
 use paritas_model::{Known, Verdict};
 use paritas_report::{Check, NotChecked, Problem, SnapshotCheck};
 use paritas_state::{State, Which};
-use paritas_verify::logs::{self, Facing, Topic};
+use paritas_verify::logs::{self, Facing, KeptChain, Led, TakenTopic, Topic, Turn};
 use paritas_verify::rows::Origin;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// The version of the document.
@@ -51,6 +53,9 @@ pub(crate) struct LogKept {
     pub(crate) name: String,
     /// Another one for every log that was ever made.
     pub(crate) id: Option<String>,
+    /// How it is cleaned, where that leaves records between others as they are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) cleaned: Option<String>,
     /// Its partitions.
     pub(crate) partitions: Vec<PartitionKept>,
 }
@@ -69,6 +74,12 @@ pub(crate) struct PartitionKept {
     /// Its content; absent where only positions were asked for, or it could not be read.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) chain: Option<Chain>,
+    /// When its segments were read, in seconds since 1970: how many in order, and when.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) read_at: Vec<(u64, i64)>,
+    /// How it was led then.
+    #[serde(default)]
+    pub(crate) led: Led,
 }
 
 /// What a group had committed.
@@ -85,6 +96,19 @@ impl Snapshot {
     pub(crate) fn newest(state: Option<&State>, link: &str) -> Option<(ulid::Ulid, Self)> {
         let (id, json) = state?.load_snapshot(link, Which::Last).ok()?;
         Self::read(&json).map(|snapshot| (id, snapshot))
+    }
+
+    /// The same, or why it cannot be used.
+    pub(super) fn last(state: Option<&State>, link: &str) -> Result<Option<(ulid::Ulid, Self)>, String> {
+        let Some(state) = state else { return Ok(None) };
+        match state.load_snapshot(link, Which::Last) {
+            Ok((id, json)) => match Self::read(&json) {
+                Some(snapshot) => Ok(Some((id, snapshot))),
+                None => Err("it cannot be understood, or is of another version".to_owned()),
+            },
+            Err(error) if error.code() == "state.missing" => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// A snapshot from its document.
@@ -122,6 +146,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) wanted: &'a Wanted<'a>,
     /// Whether content is read, and not only positions.
     pub(crate) content: bool,
+    /// What is taken over from the snapshot before.
+    pub(crate) thrift: ThriftOptions,
 }
 
 /// Takes a snapshot of the source and keeps it. The replica may be away.
@@ -156,6 +182,7 @@ fn empty() -> SnapshotCheck {
         partitions: 0,
         records: 0,
         records_read: 0,
+        reading: None,
         groups: 0,
         bytes: 0,
         seconds: 0.0,
@@ -173,17 +200,8 @@ async fn made(
 ) -> Result<(SnapshotCheck, Vec<NotChecked>), Failure> {
     let taken_at = Timestamp::now().to_string();
     let of_source = |error: paritas_connect::Error| (Origin::Source, problem_of(&error));
-    let cx = &both.source.cx;
     // Groups first: what they have committed lies before the ends.
-    let (groups, unlisted) = match asked.options.groupless {
-        true => (Vec::new(), None),
-        false => match cx.bound(both.source.logs.groups(cx, None)).await {
-            Ok(groups) => (groups, None),
-            // What may be seen of topics is worth keeping all the same.
-            Err(error) if error.kind() == FailureKind::Denied => (Vec::new(), Some(problem_of(&error))),
-            Err(error) => return Err(of_source(error)),
-        },
-    };
+    let (groups, unlisted) = groups(both, asked.options).await.map_err(of_source)?;
     let shows = Shows::of(&both.source).await.map_err(of_source)?;
     let mut check = empty();
     let seen = match look(both, asked.options, asked.wanted).await {
@@ -194,9 +212,14 @@ async fn made(
             None
         }
     };
-    let before = Snapshot::newest(keeper.state(), asked.link);
-    let mut chains = before.as_ref().map(|(_, old)| old.chains(&|log| shows.id(log))).unwrap_or_default();
-    let topics = topics(&shows, seen.as_ref(), asked, &mut chains);
+    let (before_id, before) = match Snapshot::last(keeper.state(), asked.link) {
+        Ok(Some((id, old))) => (Some(id), Ok(Some(old))),
+        Ok(None) => (None, Ok(None)),
+        Err(why) => (None, Err(why)),
+    };
+    let topics = topics(&shows, seen.as_ref(), asked);
+    let due = turns(&before, asked.thrift);
+    let mut sparing = sparing(&before, (&shows, asked.options), asked.thrift, &due);
     let mut snapshot = Snapshot {
         version: SNAPSHOT_VERSION,
         taken_at,
@@ -207,24 +230,46 @@ async fn made(
     };
     let mut whole = unlisted.is_none() && groups.iter().all(|group| group.offsets.value().is_some());
     let mut not_checked: Vec<NotChecked> = unlisted.iter().map(unlisted_groups).collect();
-    let read = if asked.content { logs::snapshot(&terms.request(both, &topics), TRAIL).await } else { Vec::new() };
+    let read: Vec<TakenTopic> = if asked.content {
+        let (taken, spared) = logs::snapshot_sparing(&terms.request(both, &topics), TRAIL, sparing).await;
+        check.reading = Some(reading(&spared));
+        check.problem = spared.wrong.as_ref().map(|error| sided(Origin::Source, problem_of(error)));
+        whole &= spared.wrong.is_none();
+        taken
+    } else {
+        // What an earlier snapshot says of the content is still true, as far as it went.
+        let mut stored = |facing: &Facing| sparing.kept.remove(&facing.source);
+        topics.iter().map(|topic| (logs::Outcome::default(), topic.facing.iter().map(&mut stored).collect())).collect()
+    };
     let mut read = read.into_iter();
     for topic in &topics {
-        // What an earlier snapshot says of the content is still true, as far as it went.
-        let stored = || topic.facing.iter().map(|facing| facing.stored.clone()).collect();
-        let (outcome, chains) = read.next().unwrap_or_else(|| (logs::Outcome::default(), stored()));
+        let (outcome, chains) = read.next().unwrap_or_default();
         let reads = outcome.partitions.iter().filter_map(|window| window.source_read.as_ref());
         check.records_read += reads.map(|read| read.records.saturating_sub(read.stored)).sum::<u64>();
         let problems = unread(topic, &outcome);
         whole &= problems.is_empty();
         not_checked.extend(problems);
-        snapshot.logs.push(kept(topic, &shows, chains));
+        snapshot.logs.push(kept(topic, &shows, asked.options, chains));
     }
     (check.partitions, check.records, check.groups) = snapshot.sizes();
     check.logs = snapshot.logs.len() as u64;
-    check.after = before.filter(|_| asked.content).map(|(id, _)| id.to_string());
+    check.after = before_id.filter(|_| asked.content && !asked.thrift.full).map(|id| id.to_string());
     keep(&mut check, &snapshot, asked.link, keeper, whole);
     Ok((check, not_checked))
+}
+
+/// What groups have committed, or why they may not be seen.
+async fn groups(both: &Both, options: &LogOptions) -> paritas_connect::Result<(Vec<Group>, Option<Problem>)> {
+    if options.groupless {
+        return Ok((Vec::new(), None));
+    }
+    let cx = &both.source.cx;
+    match cx.bound(both.source.logs.groups(cx, None)).await {
+        Ok(groups) => Ok((groups, None)),
+        // What may be seen of topics is worth keeping all the same.
+        Err(error) if error.kind() == FailureKind::Denied => Ok((Vec::new(), Some(problem_of(&error)))),
+        Err(error) => Err(error),
+    }
 }
 
 /// Groups that may be there and could not be listed.
@@ -267,12 +312,7 @@ fn keep(check: &mut SnapshotCheck, snapshot: &Snapshot, link: &str, keeper: &Kee
 
 /// The logs of the source that belong to the link. Their own partitions stand in for those of the replica, which is
 /// not asked.
-fn topics(
-    shows: &Shows,
-    seen: Option<&Seen>,
-    asked: &Asked<'_>,
-    chains: &mut BTreeMap<Partition, Chain>,
-) -> Vec<Topic> {
+fn topics(shows: &Shows, seen: Option<&Seen>, asked: &Asked<'_>) -> Vec<Topic> {
     let mirrored: Vec<Mirrored> = seen.map(|seen| seen.mirrored(asked.wanted)).unwrap_or_default();
     let logs = shows.survey.logs.iter().filter(|log| !shows.is_own(&log.name));
     let mut topics = Vec::new();
@@ -280,7 +320,7 @@ fn topics(
         let facing = log.partitions.iter().map(|state| {
             let source = Partition::new(log.name.clone(), state.index);
             Facing {
-                stored: chains.remove(&source),
+                stored: None,
                 replica: source.clone(),
                 syncs: Vec::new(),
                 source_id: shows.id(&log.name),
@@ -298,21 +338,29 @@ fn topics(
     topics
 }
 
-fn kept(topic: &Topic, shows: &Shows, chains: Vec<Option<Chain>>) -> LogKept {
+fn kept(topic: &Topic, shows: &Shows, options: &LogOptions, chains: Vec<Option<KeptChain>>) -> LogKept {
     let mut chains = chains.into_iter();
     let partition = |facing: &Facing| {
         let chain = chains.next().flatten();
         let ends = shows.ends.get(&facing.source).and_then(Known::value);
-        ends.map(|Ends { start, end, stable, .. }| PartitionKept {
-            index: facing.source.index,
-            start: *start,
-            end: *end,
-            stable: *stable,
-            chain,
+        ends.map(|Ends { start, end, stable, .. }| {
+            let (index, read_at, led) = (facing.source.index, Vec::new(), Led::default());
+            let partition =
+                PartitionKept { index, start: *start, end: *end, stable: *stable, chain: None, read_at, led };
+            noted(partition, chain)
         })
     };
     let partitions = topic.facing.iter().filter_map(partition).collect();
-    LogKept { name: topic.name.clone(), id: shows.id(&topic.name), partitions }
+    let cleaned = cleaned(shows, &topic.name, options).ok();
+    LogKept { name: topic.name.clone(), id: shows.id(&topic.name), cleaned, partitions }
+}
+
+/// Which segments are read again in turn, by the time since the snapshot before.
+fn turns(before: &Before, thrift: ThriftOptions) -> impl Fn(Vec<Turn>, usize) -> BTreeSet<(usize, u64)> + use<> {
+    let now = Timestamp::now().as_second();
+    let taken_at = before.as_ref().ok().and_then(|before| before.as_ref()?.taken_at.parse::<Timestamp>().ok());
+    let before = taken_at.map_or(now, Timestamp::as_second);
+    move |units, total| crate::snapshot::cheap::have_their_turn(units, total, (before, now), thrift.within)
 }
 
 fn kept_groups(groups: &[Group], options: &LogOptions) -> Vec<GroupKept> {

@@ -79,6 +79,7 @@ fn empty() -> SnapshotCheck {
         partitions: 0,
         records: 0,
         records_read: 0,
+        reading: None,
         groups: 0,
         bytes: 0,
         seconds: 0.0,
@@ -396,9 +397,10 @@ impl Taking<'_> {
             bytes_max: self.options.thrift.bytes_max,
             rows_estimate: one.description.rows_estimate.value().copied().unwrap_or(0),
         });
-        let read = match &thrift {
-            Some(thrift) => cheap::keep(&request, thrift).await,
-            None => keep::keep(&request).await.map(|kept| (kept, None)),
+        let read = match (&thrift, self.segments(source, &one.name)) {
+            (Some(thrift), _) => cheap::keep(&request, thrift).await,
+            (None, Some(thrift)) => cheap::segments::keep(&request, &thrift).await,
+            (None, None) => keep::keep(&request).await.map(|kept| (kept, None)),
         };
         let (kept, reading) = read.map_err(|error| of_source(&error.context(&one.name)))?;
         let capacity = kept.digest.sums.capacity();
@@ -426,6 +428,14 @@ impl Taking<'_> {
             digest: writer.add(&kept.digest).map_err(|error| of_state(&error))?,
         };
         Ok((dataset, entry))
+    }
+
+    /// What is taken over of a topic.
+    fn segments(&self, source: &Side, dataset: &str) -> Option<cheap::segments::Thrift> {
+        let thrift = &self.options.thrift;
+        let state = self.keeper.state().filter(|_| !thrift.full && source.store.logs().is_some())?;
+        let folder = state.ranges(&self.job.name, dataset);
+        Some(cheap::segments::Thrift { folder, within: thrift.within, bytes_max: thrift.bytes_max })
     }
 
     /// Something in the catalog changed meanwhile; the schemas of what was read must not have.

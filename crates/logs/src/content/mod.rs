@@ -12,6 +12,7 @@ pub mod latest;
 mod plan;
 mod policy;
 mod record;
+pub mod splice;
 
 pub use align::{Alignment, Lie, Run, align};
 pub use builder::{Builder, SEGMENT_RECORDS_MAX};

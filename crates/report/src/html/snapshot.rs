@@ -26,6 +26,9 @@ pub(super) fn write(page: &mut Markup, check: &SnapshotCheck) {
         );
         page.element("p", "", &text);
     }
+    if let Some(reading) = &check.reading {
+        page.element("p", "", &reading.shown());
+    }
     if let Some(kept) = &check.kept {
         if let Some(files) = kept.files {
             page.element("p", "", &counted(files, "file"));

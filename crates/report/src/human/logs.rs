@@ -310,6 +310,9 @@ pub(super) fn snapshot(page: &mut Page<'_>, check: &SnapshotCheck) -> io::Result
     if let Some(id) = &check.snapshot {
         page.line(2, &format!("snapshot {}", escape(id)))?;
     }
+    if let Some(reading) = &check.reading {
+        page.wrapped(4, &escape(&reading.shown()))?;
+    }
     for dataset in check.kept.iter().flat_map(|kept| &kept.datasets) {
         let text = match (&dataset.rows, &dataset.problem) {
             (Some(rows), None) => {

@@ -468,6 +468,7 @@ fn reading() -> KeptReading {
         ranges_kept: 2_100,
         ranges_reread: 3,
         bytes: Some(41_000_000),
+        segments: None,
         why: None,
         not_kept: Some("cannot write the index (no space left on device)".into()),
     }
@@ -492,6 +493,7 @@ pub fn snapshot() -> Check {
         partitions: 0,
         records: 0,
         records_read: 0,
+        reading: None,
         groups: 0,
         bytes: 1_638_400,
         seconds: 3.0,

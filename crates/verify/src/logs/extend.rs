@@ -150,13 +150,15 @@ async fn read_group(request: &Request<'_>, side: &LogSide, part: &mut [&mut Log]
     };
     let mut keeper = Keeper::new(request, finished, &open, &chains.builders);
     let done = read(side, &jobs, Detail::Record, chains, &mut || keeper.take(KEPT_TOGETHER)).await;
-    let Done { taken, result, .. } = done?;
+    let Done { taken, result, last, records } = done?;
     keeper.take(1);
+    open.iter_mut().zip(records).for_each(|(log, records)| log.came += records);
     let kept = keeper.kept;
-    for ((log, mut builder), kept) in open.iter_mut().zip(taken.builders).zip(kept) {
+    for (((log, mut builder), kept), last) in open.iter_mut().zip(taken.builders).zip(kept).zip(last) {
         if result.is_ok() {
             builder.read_to(log.stable);
         }
+        log.anchor = last.or(log.anchor);
         log.builder = Some(builder);
         log.kept = kept;
     }

@@ -17,6 +17,7 @@ mod gaps;
 mod groups;
 mod holes;
 mod judge;
+mod keep;
 mod ledger;
 mod load;
 mod mirrors;
@@ -34,6 +35,7 @@ mod windows;
 
 pub use continuity::{ContinuityAsk, Counted, continuity};
 pub use groups::{Beside, groups};
+pub use keep::{KeptChain, Led, Spared, Sparing, TakenTopic, Turn, Turns};
 pub use ledger::{ChainOf, Ledger};
 pub use mirrors::{MirrorAsk, SeekLimits, mirrors};
 pub use offsets::{CertifyLimits, Kept, OffsetsAsk, Past, offsets};
@@ -45,6 +47,7 @@ pub use windows::NamedPair;
 
 use pair::Pair;
 use paritas_logs::content::{Chain, Explained};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a replica that lacks something is given to bring it out of order, at most.
@@ -106,8 +109,16 @@ pub async fn against(request: &Request<'_>) -> Vec<Outcome> {
     stored::against(request).await
 }
 
-/// Reads partitions of the source into chains that can be stored, with the last `trail` records one by one. Goes on
-/// with chains stored earlier where there are any and they are still true.
+/// Reads partitions of the source into chains that can be stored, with the last `trail` records one by one.
 pub async fn snapshot(request: &Request<'_>, trail: usize) -> Vec<(Outcome, Vec<Option<Chain>>)> {
-    stored::take(request, trail).await
+    let turns = |_, _| BTreeSet::new();
+    let sparing = Sparing { kept: BTreeMap::new(), refused: BTreeMap::new(), turns: &turns, now: 0 };
+    let (taken, _) = keep::take(request, trail, sparing).await;
+    let chains = |kept: Vec<Option<KeptChain>>| kept.into_iter().map(|kept| kept.map(|kept| kept.chain)).collect();
+    taken.into_iter().map(|(outcome, kept)| (outcome, chains(kept))).collect()
+}
+
+/// The same, taking over what need not be read again.
+pub async fn snapshot_sparing(request: &Request<'_>, trail: usize, sparing: Sparing<'_>) -> (Vec<TakenTopic>, Spared) {
+    keep::take(request, trail, sparing).await
 }

@@ -4,7 +4,7 @@ use super::ledger::ChainOf;
 use super::outcome::{Read, Window};
 use super::request::{Facing, Request};
 use crate::rows::Origin;
-use paritas_connect::logs::{Ends, Partition};
+use paritas_connect::logs::{Anchor, Ends, Partition};
 use paritas_connect::{Error, FailureKind};
 use paritas_logs::content::{Builder, Chain, Lie, Namer, Of, Policy, Terms};
 use std::sync::Arc;
@@ -41,6 +41,12 @@ pub(super) struct Log {
     pub(super) end: u64,
     /// Segments that the ledger has.
     pub(super) kept: usize,
+    /// Records at the end that are kept one by one.
+    pub(super) trail: usize,
+    /// The last record that came, where the store says under which leadership it was appended.
+    pub(super) anchor: Option<Anchor>,
+    /// Records that came.
+    pub(super) came: u64,
     pub(super) problem: Option<Error>,
 }
 
@@ -54,7 +60,19 @@ impl Log {
     ) -> Self {
         let what = ChainOf { of, partition: partition.clone(), log_id, terms: terms.clone() };
         let namer = Arc::clone(namer);
-        Self { what, namer, builder: None, start: 0, stable: 0, end: 0, kept: 0, problem: None }
+        Self {
+            what,
+            namer,
+            builder: None,
+            start: 0,
+            stable: 0,
+            end: 0,
+            kept: 0,
+            trail: 0,
+            anchor: None,
+            came: 0,
+            problem: None,
+        }
     }
 
     pub(super) fn partition(&self) -> &Partition {
@@ -63,7 +81,7 @@ impl Log {
 
     /// A chain that begins where the log does.
     pub(super) fn begin(&mut self) {
-        self.builder = Some(Builder::new(self.what.terms.clone(), self.start, 0));
+        self.builder = Some(Builder::new(self.what.terms.clone(), self.start, self.trail));
         self.kept = 0;
     }
 
@@ -107,7 +125,7 @@ impl Log {
         match chain.filter(|chain| !chain.segments.is_empty()) {
             Some(chain) => {
                 self.kept = self.kept.min(chain.segments.len());
-                self.builder = Some(Builder::resume(chain, 0));
+                self.builder = Some(Builder::resume(chain, self.trail));
             }
             None => self.begin(),
         }

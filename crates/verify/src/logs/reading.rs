@@ -4,7 +4,7 @@
 //! records at a time, in the lanes of the processor.
 
 use super::side::LogSide;
-use paritas_connect::logs::{Range, RangeRead, RecordSink, Records, Want};
+use paritas_connect::logs::{Anchor, Range, RangeRead, RecordSink, Records, Want, last_of};
 use paritas_connect::{Error, FailureKind, Result};
 use paritas_logs::content::{Content, Id, Images, Namer, Names, Parts};
 use std::sync::Arc;
@@ -63,6 +63,10 @@ pub(super) struct Job {
 pub(super) struct Done<T> {
     pub(super) taken: T,
     pub(super) result: Result<()>,
+    /// The last record that came of each range, where the store says under which leadership it was appended.
+    pub(super) last: Vec<Option<Anchor>>,
+    /// Records that came of each range.
+    pub(super) records: Vec<u64>,
 }
 
 /// Reads ranges. After a transient failure it goes on where it was. `between` is called from time to time.
@@ -83,6 +87,7 @@ pub(super) async fn read<T: Take>(
         detail,
         read: jobs.iter().map(progress).collect(),
         enough: vec![false; jobs.len()],
+        last: vec![None; jobs.len()],
         chosen: Vec::new(),
         block: None,
         sender,
@@ -91,13 +96,14 @@ pub(super) async fn read<T: Take>(
     };
     let mut result = read_all(side, &mut feeder).await;
     result = result.and_then(|()| feeder.flush());
-    let Feeder { sender, between, .. } = feeder;
+    let Feeder { sender, between, last, read, .. } = feeder;
+    let records = read.iter().map(|read| read.records).collect();
     drop(sender);
     let taken = hashing.await.map_err(|error| {
         Error::new(FailureKind::Permanent, "internal.task", "the naming of records ended early").because(error)
     })?;
     between();
-    Ok(Done { taken, result })
+    Ok(Done { taken, result, last, records })
 }
 
 async fn read_all(side: &LogSide, feeder: &mut Feeder<'_>) -> Result<()> {
@@ -140,6 +146,8 @@ struct Feeder<'a> {
     detail: Detail,
     read: Vec<RangeRead>,
     enough: Vec<bool>,
+    /// The last record of each range.
+    last: Vec<Option<Anchor>>,
     /// Which of the jobs are being read.
     chosen: Vec<usize>,
     block: Option<Block>,
@@ -257,6 +265,9 @@ impl RecordSink for Feeder<'_> {
         };
         if self.enough.get(index) == Some(&true) {
             return Ok(Want::Enough);
+        }
+        if let Some(last) = self.last.get_mut(index) {
+            *last = last_of(records);
         }
         for at in 0..records.len() {
             self.push(index, job, records, at)?;

@@ -1,99 +1,16 @@
-//! Chains of a source that outlive it: taken while it is there, and held against the replica when it is gone.
+//! Chains of a source that outlived it, held against the replica.
 
-use super::begin::still_there;
-use super::extend::{again, extend};
+use super::extend::again;
 use super::outcome::{Outcome, Read, Window};
-use super::pair::Log;
 use super::reading::{Detail, Hashed, Job, Take, read};
 use super::request::{Facing, Request, Topic};
 use crate::rows::Origin;
 use paritas_connect::logs::{Isolation, Partition, Range};
 use paritas_connect::{Error, FailureKind, Result};
 use paritas_logs::content::{Builder, Chain, Class, Finding, Id, Lie, Namer, Of, Span, Step, Terms, compare};
-use paritas_model::{Proof, Verdict};
+use paritas_model::Proof;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Reads the source's partitions into chains, going on with stored ones that are still true.
-pub(super) async fn take(request: &Request<'_>, trail: usize) -> Vec<(Outcome, Vec<Option<Chain>>)> {
-    let mut logs: Vec<Log> = Vec::new();
-    let mut stored: Vec<Option<Chain>> = Vec::new();
-    for topic in request.topics {
-        let namer = Arc::new(Namer::new(request.key, &topic.name, topic.policy.timestamps));
-        let terms = Terms::new(request.key, &topic.name, topic.policy.timestamps);
-        for facing in &topic.facing {
-            logs.push(Log::new(Of::Source, &facing.source, facing.source_id.clone(), &terms, &namer));
-            stored.push(facing.stored.clone().filter(|chain| chain.terms == terms));
-        }
-    }
-    let names: Vec<Partition> = logs.iter().map(|log| log.partition().clone()).collect();
-    match request.source.ends(&names).await {
-        Ok(ends) => logs.iter_mut().zip(ends).for_each(|(log, ends)| log.found(ends)),
-        Err(error) => logs.iter_mut().for_each(|log| log.problem = Some(again(&error))),
-    }
-    let reused = go_on(request, &mut logs, stored, trail).await;
-    extend(request, request.source, logs.iter_mut().collect()).await;
-    let mut rest = logs.into_iter().zip(reused);
-    let mut taken = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
-        let mut outcome = Outcome { complete: true, ..Outcome::default() };
-        let mut chains = Vec::with_capacity(topic.facing.len());
-        for (facing, (log, reused)) in topic.facing.iter().zip(rest.by_ref()) {
-            let (window, chain) = finished(facing, log, reused);
-            outcome.complete &= window.problem.is_none();
-            outcome.partitions.push(window);
-            chains.push(chain);
-        }
-        taken.push((outcome, chains));
-    }
-    taken
-}
-
-/// Begins every chain where a stored one ends, if that is still true; says how many records need not be read again.
-async fn go_on(request: &Request<'_>, logs: &mut [Log], stored: Vec<Option<Chain>>, trail: usize) -> Vec<u64> {
-    let mut reused = vec![0; logs.len()];
-    let mut found: Vec<(usize, &mut Log, Chain)> = Vec::new();
-    for (at, (log, stored)) in logs.iter_mut().zip(stored).enumerate() {
-        if log.problem.is_some() {
-            continue;
-        }
-        log.builder = Some(Builder::new(log.what.terms.clone(), log.start, trail));
-        let whole = stored.filter(|chain| chain.next <= log.stable && chain.from <= log.stable);
-        if let Some(chain) =
-            whole.map(|chain| chain.without_before(log.start)).filter(|chain| !chain.segments.is_empty())
-        {
-            found.push((at, log, chain));
-        }
-    }
-    for group in found.chunks_mut(request.partitions_at_once.max(1)) {
-        let asked: Vec<(&mut Log, Chain)> =
-            group.iter_mut().map(|(_, log, chain)| (&mut **log, chain.clone())).collect();
-        let still = still_there(request.source, &asked).await;
-        for ((at, log, chain), still) in group.iter_mut().zip(still) {
-            if still {
-                let kept: u64 = chain.segments.iter().map(|segment| segment.records).sum();
-                if let Some(slot) = reused.get_mut(*at) {
-                    *slot = kept;
-                }
-                log.builder = Some(Builder::resume(chain.clone(), trail));
-            }
-        }
-    }
-    reused
-}
-
-fn finished(facing: &Facing, mut log: Log, reused: u64) -> (Window, Option<Chain>) {
-    let mut window = Window::new(facing.source.clone(), facing.replica.clone());
-    let chain = log.builder.take().map(|builder| builder.finish(&log.namer));
-    window.problem = log.problem.take().map(|error| (Origin::Source, error));
-    let chain = chain.filter(|_| window.problem.is_none());
-    if let Some(chain) = &chain {
-        window.source_read = Some(Read { stored: reused.min(chain.records()), ..of(chain) });
-        window.fence = Some(chain.next);
-        window.verdict = Verdict::Pass;
-    }
-    (window, chain)
-}
 
 fn of(chain: &Chain) -> Read {
     let (offsets, times) = (chain.from..chain.next, chain.times());

@@ -8,5 +8,6 @@ mod holes;
 mod honest;
 mod large;
 mod planted;
+mod sparing;
 mod trouble;
 mod world;

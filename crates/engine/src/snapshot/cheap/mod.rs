@@ -8,6 +8,7 @@ mod decide;
 mod facts;
 mod read;
 mod rotate;
+pub(crate) mod segments;
 
 use facts::{Facts, own_terms};
 use paritas_connect::{Error, FailureKind, LogMark, Result, Survey, Terms};
@@ -17,8 +18,11 @@ use paritas_report::KeptReading;
 use paritas_state::{KeptRanges, RangesFolder};
 use paritas_verify::keep::{self, Kept, Request};
 use paritas_verify::ranges::{RangedView, settled};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// The code of the error that says that what was kept is not what is there.
+const PROVED_WRONG: &str = "internal.kept";
 /// Blocks of a range. Fewer make the index larger, more have more rows read that were not written: of pages written here
 /// and there, eight times as many are read.
 const BLOCKS: u64 = 8;
@@ -70,6 +74,18 @@ pub async fn keep(request: &Request<'_>, thrift: &Thrift) -> Result<Thrifty> {
     let kept = keep::keep(request).await?;
     let reading = KeptReading { rows_read: kept.digest.header.rows, why: Some(why), ..KeptReading::default() };
     Ok((kept, Some(reading)))
+}
+
+/// Which of some units that need not be read are read again, by when each was read; of `total` units in all, with the
+/// times of the snapshot before and of this one, so that all are within a time.
+pub(crate) fn have_their_turn(
+    units: Vec<((usize, u64), i64)>,
+    total: usize,
+    (before, now): (i64, i64),
+    within: Duration,
+) -> BTreeSet<(usize, u64)> {
+    let units = units.into_iter().map(|(range, read_at)| rotate::Unwritten { range, read_at }).collect();
+    rotate::due(units, total, rotate::Clock { before, now }, within)
 }
 
 /// A run's own part of what is kept.
@@ -153,7 +169,11 @@ fn load(thrift: &Thrift, terms: &Terms, mark: LogMark) -> Loaded {
 
 /// Removes what is kept.
 fn forget(thrift: &Thrift) {
-    if let Err(error) = thrift.folder.remove() {
+    forget_folder(&thrift.folder);
+}
+
+fn forget_folder(folder: &RangesFolder) {
+    if let Err(error) = folder.remove() {
         // It would be refused as well, or be found wrong again.
         tracing::warn!("rows that were kept cannot be removed: {error}");
     }
@@ -216,7 +236,7 @@ impl Work<'_> {
 
 /// Rows that were taken over are not the ones that are there: a defect, or data that was changed behind the server.
 fn proved_wrong(what: &str) -> Error {
-    Error::new(FailureKind::Permanent, "internal.kept", "what was kept of rows that nobody wrote is not what is there")
+    Error::new(FailureKind::Permanent, PROVED_WRONG, "what was kept of rows that nobody wrote is not what is there")
         .detail(format!("{what}. Nothing of it is used any more; the next snapshot reads everything."))
         .hint(
             "look for damage first: paritas verify, pg_amcheck, the server's checksums. If the table is sound this is a \
