@@ -389,17 +389,7 @@ impl Taking<'_> {
             schema: schema_fingerprint(&one.description.schema),
             capacity: self.options.capacity,
         };
-        let thrift = mark.zip(self.keeper.state()).map(|(mark, state)| cheap::Thrift {
-            folder: state.ranges(&self.job.name, &one.name),
-            mark: mark.clone(),
-            within: self.options.thrift.within,
-            bytes_max: self.options.thrift.bytes_max,
-            rows_estimate: one.description.rows_estimate.value().copied().unwrap_or(0),
-        });
-        let read = match &thrift {
-            Some(thrift) => cheap::keep(&request, thrift).await,
-            None => keep::keep(&request).await.map(|kept| (kept, None)),
-        };
+        let read = self.digest(&request, mark, one).await;
         let (kept, reading) = read.map_err(|error| of_source(&error.context(&one.name)))?;
         let capacity = kept.digest.sums.capacity();
         let header = &kept.digest.header;
@@ -426,6 +416,32 @@ impl Taking<'_> {
             digest: writer.add(&kept.digest).map_err(|error| of_state(&error))?,
         };
         Ok((dataset, entry))
+    }
+
+    /// Digests a dataset, taking over what may be.
+    async fn digest(
+        &self,
+        request: &keep::Request<'_>,
+        mark: Option<&Known<LogMark>>,
+        one: &Planned,
+    ) -> Result<cheap::Thrifty, Error> {
+        let thrift = &self.options.thrift;
+        let (within, bytes_max) = (thrift.within, thrift.bytes_max);
+        let folder = self.keeper.state().map(|state| state.ranges(&self.job.name, &one.name));
+        let is_filed = request.side.store.datasets().is_some_and(paritas_connect::Datasets::is_filed);
+        match (folder, mark) {
+            (Some(folder), Some(mark)) => {
+                let rows_estimate = one.description.rows_estimate.value().copied().unwrap_or(0);
+                let thrift = cheap::Thrift { folder, mark: mark.clone(), within, bytes_max, rows_estimate };
+                cheap::keep(request, &thrift).await
+            }
+            (Some(folder), None) if is_filed && !thrift.full => {
+                let unsettled = cheap::files::UNSETTLED;
+                let thrift = cheap::files::FilesThrift { folder, within, bytes_max, unsettled };
+                cheap::files::keep(request, &thrift).await
+            }
+            _ => Ok((keep::keep(request).await?, None)),
+        }
     }
 
     /// Something in the catalog changed meanwhile; the schemas of what was read must not have.
