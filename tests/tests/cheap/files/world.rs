@@ -31,7 +31,7 @@ pub enum Kind {
 }
 
 pub struct World {
-    pub scratch: Scratch,
+    _scratch: Scratch,
     pub kind: Kind,
     /// Where the files are, as a location.
     pub location: String,
@@ -86,7 +86,7 @@ impl World {
     pub fn at(kind: Kind, scratch: Scratch, location: String, options: LakeOptions) -> Self {
         let state = State::open(scratch.path().join("state")).unwrap();
         let (within, unsettled, bytes_max, capacity) = (DAY, TICK, 1 << 30, 100);
-        Self { scratch, kind, location, options, within, unsettled, bytes_max, capacity, state }
+        Self { _scratch: scratch, kind, location, options, within, unsettled, bytes_max, capacity, state }
     }
 
     /// The path of a file below a local location.

@@ -20,6 +20,8 @@ pub(super) struct Decided {
     pub(super) gone: Vec<KeptRange>,
 }
 
+/// Opening a file costs as much as reading so many bytes.
+const OPENING_BYTES: u64 = 64 << 10;
 /// In the place of a range's place in the log: whoever wrote to the file after it was read changed its identity.
 pub(super) const SETTLED: u64 = 1;
 /// It may have been written again without showing it.
@@ -38,13 +40,13 @@ impl Decided {
             match before.get(file.name.as_str()) {
                 None => drop(decided.read.insert(number, Before::Nothing)),
                 Some((part, range)) if is_same(part, range, file) => {
-                    unwritten.push(Unwritten { file: number, read_at: range.read_at, bytes: file.bytes });
+                    unwritten.push(Unwritten { file: number, read_at: range.read_at, bytes: cost(file) });
                     decided.kept.insert(number, *range);
                 }
                 Some((_, range)) => drop(decided.read.insert(number, Before::Written(*range))),
             }
         }
-        let total = files.iter().map(|file| file.bytes).fold(0, u64::saturating_add);
+        let total = files.iter().map(cost).fold(0, u64::saturating_add);
         for number in due(unwritten, total, clock, within) {
             if let Some(kept) = decided.kept.remove(&number) {
                 decided.read.insert(number, Before::Same(kept));
@@ -55,6 +57,11 @@ impl Decided {
         decided.gone = gone.map(|(_, (_, range))| range).collect();
         decided
     }
+}
+
+/// What reading a file costs, in bytes.
+fn cost(file: &FiledPart) -> u64 {
+    file.bytes.saturating_add(OPENING_BYTES)
 }
 
 /// Whether a file certainly has the rows that were kept of it.

@@ -10,7 +10,7 @@ pub(super) struct Unwritten {
     pub(super) file: usize,
     /// When it was read, in seconds since 1970.
     pub(super) read_at: i64,
-    /// Its size.
+    /// What reading it costs.
     pub(super) bytes: u64,
 }
 
