@@ -2,6 +2,8 @@
 
 use object_store::ObjectStore;
 use object_store::path::Path as ObjectPath;
+use paritas_connect::FiledPart;
+use paritas_model::Known;
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -93,6 +95,30 @@ impl Stamp {
         }
     }
 
+    /// A text that is another one once the content is, as far as the store says; or why it does not.
+    pub(crate) fn identity(&self, size: u64) -> Known<String> {
+        match self {
+            Self::Local { device, inode, modified, changed } => Known::Known(format!(
+                "local file of {size} bytes, device {device}, inode {inode}, modified {modified}, changed {changed}"
+            )),
+            Self::Remote { tag: None, .. } => Known::unknown("the object store gives no ETags"),
+            Self::Remote { tag: Some(tag), .. } if tag.is_empty() || tag.starts_with("W/") => {
+                Known::unknown("the object store gives weak ETags, which may stay when the content changes")
+            }
+            Self::Remote { tag: Some(tag), version, modified } => {
+                Known::Known(format!("object of {size} bytes, tag {tag:?}, version {version:?}, modified {modified:?}"))
+            }
+        }
+    }
+
+    /// When the file was last changed, in nanoseconds since 1970 by the clock of its store; the latest of all its times.
+    pub(crate) fn changed_at(&self) -> i128 {
+        match self {
+            Self::Local { modified, changed, .. } => *modified.max(changed),
+            Self::Remote { modified, .. } => modified.map_or(i128::MAX, i128::from),
+        }
+    }
+
     /// Whether both are of the same content. Listings and reads of some object stores give versions
     /// and fractions of seconds only on one of the two, so a tag decides where both have one.
     pub(crate) fn same(&self, other: &Self) -> bool {
@@ -103,6 +129,18 @@ impl Stamp {
             }
             _ => self == other,
         }
+    }
+}
+
+/// What is known of a file without reading its rows.
+pub(crate) fn part(file: &FoundFile, rows: Known<u64>, pieces: usize) -> FiledPart {
+    FiledPart {
+        name: file.name.clone(),
+        bytes: file.size,
+        rows,
+        identity: file.stamp.identity(file.size),
+        changed_at: file.stamp.changed_at(),
+        pieces,
     }
 }
 
@@ -150,6 +188,44 @@ mod tests {
     #[case("_delta_log/0.parquet", true)]
     fn helper_files_are_no_part_of_a_dataset(#[case] name: &str, #[case] hidden: bool) {
         assert_eq!(is_hidden(name), hidden);
+    }
+
+    #[test]
+    fn every_part_of_a_stamp_is_in_the_identity_and_an_object_without_a_strong_tag_has_none() {
+        let local = |device, inode, modified, changed| Stamp::Local { device, inode, modified, changed };
+        let object = |tag: &str, version: Option<&str>, modified| Stamp::Remote {
+            tag: Some(tag.to_owned()),
+            version: version.map(str::to_owned),
+            modified,
+        };
+        let known = [
+            (local(1, 2, 3, 4), 5),
+            (local(9, 2, 3, 4), 5),
+            (local(1, 9, 3, 4), 5),
+            (local(1, 2, 9, 4), 5),
+            (local(1, 2, 3, 9), 5),
+            (local(1, 2, 3, 4), 9),
+            (object("\"a\"", None, Some(1)), 5),
+            (object("\"b\"", None, Some(1)), 5),
+            (object("\"a\"", Some("v"), Some(1)), 5),
+            (object("\"a\"", None, Some(2)), 5),
+            (object("\"a\"", None, Some(1)), 6),
+        ];
+        let texts: std::collections::BTreeSet<Option<String>> =
+            known.iter().map(|(stamp, size)| stamp.identity(*size).value().cloned()).collect();
+        assert!(texts.len() == known.len() && !texts.contains(&None), "{texts:?}");
+        let untagged = Stamp::Remote { tag: None, version: Some("v".to_owned()), modified: Some(1) };
+        for stamp in [untagged, object("", None, Some(1)), object("W/\"a\"", None, Some(1))] {
+            assert!(stamp.identity(5).value().is_none(), "{stamp:?}");
+        }
+    }
+
+    #[test]
+    fn the_latest_time_counts_and_an_object_without_one_was_changed_just_now() {
+        let local = |modified, changed| Stamp::Local { device: 1, inode: 1, modified, changed };
+        assert_eq!((local(7, 3).changed_at(), local(3, 7).changed_at()), (7, 7));
+        let object = |modified| Stamp::Remote { tag: Some("a".to_owned()), version: None, modified };
+        assert_eq!((object(Some(5)).changed_at(), object(None).changed_at()), (5, i128::MAX));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod conformance;
 mod context;
 mod error;
 mod faulty;
+mod filed;
 mod grouped;
 mod heartbeat;
 pub mod logs;
@@ -41,6 +42,7 @@ pub use clocks::{
 pub use context::{Context, Progress};
 pub use error::{Error, FailureKind, Result, hide_details};
 pub use faulty::{Call, Fault, FaultyStore, Rule, When};
+pub use filed::{Filed, FiledPart};
 pub use grouped::{GroupRequest, GroupsNow, figures_field, figures_of};
 pub use heartbeat::{Heartbeat, HeartbeatRow, Heartbeats, Look, Pen, Written};
 pub use memory::{MemoryStore, MemoryTable};

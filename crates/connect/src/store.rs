@@ -265,6 +265,11 @@ pub trait Datasets: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Whether its views can be read by files ([`Scan::filed`]).
+    fn is_filed(&self) -> bool {
+        false
+    }
+
     /// Pins one consistent view of the dataset and cuts it into splits.
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>>;
 }
@@ -488,6 +493,11 @@ pub trait Scan: Debug + Send + Sync {
 
     /// The rows by segments of the logs that they are in, where they are records.
     fn segmented(&self) -> Option<&dyn crate::Segmented> {
+        None
+    }
+
+    /// The rows by files, where the store has them.
+    fn filed(&self) -> Option<&dyn crate::Filed> {
         None
     }
 

@@ -48,6 +48,11 @@ impl RowEntries {
         self.items.push(entry.0);
     }
 
+    /// Adds the rows of others.
+    pub fn append(&mut self, mut others: Self) {
+        self.items.append(&mut others.items);
+    }
+
     /// Whether both are about the same rows, each as often.
     pub fn is_same(&self, other: &Self) -> bool {
         let sorted = |items: &[Item]| {

@@ -57,5 +57,6 @@ pub use timer::{last_runs, run_due};
 #[doc(hidden)]
 pub mod thrift {
     pub use crate::snapshot::cheap::segments::{Thrift as SegmentThrift, keep as keep_segments};
+    pub use crate::snapshot::cheap::files::{FilesThrift, keep as keep_files};
     pub use crate::snapshot::cheap::{Thrift, Thrifty, keep};
 }

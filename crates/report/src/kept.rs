@@ -67,7 +67,7 @@ pub struct KeptDataset {
 pub struct KeptReading {
     /// Rows that were read.
     pub rows_read: u64,
-    /// Rows that were taken over: nothing was written to their blocks.
+    /// Rows that were taken over: nothing was written to their blocks or files.
     pub rows_kept: u64,
     /// Pages whose rows were read; 0 where rows were not read by pages.
     pub pages_read: u64,
@@ -79,6 +79,15 @@ pub struct KeptReading {
     pub ranges_kept: u64,
     /// Ranges among those read to which nothing was written, read to see whether what was kept is right.
     pub ranges_reread: u64,
+    /// Files that were read; 0 where rows were not read by files.
+    #[serde(default)]
+    pub files_read: u64,
+    /// Files that were taken over: they are what they were. Of these only headers and footers were read.
+    #[serde(default)]
+    pub files_kept: u64,
+    /// Files among those read that are what they were, read to see whether what was kept is right.
+    #[serde(default)]
+    pub files_reread: u64,
     /// Bytes in the state folder that the rows take for the next snapshot; `null` where they are not kept.
     pub bytes: Option<u64>,
     /// Records and segments, where the rows are records of a topic.
@@ -98,16 +107,19 @@ impl KeptReading {
         let mut text = match (&self.why, &self.segments) {
             (Some(why), _) => format!("read all of it, {read}: {why}"),
             (None, Some(segments)) => segments.shown(),
+            (None, None) if self.files_read.saturating_add(self.files_kept) > 0 => {
+                let files = counted(self.files_read.saturating_add(self.files_kept), "file");
+                let (again, kept) = (again(self.files_reread, "file"), counted(self.rows_kept, "row"));
+                let count = grouped(self.files_read);
+                format!("read {read} in {count} of {files}{again}; {kept} taken over as not written since")
+            }
             (None, None) => {
-                let again = match self.ranges_reread {
-                    0 => String::new(),
-                    count => format!(", {} of them only to see that they are as before", counted(count, "range")),
-                };
                 format!(
-                    "read {read} in {} of {} ({}{again}); {} taken over as not written since",
+                    "read {read} in {} of {} ({}{}); {} taken over as not written since",
                     grouped(self.pages_read),
                     counted(self.pages_read.saturating_add(self.pages_kept), "page"),
                     counted(self.ranges_read, "range"),
+                    again(self.ranges_reread, "range"),
                     counted(self.rows_kept, "row"),
                 )
             }
@@ -117,6 +129,14 @@ impl KeptReading {
             text.push_str(why);
         }
         text
+    }
+}
+
+/// How many of those read only had their turn.
+fn again(count: u64, what: &str) -> String {
+    match count {
+        0 => String::new(),
+        count => format!(", {} of them only to see that they are as before", counted(count, what)),
     }
 }
 

@@ -36,7 +36,9 @@ mod work;
 pub use bundle::{Bundle, BundleWriter};
 pub use error::{Result, StateError};
 pub use lock::RunLock;
-pub use ranges::{KeptPart, KeptRange, KeptRanges, RangePlace, RangesFolder, RangesReader, RangesWriter};
+pub use ranges::{
+    AddRows, KeptPart, KeptRange, KeptRanges, ROWS_UNLIKE, RangePlace, RangesFolder, RangesReader, RangesWriter,
+};
 pub use work::Work;
 
 use files::{WriteFailure, create_folder, damaged, ids, read_whole, write_whole};

@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use paritas_digest::{
-    Canon, CanonColumn, CanonKind, Capacity, Digest, DigestKey, HeaderFacts, KeyForm, Policies, Slot, Spec, Sums,
-    schema_fingerprint,
+    Canon, CanonColumn, CanonKind, Capacity, Digest, DigestKey, HeaderFacts, KeyForm, Policies, RowEntries, Slot, Spec,
+    Sums, schema_fingerprint,
 };
 use paritas_model::{Known, Schema};
-use paritas_state::{KeptPart, KeptRange, KeptRanges, RunRecord, State, Which};
+use paritas_state::{KeptPart, KeptRange, KeptRanges, ROWS_UNLIKE, RunRecord, State, Which};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use ulid::Ulid;
 
 fn state() -> (tempfile::TempDir, State) {
@@ -21,14 +22,18 @@ fn run(id: u64, text: &str) -> RunRecord {
     RunRecord { id: Ulid::from_parts(id, 1), json: format!("{{\"text\":\"{text}\"}}").into_bytes() }
 }
 
-fn digest() -> Digest {
+fn spec() -> Arc<Spec> {
     let canon = Canon {
         kind: CanonKind::Logical,
         columns: vec![CanonColumn { name: "id".into(), slot: Slot::Int }],
         key_columns: 1,
         policies: Policies::default(),
     };
-    let spec = Spec::new(&DigestKey::unkeyed(), "public.orders", canon).unwrap();
+    Spec::new(&DigestKey::unkeyed(), "public.orders", canon).unwrap()
+}
+
+fn digest() -> Digest {
+    let spec = spec();
     let sums = Sums::new(KeyForm::Inline8, Capacity::for_differences(1));
     let schema = schema_fingerprint(&Schema::default());
     let facts = HeaderFacts { schema, position: Known::unknown("a test"), store: "pg-east".into() };
@@ -441,4 +446,55 @@ fn rows_that_are_out_of_date_are_given_up_and_the_others_stay() {
     folder.remove().unwrap();
     assert!(folder.load().unwrap().is_none());
     assert!(names(&state.folder().join("ranges/link/public.orders")).is_empty());
+}
+
+/// One row as it is kept.
+fn row(number: u8) -> Vec<u8> {
+    let spec = spec();
+    let bytes = usize::try_from(RowEntries::bytes_of(&spec, 1)).unwrap();
+    [[1, 0, 0, 0, 0, 0, 0, 0].as_slice(), &vec![number; bytes - 8]].concat()
+}
+
+/// Keeps a row more at a time, each in a file of its own, until all are written anew; the digest misses one of them, or
+/// none. How the last one ended.
+fn kept_one_by_one(state: &State, missing: Option<u8>) -> (u8, Result<(), String>) {
+    let (folder, spec) = (state.ranges("link", "public.orders"), spec());
+    let mut add = |total: &mut Sums, bytes: &[u8]| {
+        let rows = RowEntries::decode(&spec, bytes);
+        rows.as_ref().inspect(|rows| total.add_entries(rows)).is_some()
+    };
+    let (mut ranges, mut digest) = (Vec::new(), digest());
+    for number in 1..=100_u8 {
+        let mut writer = folder.begin().unwrap();
+        let place = Some(writer.add(&row(number)).unwrap());
+        ranges.push(KeptRange { blocks: 8, rows: 1, at: 7, read_at: 5, place });
+        if missing != Some(number) {
+            assert!(add(&mut digest.sums, &row(number)));
+        }
+        let part = KeptPart { sql: "t".into(), storage: "1/2".into(), ranges: ranges.clone() };
+        let kept = KeptRanges { facts: serde_json::json!({}), digest: digest.clone(), parts: vec![part] };
+        if let Err(error) = writer.finish_checked(kept, &mut add) {
+            return (number, Err(error.code().to_owned()));
+        }
+        let kept = folder.load().unwrap().unwrap();
+        ranges.clone_from(&kept.parts[0].ranges);
+    }
+    (100, Ok(()))
+}
+
+#[test]
+fn rows_that_do_not_add_up_to_their_digest_are_found_when_they_are_written_anew() {
+    let (_dir, state) = state();
+    assert_eq!(kept_one_by_one(&state, None), (100, Ok(())));
+    let files = names(&state.folder().join("ranges/link/public.orders"));
+    assert!(files.len() < 70, "older files were put together: {}", files.len());
+    state.ranges("link", "public.orders").remove().unwrap();
+    for missing in [1, 30] {
+        let (number, ended) = kept_one_by_one(&state, Some(missing));
+        assert_eq!(ended, Err(ROWS_UNLIKE.to_owned()));
+        // What was there before stays.
+        let before = state.ranges("link", "public.orders").load().unwrap().unwrap();
+        assert_eq!(before.parts[0].ranges.len(), usize::from(number) - 1);
+        state.ranges("link", "public.orders").remove().unwrap();
+    }
 }

@@ -4,6 +4,7 @@
 //! A verdict is a proof or unknown: whatever could not be read to its end, decoded or confirmed
 //! ends as [`paritas_model::Verdict::Unknown`], with the reason.
 
+pub mod filed;
 pub mod files;
 pub mod keep;
 pub mod ledger;

@@ -1,7 +1,7 @@
 //! Reading ranges of blocks of a view into what their rows add to a digest.
 
 use crate::Side;
-use crate::side::{View, ended_early};
+use crate::side::{View, some_at_a_time};
 use paritas_connect::{
     Error, FailureKind, Held, LogMark, PlacedSink, RangedPart, Result, Scan, ScanRequest, SplitDone, Survey, Terms,
 };
@@ -10,7 +10,6 @@ use paritas_model::Known;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::task::JoinSet;
 
 /// Blocks that are read in one statement, at most: their rows are held in memory until they are taken.
 const UNIT_BLOCKS: u64 = 2_048;
@@ -127,9 +126,9 @@ pub async fn read(
     (parts, blocks): (&[RangedPart], u64),
     spec: &Arc<Spec>,
     units: Vec<Unit>,
-    mut take: impl FnMut(UnitRead) -> Result<()>,
+    take: impl FnMut(UnitRead) -> Result<()>,
 ) -> Result<()> {
-    let mut waiting = units.into_iter().map(|unit| {
+    let waiting = units.into_iter().map(|unit| {
         let (side, view, spec) = (side.clone(), view.clone(), Arc::clone(spec));
         let part = parts.get(unit.part).cloned();
         async move {
@@ -137,21 +136,7 @@ pub async fn read(
             side.again("read ranges of blocks", || one(&side, &view, &part, &unit, blocks, &spec)).await
         }
     });
-    let mut tasks = JoinSet::new();
-    for first in waiting.by_ref().take(side.cx.parallel()) {
-        tasks.spawn(first);
-    }
-    let mut result = Ok(());
-    while let Some(ended) = tasks.join_next().await {
-        result = ended.unwrap_or_else(|error| Err(ended_early(error))).and_then(&mut take);
-        match waiting.next() {
-            _ if result.is_err() => break,
-            Some(next) => drop(tasks.spawn(next)),
-            None => {}
-        }
-    }
-    tasks.shutdown().await;
-    result
+    some_at_a_time(side.cx.parallel(), waiting, take).await
 }
 
 async fn one(

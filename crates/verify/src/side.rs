@@ -192,28 +192,14 @@ impl Side {
         &self,
         scan: &View,
         work: impl Fn(Self, View, Split) -> F,
-        mut take: impl FnMut(T) -> Result<()>,
+        take: impl FnMut(T) -> Result<()>,
     ) -> Result<()>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let mut waiting = scan.splits().iter().map(|split| work(self.clone(), Arc::clone(scan), split.clone()));
-        let mut tasks = JoinSet::new();
-        for first in waiting.by_ref().take(self.cx.parallel()) {
-            tasks.spawn(first);
-        }
-        let mut result = Ok(());
-        while let Some(ended) = tasks.join_next().await {
-            result = ended.unwrap_or_else(|error| Err(ended_early(error))).and_then(&mut take);
-            match waiting.next() {
-                _ if result.is_err() => break,
-                Some(next) => drop(tasks.spawn(next)),
-                None => {}
-            }
-        }
-        tasks.shutdown().await;
-        result
+        let waiting = scan.splits().iter().map(|split| work(self.clone(), Arc::clone(scan), split.clone()));
+        some_at_a_time(self.cx.parallel(), waiting, take).await
     }
 
     /// Reads one split into a fresh sink, again after transient failures.
@@ -252,6 +238,34 @@ impl Side {
             })
             .await
     }
+}
+
+/// Does pieces of work, each in a task of its own and so many at a time, and hands what each came to to `take`. Ends all
+/// of them at the first error, and returns when none is left.
+pub(crate) async fn some_at_a_time<T, F>(
+    parallel: usize,
+    mut waiting: impl Iterator<Item = F>,
+    mut take: impl FnMut(T) -> Result<()>,
+) -> Result<()>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for first in waiting.by_ref().take(parallel) {
+        tasks.spawn(first);
+    }
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        result = ended.unwrap_or_else(|error| Err(ended_early(error))).and_then(&mut take);
+        match waiting.next() {
+            _ if result.is_err() => break,
+            Some(next) => drop(tasks.spawn(next)),
+            None => {}
+        }
+    }
+    tasks.shutdown().await;
+    result
 }
 
 pub(crate) fn ended_early(error: tokio::task::JoinError) -> Error {

@@ -3,6 +3,7 @@
 
 mod cases;
 mod command;
+mod files;
 mod load;
 mod world;
 mod wrong;

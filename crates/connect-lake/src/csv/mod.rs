@@ -1,6 +1,7 @@
 //! CSV files read as one table.
 
 mod file;
+mod filed;
 mod record;
 
 use crate::drive::drive;
@@ -12,8 +13,8 @@ use async_trait::async_trait;
 use file::{Header, Reading};
 use paritas_connect::text::TextColumn;
 use paritas_connect::{
-    Beside, BlockSink, Context, Datasets, Description, Error, FailureKind, FetchedRow, Result, Scan, ScanRequest,
-    Split, SplitDone, Store, StoreIdentity,
+    Beside, BlockSink, Context, Datasets, Description, Error, FailureKind, FetchedRow, Filed, Result, Scan,
+    ScanRequest, Split, SplitDone, Store, StoreIdentity,
 };
 use paritas_digest::Block;
 use paritas_model::{Column, Dataset, Known, LogicalType, Position, Schema, StoreKind};
@@ -39,6 +40,8 @@ pub struct CsvStore {
 }
 
 struct View {
+    /// The location for reports.
+    shown: String,
     root: Root,
     headers: Vec<Header>,
     partition: Partition,
@@ -74,7 +77,8 @@ impl CsvStore {
             headers = without_empty(headers)?;
         }
         let schema = schema(&headers, &partition);
-        Ok(View { root, headers, partition, schema })
+        let shown = self.site.shown().to_owned();
+        Ok(View { shown, root, headers, partition, schema })
     }
 }
 
@@ -165,6 +169,10 @@ impl Datasets for CsvStore {
         })
     }
 
+    fn is_filed(&self) -> bool {
+        true
+    }
+
     async fn open(&self, cx: &Context, request: &ScanRequest) -> Result<Box<dyn Scan>> {
         let view = self.view(cx, &request.dataset).await?;
         Ok(Box::new(CsvScan::new(cx, view, request, self.site.options().csv.clone())?))
@@ -174,7 +182,11 @@ impl Datasets for CsvStore {
 /// A view with its splits.
 #[derive(Debug)]
 struct CsvScan {
+    /// The location for reports.
+    shown: String,
     reading: Arc<Reading>,
+    /// Every file, where rows are read by files.
+    headers: Vec<Header>,
     parts: Vec<Arc<[Header]>>,
     splits: Vec<Split>,
 }
@@ -199,13 +211,14 @@ impl CsvScan {
             }
         }
         cx.progress().expect(0, view.headers.iter().map(|header| header.file.size).sum());
+        let headers = view.headers.clone();
         let parts = group(view.headers);
         let splits =
             parts.iter().enumerate().map(|(index, part)| Split { index, label: label(part), rows_estimate: 0 });
         let splits = splits.collect();
-        let View { root, partition, .. } = View { headers: Vec::new(), ..view };
+        let View { shown, root, partition, .. } = View { headers: Vec::new(), ..view };
         let reading = Arc::new(Reading { root, options, partition, request: request.clone() });
-        Ok(Self { reading, parts, splits })
+        Ok(Self { shown, reading, headers, parts, splits })
     }
 }
 
@@ -243,6 +256,10 @@ impl Scan for CsvScan {
 
     fn splits(&self) -> &[Split] {
         &self.splits
+    }
+
+    fn filed(&self) -> Option<&dyn Filed> {
+        Some(self)
     }
 
     async fn read(&self, cx: &Context, split: &Split, sink: &mut dyn BlockSink) -> Result<SplitDone> {

@@ -1,5 +1,6 @@
 //! Parquet files read as one table.
 
+mod filed;
 mod footer;
 mod input;
 mod int96;
@@ -35,6 +36,8 @@ pub struct ParquetStore {
 /// What was pinned: the files as they are, and what they say together.
 #[derive(Debug)]
 pub(crate) struct View {
+    /// The location for reports.
+    pub(crate) shown: String,
     pub(crate) root: Root,
     pub(crate) shapes: Vec<Shape>,
     pub(crate) partition: Partition,
@@ -56,7 +59,8 @@ impl ParquetStore {
         let partition = Partition::of(files.iter().map(|file| file.name.as_str()))?;
         let shapes = read_footers(cx, &root, files).await?;
         let schema = merge::merge(&shapes, &partition)?;
-        Ok(View { root, shapes, partition, schema })
+        let shown = self.site.shown().to_owned();
+        Ok(View { shown, root, shapes, partition, schema })
     }
 }
 
@@ -126,6 +130,10 @@ impl Datasets for ParquetStore {
             bytes_estimate: Known::Known(groups().fold(0, |sum, group| sum.saturating_add(group.bytes))),
             schema: view.schema,
         })
+    }
+
+    fn is_filed(&self) -> bool {
+        true
     }
 
     fn rereads_cheaply(&self) -> bool {

@@ -1,12 +1,12 @@
 //! One view of a Parquet dataset, cut into groups of row groups.
 
 use super::View;
-use super::reader;
+use super::{filed, reader};
 use crate::drive::drive;
 use crate::rows;
 use async_trait::async_trait;
 use paritas_connect::{
-    BlockSink, Context, Error, FailureKind, FetchedRow, Result, Scan, ScanRequest, Split, SplitDone,
+    BlockSink, Context, Error, FailureKind, FetchedRow, Filed, Result, Scan, ScanRequest, Split, SplitDone,
 };
 use paritas_digest::Block;
 use paritas_model::{Known, Position};
@@ -14,11 +14,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Splits have about this many rows at least, so that each is worth a digest of its own ...
-const SPLIT_ROWS_MIN: u64 = 64 << 10;
+pub(super) const SPLIT_ROWS_MIN: u64 = 64 << 10;
 /// ... and are not larger than this unless a single row group is.
-const SPLIT_ROWS_MAX: u64 = 2 << 20;
+pub(super) const SPLIT_ROWS_MAX: u64 = 2 << 20;
 /// There are about this many for each thread, so that none has to wait long for the last.
-const SPLITS_PER_THREAD: u64 = 4;
+pub(super) const SPLITS_PER_THREAD: u64 = 4;
 
 /// Consecutive row groups of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct Part {
 /// A view with its splits.
 #[derive(Debug)]
 pub(super) struct ParquetScan {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     splits: Vec<Split>,
 }
 
@@ -42,6 +42,8 @@ pub(super) struct Inner {
     pub(super) view: View,
     pub(super) request: ScanRequest,
     pub(super) parts: Vec<Vec<Part>>,
+    /// Row groups of each file that are read at a time, where rows are read by files.
+    pub(super) pieces: Vec<Vec<Range<usize>>>,
 }
 
 impl ParquetScan {
@@ -59,7 +61,8 @@ impl ParquetScan {
         let (parts, splits) = plan(&view, cx.parallel());
         let rows = splits.iter().map(|split| split.rows_estimate).sum();
         cx.progress().expect(rows, 0);
-        Ok(Self { inner: Arc::new(Inner { view, request: request.clone(), parts }), splits })
+        let pieces = view.shapes.iter().map(|shape| filed::pieces(shape, cx.parallel())).collect();
+        Ok(Self { inner: Arc::new(Inner { view, request: request.clone(), parts, pieces }), splits })
     }
 }
 
@@ -118,6 +121,10 @@ impl Scan for ParquetScan {
 
     fn splits(&self) -> &[Split] {
         &self.splits
+    }
+
+    fn filed(&self) -> Option<&dyn Filed> {
+        Some(self)
     }
 
     async fn read(&self, cx: &Context, split: &Split, sink: &mut dyn BlockSink) -> Result<SplitDone> {

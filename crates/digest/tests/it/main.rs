@@ -8,5 +8,6 @@ mod logical;
 mod naming;
 mod negotiate;
 mod overload;
+mod parts;
 mod support;
 mod vectors;

@@ -390,18 +390,7 @@ impl Taking<'_> {
             schema: schema_fingerprint(&one.description.schema),
             capacity: self.options.capacity,
         };
-        let thrift = mark.zip(self.keeper.state()).map(|(mark, state)| cheap::Thrift {
-            folder: state.ranges(&self.job.name, &one.name),
-            mark: mark.clone(),
-            within: self.options.thrift.within,
-            bytes_max: self.options.thrift.bytes_max,
-            rows_estimate: one.description.rows_estimate.value().copied().unwrap_or(0),
-        });
-        let read = match (&thrift, self.segments(source, &one.name)) {
-            (Some(thrift), _) => cheap::keep(&request, thrift).await,
-            (None, Some(thrift)) => cheap::segments::keep(&request, &thrift).await,
-            (None, None) => keep::keep(&request).await.map(|kept| (kept, None)),
-        };
+        let read = self.digest(source, &request, mark, one).await;
         let (kept, reading) = read.map_err(|error| of_source(&error.context(&one.name)))?;
         let capacity = kept.digest.sums.capacity();
         let header = &kept.digest.header;
@@ -430,12 +419,34 @@ impl Taking<'_> {
         Ok((dataset, entry))
     }
 
-    /// What is taken over of a topic.
-    fn segments(&self, source: &Side, dataset: &str) -> Option<cheap::segments::Thrift> {
+    /// Digests a dataset, taking over what may be.
+    async fn digest(
+        &self,
+        source: &Side,
+        request: &keep::Request<'_>,
+        mark: Option<&Known<LogMark>>,
+        one: &Planned,
+    ) -> Result<cheap::Thrifty, Error> {
         let thrift = &self.options.thrift;
-        let state = self.keeper.state().filter(|_| !thrift.full && source.store.logs().is_some())?;
-        let folder = state.ranges(&self.job.name, dataset);
-        Some(cheap::segments::Thrift { folder, within: thrift.within, bytes_max: thrift.bytes_max })
+        let (within, bytes_max) = (thrift.within, thrift.bytes_max);
+        let folder = self.keeper.state().map(|state| state.ranges(&self.job.name, &one.name));
+        let is_filed = source.store.datasets().is_some_and(paritas_connect::Datasets::is_filed);
+        match (folder, mark) {
+            (Some(folder), Some(mark)) => {
+                let rows_estimate = one.description.rows_estimate.value().copied().unwrap_or(0);
+                let thrift = cheap::Thrift { folder, mark: mark.clone(), within, bytes_max, rows_estimate };
+                cheap::keep(request, &thrift).await
+            }
+            (Some(folder), None) if is_filed && !thrift.full => {
+                let unsettled = cheap::files::UNSETTLED;
+                let thrift = cheap::files::FilesThrift { folder, within, bytes_max, unsettled };
+                cheap::files::keep(request, &thrift).await
+            }
+            (Some(folder), None) if source.store.logs().is_some() && !thrift.full => {
+                cheap::segments::keep(request, &cheap::segments::Thrift { folder, within, bytes_max }).await
+            }
+            _ => Ok((keep::keep(request).await?, None)),
+        }
     }
 
     /// Something in the catalog changed meanwhile; the schemas of what was read must not have.
@@ -456,10 +467,10 @@ fn position_text(moment: &Moment) -> Option<String> {
     moment.covers.value().map(|position| position.text.clone())
 }
 
-/// What is declared about a dataset: by its own part of the configuration, or by the URLs.
 /// What the files of a link are called as a dataset.
 pub(super) const FILES: &str = "files";
 
+/// What is declared about a dataset: by its own part of the configuration, or by the URLs.
 pub(super) fn declared(job: &Job, name: &str) -> Declared {
     let own = job.overrides.iter().find(|own| own.source_name == name).map(|own| own.declared.clone());
     own.unwrap_or_default().or(&job.replica.target.declared).or(&job.source.target.declared)

@@ -16,7 +16,7 @@ mod index;
 use crate::files::{self, create_folder, damaged};
 use crate::names::folder_name;
 use crate::{Result, State, StateError};
-use paritas_digest::Digest;
+use paritas_digest::{Digest, Sums};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
@@ -75,6 +75,12 @@ pub struct KeptRanges {
     /// Its relations.
     pub parts: Vec<KeptPart>,
 }
+
+/// Adds the rows of a range, as they were written, to sums; `false` where they cannot be understood.
+pub type AddRows<'a> = dyn FnMut(&mut Sums, &[u8]) -> bool + 'a;
+
+/// The code of an error that says that rows do not add up to their digest.
+pub const ROWS_UNLIKE: &str = "state.unlike";
 
 /// The folder of one dataset.
 #[derive(Debug, Clone)]
@@ -211,9 +217,22 @@ impl RangesWriter {
     /// # Errors
     /// A full disk and so on; what was there before stays. `state.damaged` when rows had to be copied and are not what
     /// was kept.
-    pub fn finish(mut self, mut kept: KeptRanges) -> Result<u64> {
+    pub fn finish(self, kept: KeptRanges) -> Result<u64> {
+        self.end(kept, None)
+    }
+
+    /// The same; where all rows are written anew, they must add up to the digest. That is the only time at which all of
+    /// them are looked at.
+    ///
+    /// # Errors
+    /// As [`RangesWriter::finish`]; [`ROWS_UNLIKE`] when they do not.
+    pub fn finish_checked(self, kept: KeptRanges, add: &mut AddRows<'_>) -> Result<u64> {
+        self.end(kept, Some(add))
+    }
+
+    fn end(mut self, mut kept: KeptRanges, add: Option<&mut AddRows<'_>>) -> Result<u64> {
         if self.is_wasteful(&kept) {
-            self.copy(&mut kept)?;
+            self.copy(&mut kept, add)?;
         }
         let path = rows_file(&self.folder, self.id);
         if let Some(out) = self.out.take() {
@@ -236,14 +255,38 @@ impl RangesWriter {
         old + self.bytes > live.saturating_mul(2).saturating_add(SLACK_BYTES) || used.len() > FILES_MAX
     }
 
-    /// Writes the rows of all older files into this one.
-    fn copy(&mut self, kept: &mut KeptRanges) -> Result<()> {
+    /// Writes the rows of all older files into this one, and holds the sum of all rows against the digest.
+    fn copy(&mut self, kept: &mut KeptRanges, mut add: Option<&mut AddRows<'_>>) -> Result<()> {
+        if let Some(out) = &mut self.out {
+            let path = rows_file(&self.folder, self.id);
+            out.flush().map_err(|error| StateError::io("write", &path, error))?;
+        }
         let mut reader = RangesReader { folder: self.folder.clone(), files: BTreeMap::new() };
-        let ranges = kept.parts.iter_mut().flat_map(|part| &mut part.ranges);
-        for place in ranges.filter_map(|range| range.place.as_mut()) {
-            if place.file != self.id {
-                *place = self.add(&reader.read(place)?)?;
+        let sums = &kept.digest.sums;
+        let mut total = Sums::new(sums.key_form(), sums.capacity());
+        for place in kept.parts.iter_mut().flat_map(|part| &mut part.ranges).filter_map(|range| range.place.as_mut()) {
+            let is_old = place.file != self.id;
+            if !is_old && add.is_none() {
+                continue;
             }
+            let rows = reader.read(place)?;
+            if let Some(add) = &mut add
+                && !add(&mut total, &rows)
+            {
+                return Err(damaged(&rows_file(&self.folder, place.file), "Some rows cannot be understood."));
+            }
+            if is_old {
+                *place = self.add(&rows)?;
+            }
+        }
+        if add.is_some() && total != *sums {
+            let message = format!("the rows in {} do not add up to their digest", self.folder.display());
+            return Err(StateError::new(
+                ROWS_UNLIKE,
+                message,
+                &self.folder,
+                "remove the folder: everything is read then",
+            ));
         }
         Ok(())
     }

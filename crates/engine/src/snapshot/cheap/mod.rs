@@ -6,16 +6,17 @@
 
 mod decide;
 mod facts;
+pub mod files;
 mod read;
 mod rotate;
 pub(crate) mod segments;
 
 use facts::{Facts, own_terms};
 use paritas_connect::{Error, FailureKind, LogMark, Result, Survey, Terms};
-use paritas_digest::{Capacity, Digest, HeaderFacts, RowEntries};
+use paritas_digest::{Capacity, Digest, HeaderFacts, RowEntries, Sums};
 use paritas_model::Known;
 use paritas_report::KeptReading;
-use paritas_state::{KeptRanges, RangesFolder};
+use paritas_state::{KeptRanges, ROWS_UNLIKE, RangesFolder};
 use paritas_verify::keep::{self, Kept, Request};
 use paritas_verify::ranges::{RangedView, settled};
 use std::collections::BTreeSet;
@@ -216,11 +217,13 @@ impl Work<'_> {
         }
         reading.why = why;
         let facts = serde_json::to_value(&facts).unwrap_or_default();
-        match read
-            .writer
-            .and_then(|writer| writer.finish(KeptRanges { facts, digest: digest.clone(), parts: read.parts }))
-        {
+        let kept = KeptRanges { facts, digest: digest.clone(), parts: read.parts };
+        match read.writer.and_then(|writer| writer.finish_checked(kept, &mut |total, rows| self.add(total, rows))) {
             Ok(bytes) => reading.bytes = Some(bytes),
+            Err(error) if error.code() == ROWS_UNLIKE => {
+                forget(self.thrift);
+                return Err(proved_wrong(&error.to_string()));
+            }
             Err(error) => {
                 tracing::warn!("rows cannot be kept: {error}; hint: {}", error.hint_text());
                 reading.not_kept = Some(error.to_string());
@@ -231,6 +234,12 @@ impl Work<'_> {
         }
         let kept = Kept { digest, moment: scan.moment(), bytes: read.bytes };
         Ok(Ended::Done(Box::new(kept), Box::new(reading)))
+    }
+
+    /// Adds the rows of a range, as they are kept, to sums.
+    fn add(&self, total: &mut Sums, rows: &[u8]) -> bool {
+        let rows = RowEntries::decode(self.request.spec, rows);
+        rows.as_ref().inspect(|rows| total.add_entries(rows)).is_some()
     }
 }
 
