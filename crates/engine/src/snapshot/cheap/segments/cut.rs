@@ -109,7 +109,7 @@ pub(super) fn runs(wanted: &[(u64, Range<u64>)], segments_max: usize, runs_max: 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
