@@ -3,6 +3,7 @@
 use crate::stage::{Stage, TABLE, by_pages, notes, quiet};
 use paritas_testbed::postgres::{Mode, Server};
 use rstest::rstest;
+use serde_json::Value;
 use std::io::Write as _;
 
 #[rstest]
@@ -103,4 +104,24 @@ async fn hints_must_be_logged_in_one_way_on_both_sides(#[case] ours: &str, #[cas
     let check = stage.verify("t", &[]).expect_code(0).parity();
     assert_eq!(check["method"], method, "{check:#}");
     assert_eq!(notes(&check).contains("logging of hints"), method == "rows", "{check:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_cross_only_where_digests_do_not_prove_enough() {
+    let stage = Stage::new(quiet(), TABLE).await;
+    let read = |side: &str, check: &Value| check["bytes_read"][side].as_u64().unwrap();
+    let whole = |check: &Value| check["pages"]["compared"].as_u64().unwrap() * 8192;
+    let check = by_pages(stage.verify("t", &[]), 0);
+    assert!(notes(&check).contains("SHA-256"), "{check:#}");
+    for side in ["source", "replica"] {
+        assert!(read(side, &check) < whole(&check) / 4, "{check:#}");
+    }
+    // A group of transactions: a lock, and a change under a savepoint. Which groups there are is in the rows.
+    let sql =
+        "BEGIN; SELECT FROM t WHERE id = 1 FOR KEY SHARE; SAVEPOINT s; UPDATE t SET amount = 0 WHERE id = 1; COMMIT";
+    stage.run(sql).await;
+    stage.replayed().await;
+    let check = by_pages(stage.verify("t", &[]), 0);
+    assert!(read("source", &check) > whole(&check) / 2, "{check:#}");
+    assert!(read("replica", &check) < whole(&check) / 4, "{check:#}");
 }

@@ -2,9 +2,9 @@
 //!
 //! `sha256` is built in, needs no extension, and takes about as long as copying the page to the client
 //! does. What it covers is cut out in SQL: not the version and the checksum, which stand in front of the
-//! flags; not the flags, which are compared by themselves; and where that is one in every page of the
-//! relation, not the hole, in which a server that replayed a whole page has zeros and its source has not.
-//! Everything else of [`super::mask`] would need a look at each entry: pages that differ there have other
+//! flags; and of pages with a sensible header, in relations where all of these may have a hole, neither the
+//! flags, which are compared by themselves, nor the hole, in which a server that replayed a whole page has
+//! zeros and its source has not. Everything else of [`super::mask`] would need a look at each entry: pages that differ there have other
 //! digests, and are read.
 
 use super::layout::{ALL_VISIBLE, Bounds, FLAGS, HEADER, HINT_FLAGS, LOWER, PRUNE_XID, SPECIAL, UPPER, lsn, u16_at};
@@ -28,7 +28,8 @@ fn is_cut(layout: Layout) -> bool {
 
 /// The columns of a statement that seals pages, and what stands between these and the rows `(block, page)`.
 pub(super) fn select(layout: Layout, page_bytes: usize, pages: &str) -> String {
-    let whole = format!("substr(page, {})", HEAD + 1);
+    // With the flags: what a page without a sensible header may differ in is its version and its checksum.
+    let whole = format!("substr(page, {})", FLAGS + 1);
     // Without OFFSET 0 the page could be read once for each mention.
     if !is_cut(layout) {
         return format!("SELECT block, substr(page, 1, {HEAD}), sha256({whole}) FROM ({pages} OFFSET 0) AS raw");
@@ -83,7 +84,7 @@ pub(crate) fn of_page(layout: Layout, page: &[u8]) -> Seal {
             put(HEADER..bounds.lower);
             put(bounds.upper..page.len());
         }
-        None => put(HEAD..page.len()),
+        None => put(FLAGS..page.len()),
     }
     of_head(page, digest.finalize().into())
 }

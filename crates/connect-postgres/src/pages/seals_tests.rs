@@ -62,6 +62,14 @@ fn holes_checksums_and_hints_of_the_header_leave_the_seal_alone() {
     assert!(!sealed_alike("gin", true, &source, &replica));
 }
 
+#[test]
+fn of_a_page_without_a_sensible_header_every_flag_counts() {
+    let source = vec![0; 8192];
+    let replica = flipped(&source, FLAGS * 8);
+    assert_eq!(likeness("heap", true, &source, &replica), Likeness::Different);
+    assert!(!sealed_alike("heap", true, &source, &replica));
+}
+
 proptest! {
     #[test]
     fn equal_seals_are_equal_pages(
