@@ -477,6 +477,19 @@ fn reading() -> KeptReading {
     }
 }
 
+fn segments() -> SegmentReading {
+    let mut reading = SegmentReading {
+        records_read: 3_805,
+        records_kept: 197_195,
+        segments_read: 3,
+        segments_kept: 178,
+        segments_reread: 1,
+        whole: Vec::new(),
+    };
+    reading.read_whole("orders/3", "nothing was kept of it by a snapshot before");
+    reading
+}
+
 pub fn snapshot() -> Check {
     let kept = |name: &str, problem: Option<Problem>| KeptDataset {
         dataset: name.into(),
@@ -496,7 +509,7 @@ pub fn snapshot() -> Check {
         partitions: 0,
         records: 0,
         records_read: 0,
-        reading: None,
+        reading: Some(segments()),
         groups: 0,
         bytes: 1_638_400,
         seconds: 3.0,
