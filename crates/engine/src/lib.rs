@@ -56,7 +56,7 @@ pub use timer::{last_runs, run_due};
 /// Reading less for a snapshot, as tests hold it against reading everything.
 #[doc(hidden)]
 pub mod thrift {
-    pub use crate::snapshot::cheap::segments::{Thrift as SegmentThrift, keep as keep_segments};
     pub use crate::snapshot::cheap::files::{FilesThrift, keep as keep_files};
+    pub use crate::snapshot::cheap::segments::{Thrift as SegmentThrift, keep as keep_segments};
     pub use crate::snapshot::cheap::{Thrift, Thrifty, keep};
 }

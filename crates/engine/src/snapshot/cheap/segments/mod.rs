@@ -15,10 +15,10 @@ use super::{PROVED_WRONG, Thrifty, passes};
 use cut::Log;
 use facts::{Facts, Led, Standing};
 use paritas_connect::{Error, FailureKind, Result, Segmented, SegmentedSurvey, Terms};
-use paritas_digest::{Capacity, Digest, HeaderFacts, RowEntries};
+use paritas_digest::{Capacity, Digest, HeaderFacts, RowEntries, Sums};
 use paritas_model::Known;
 use paritas_report::{KeptReading, SegmentReading};
-use paritas_state::{KeptPart, KeptRanges, RangesFolder};
+use paritas_state::{KeptPart, KeptRanges, ROWS_UNLIKE, RangesFolder};
 use paritas_verify::keep::{self, Kept, Request};
 use paritas_verify::ranges::RangedView;
 use std::time::Duration;
@@ -197,8 +197,16 @@ impl Work<'_> {
         let facts = Facts { segments: facts::VERSION, terms, taken_at: self.now, found: self.segmented()?.found() };
         let facts = serde_json::to_value(&facts).unwrap_or_default();
         let kept = KeptRanges { facts, digest: digest.clone(), parts };
-        match read.writer.and_then(|writer| writer.finish(kept)) {
+        let mut add = |total: &mut Sums, rows: &[u8]| {
+            let rows = RowEntries::decode(self.request.spec, rows);
+            rows.as_ref().inspect(|rows| total.add_entries(rows)).is_some()
+        };
+        match read.writer.and_then(|writer| writer.finish_checked(kept, &mut add)) {
             Ok(bytes) => reading.bytes = Some(bytes),
+            Err(error) if error.code() == ROWS_UNLIKE => {
+                super::forget_folder(folder);
+                return Err(proved_wrong(&error.to_string()));
+            }
             Err(error) => {
                 tracing::warn!("rows cannot be kept: {error}; hint: {}", error.hint_text());
                 reading.not_kept = Some(error.to_string());
