@@ -435,11 +435,12 @@ fn a_snapshot_of_the_old_source_is_not_held_against_it_when_the_sides_were_swapp
     let configure = |source: &str, replica: &str| {
         let mut config = "[paritas]\nstate = \"state\"\n".to_owned();
         for name in ["east", "west"] {
-            config += &format!("[store.{name}]\nkind = \"csv\"\nurl = \"{name}?key=id\"\n");
+            config += &format!("[store.{name}]\nkind = \"csv\"\nurl = \"{name}\"\n");
         }
         config += &format!("[[link]]\nname = \"orders\"\nsource = \"{source}\"\nreplica = \"{replica}\"\n");
-        config +=
-            &format!("[[link.dataset]]\nsource_name = \"{source}\"\nreplica_name = \"{replica}\"\nwrites = \"none\"\n");
+        config += &format!(
+            "[[link.dataset]]\nsource_name = \"{source}\"\nreplica_name = \"{replica}\"\nkey = [\"id\"]\nwrites = \"none\"\n"
+        );
         folder.write("paritas.toml", config);
     };
     configure("east", "west");

@@ -16,9 +16,10 @@ fn configured(scratch: &Scratch) -> PathBuf {
     for (side, rows) in [("east", "1,10.00\n2,5.00\n"), ("west", "1,10.00\n")] {
         fs::create_dir(folder.join(side)).unwrap();
         fs::write(folder.join(side).join("a.csv"), format!("id,amount\n{rows}")).unwrap();
-        text += &format!("[store.{side}]\nkind = \"csv\"\nurl = \"{}?key=id\"\n", folder.join(side).display());
+        text += &format!("[store.{side}]\nkind = \"csv\"\nurl = {:?}\n", folder.join(side));
     }
     text += "[[link]]\nname = \"orders\"\nsource = \"east\"\nreplica = \"west\"\n";
+    text += "[[link.dataset]]\nsource_name = \"east\"\nreplica_name = \"west\"\nkey = [\"id\"]\n";
     text += "[schedule]\nlag = \"30s\"\nverify = \"1d\"\n";
     let config = folder.join("paritas.toml");
     fs::write(&config, text).unwrap();
