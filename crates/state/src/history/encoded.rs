@@ -6,7 +6,7 @@
 
 use super::aggregate::DIGITS;
 
-const COOKIE: u32 = 0x1c84_9303;
+const COOKIE: u32 = 0x1c84_9313;
 const HEADER_BYTES: usize = 40;
 /// Values below twice this many have a count each; above, each doubling has as many.
 const HALF: usize = 1_024;
