@@ -157,8 +157,8 @@ impl Transactions {
         pieces.sort_unstable_by_key(|(number, _)| *number);
         let in_piece = |(number, piece): (u32, &[u8])| {
             let first = number.saturating_mul(PIECE);
-            let seen = piece.iter().zip(first..).filter(|(flags, _)| **flags & wanted != 0);
-            seen.map(|(_, number)| number).collect::<Vec<u32>>()
+            let seen = piece.iter().zip(0..PIECE).filter(|(flags, _)| **flags & wanted != 0);
+            seen.map(|(_, offset)| first.saturating_add(offset)).collect::<Vec<u32>>()
         };
         pieces.into_iter().flat_map(in_piece).collect()
     }
