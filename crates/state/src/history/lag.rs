@@ -8,7 +8,7 @@ use super::aggregate::Aggregate;
 use super::entry::Sample;
 use super::failure::damaged;
 use super::roll::{HOUR, MINUTE, newest};
-use super::rows::{BUCKET_COLUMNS, Place, SAMPLE_COLUMNS, add_bucket, check, get_bucket, get_sample};
+use super::rows::{BUCKET_COLUMNS, Place, SAMPLE_COLUMNS, add_bucket, bucket_samples, check, get_bucket, get_sample};
 use super::{History, failed};
 use crate::Result;
 use rusqlite::{Row, params};
@@ -44,16 +44,6 @@ pub struct Window {
 struct Range {
     from: i64,
     to: i64,
-}
-
-impl Range {
-    fn holds(self, at: i64, step: i64) -> bool {
-        self.from <= at && at.saturating_add(step) <= self.to
-    }
-
-    fn touches(self, at: i64, step: i64) -> bool {
-        at < self.to && self.from < at.saturating_add(step)
-    }
 }
 
 impl History {
@@ -95,7 +85,7 @@ impl History {
             Range { from: from.saturating_add(HOUR - 1).div_euclid(HOUR) * HOUR, to: to.div_euclid(HOUR) * HOUR };
         let first = from.div_euclid(HOUR) * HOUR;
         let parts = if whole.from < whole.to {
-            self.add_hours(stream.number, whole, &mut window.all)?;
+            self.add_buckets(stream.number, HOUR, whole, &mut window.all)?;
             vec![Range { from: first, to: whole.from }, Range { from: whole.to, to }]
         } else {
             vec![Range { from: first, to }]
@@ -116,19 +106,35 @@ impl History {
     }
 
     fn part_of_hour(&self, stream: i64, at: i64, hour: &Aggregate, asked: Range, window: &mut Window) -> Result<()> {
-        let minutes = self.buckets(stream, MINUTE, Range { from: at, to: at.saturating_add(HOUR) })?;
-        if minutes.iter().map(|(_, minute)| minute.samples()).sum::<u64>() != hour.samples() {
+        let all = Range { from: at, to: at.saturating_add(HOUR) };
+        let mut samples = 0_u64;
+        self.each_bucket(stream, MINUTE, all, |row| {
+            samples = samples.saturating_add(bucket_samples(&self.path, row)?);
+            Ok(())
+        })?;
+        if samples != hour.samples() {
             // Minutes of this hour were removed.
             window.all.merge(hour);
             window.from = window.from.min(at);
             window.to = window.to.max(at.saturating_add(HOUR));
             return Ok(());
         }
-        for (place, minute) in minutes.into_iter().filter(|(place, _)| asked.touches(place.at, MINUTE)) {
-            if asked.holds(place.at, MINUTE) {
-                window.all.merge(&minute);
-                continue;
-            }
+        // Whole minutes of it, and the parts of one at either end.
+        let (from, to) = (asked.from.max(all.from), asked.to.min(all.to));
+        let whole = Range {
+            from: from.saturating_add(MINUTE - 1).div_euclid(MINUTE) * MINUTE,
+            to: to.div_euclid(MINUTE) * MINUTE,
+        };
+        let first = from.div_euclid(MINUTE) * MINUTE;
+        let mut parts = Vec::new();
+        if whole.from < whole.to {
+            self.add_buckets(stream, MINUTE, whole, &mut window.all)?;
+            parts.extend(self.buckets(stream, MINUTE, Range { from: first, to: whole.from })?);
+            parts.extend(self.buckets(stream, MINUTE, Range { from: whole.to, to })?);
+        } else {
+            parts.extend(self.buckets(stream, MINUTE, Range { from: first, to })?);
+        }
+        for (place, minute) in parts {
             let end = place.at.saturating_add(MINUTE);
             let samples = self.samples(stream, Range { from: place.at, to: end }, Some(true))?;
             if samples.len() as u64 != minute.samples() {
@@ -154,10 +160,10 @@ impl History {
         Ok(found)
     }
 
-    /// Adds the hours of a time to what there is.
-    fn add_hours(&self, stream: i64, range: Range, all: &mut Aggregate) -> Result<()> {
+    /// Adds the buckets of a time to what there is.
+    fn add_buckets(&self, stream: i64, step: i64, range: Range, all: &mut Aggregate) -> Result<()> {
         let mut sums = Default::default();
-        self.each_bucket(stream, HOUR, range, |row| add_bucket(&self.path, row, all, &mut sums))?;
+        self.each_bucket(stream, step, range, |row| add_bucket(&self.path, row, all, &mut sums))?;
         all.take(&sums);
         Ok(())
     }

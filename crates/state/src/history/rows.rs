@@ -196,6 +196,13 @@ pub(super) fn add_bucket(path: &Path, row: &Row<'_>, all: &mut Aggregate, sums: 
     Ok(())
 }
 
+/// How many samples a bucket has whose columns are [`BUCKET_COLUMNS`].
+pub(super) fn bucket_samples(path: &Path, row: &Row<'_>) -> Result<u64> {
+    let mut all = Aggregate::default();
+    bucket_parts(path, row, &mut all, |_, _, _| Some(()))?;
+    Ok(all.samples())
+}
+
 /// Checks a bucket, adds its numbers to `all`, and hands its histograms out.
 fn bucket_parts(
     path: &Path,
