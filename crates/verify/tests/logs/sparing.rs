@@ -1,7 +1,8 @@
 //! Snapshots that take over what need not be read: each is held against one that reads everything, bit for bit.
 
 use crate::world::{World, at, record};
-use paritas_connect::logs::{Fate, Partition};
+use paritas_connect::logs::{Fate, LogCall, Partition};
+use paritas_connect::{Error, FailureKind};
 use paritas_digest::DigestKey;
 use paritas_logs::content::{Chain, Id};
 use paritas_verify::logs::{KeptChain, Request, Spared, Sparing, snapshot, snapshot_sparing};
@@ -156,6 +157,24 @@ async fn a_segment_that_was_kept_wrongly_is_a_loud_error_when_its_turn_comes_and
     assert_eq!(taken.whole.len(), 1);
     // It was put right.
     assert!(keeping.take().await.wrong.is_none());
+}
+
+#[tokio::test]
+async fn what_has_its_turn_and_cannot_be_read_is_not_taken_over() {
+    let mut keeping = Keeping::new(1);
+    keeping.append(0, 9_000, Fate::Committed);
+    keeping.take().await;
+    keeping.turn = 2;
+    let mut failed = false;
+    keeping.world.source = keeping.world.source.clone().before_each(move |_, call| match call {
+        LogCall::Read if !std::mem::replace(&mut failed, true) => {
+            Err(Error::new(FailureKind::Permanent, "data.damaged", "a batch does not match its checksum"))
+        }
+        _ => Ok(()),
+    });
+    let taken = keeping.take().await;
+    assert_eq!((taken.records_read, taken.segments_kept, taken.whole.len()), (9_000, 0, 1), "{taken:?}");
+    assert!(taken.whole[0].1.contains("could not be read") && taken.wrong.is_none(), "{taken:?}");
 }
 
 #[derive(Debug, Clone)]

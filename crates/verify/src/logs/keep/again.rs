@@ -33,10 +33,15 @@ pub(super) async fn look_again(
     let runs = runs(parts, turns);
     let mut wrong = None;
     for group in runs.chunks(request.partitions_at_once.max(1)) {
+        // What was refused meanwhile is read whole.
+        if !group.iter().any(|run| parts.get(run.part).is_some_and(|part| part.kept.is_some())) {
+            continue;
+        }
         match one_group(request, parts, group).await {
             Ok(found) => {
                 for (run, same) in group.iter().zip(found) {
-                    let Some(part) = parts.get_mut(run.part) else { continue };
+                    let part = parts.get_mut(run.part).filter(|part| part.kept.is_some());
+                    let Some(part) = part else { continue };
                     match same {
                         None => {
                             for segment in &run.segments {
@@ -50,8 +55,16 @@ pub(super) async fn look_again(
                     }
                 }
             }
-            // They are as they were; whoever reads on will meet the same.
-            Err(error) => tracing::info!(%error, "segments that had their turn could not be read"),
+            // Nothing may be taken over for longer than was promised: what cannot be read again is read as if nothing
+            // had been kept, and that says what is the matter.
+            Err(error) => {
+                for run in group {
+                    if let Some(part) = parts.get_mut(run.part) {
+                        part.refuse(format!("a segment that had its turn could not be read: {error}"));
+                        part.log.begin();
+                    }
+                }
+            }
         }
     }
     wrong
